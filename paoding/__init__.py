@@ -1,0 +1,52 @@
+"""Paoding makes pretrained Keras networks smaller without data, and says what it costs.
+
+Names are imported when they are first used, so that ``import paoding`` stays quick and
+TensorFlow is loaded only when a model is.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Public name -> the module that defines it; ``zoo`` is a module itself.
+_HOMES = {
+    "Box": "paoding.domain",
+    "load_model": "paoding.io",
+    "prune": "paoding.pruner",
+    "Pruner": "paoding.pruner",
+    "PruningResult": "paoding.pruner",
+    "replay": "paoding.pruner",
+    "masked": "paoding.pruner",
+    "Plan": "paoding.plan",
+    "Removal": "paoding.plan",
+    "Step": "paoding.plan",
+    "inspect": "paoding.graph",
+    "Saliency": "paoding.strategies",
+    "Impact": "paoding.strategies",
+    "Annealing": "paoding.strategies",
+    "Magnitude": "paoding.strategies",
+    "evaluate": "paoding.evaluation",
+    "FGSM": "paoding.evaluation",
+    "PGD": "paoding.evaluation",
+    "lossless": "paoding.lossless",
+}
+_MODULES = {"zoo", "errors", "domain"}
+
+__all__ = ["__version__", *sorted(_HOMES), *sorted(_MODULES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"paoding.{name}")
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'paoding' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
