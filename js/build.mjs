@@ -1,0 +1,76 @@
+// Bundles the widget and the JupyterLab extension into the Python package paoding_widgets.
+// Usage: node build.mjs [widget] [labextension] [--watch]; without names it builds both.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import esbuild from 'esbuild';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const require = createRequire(import.meta.url);
+// Every displayed widget carries its own copy of the module, so it has to stay small.
+const WIDGET_LIMIT_KB = 100;
+
+const shared = {
+  absWorkingDir: here,
+  bundle: true,
+  format: 'esm',
+  target: 'es2022',
+  logLevel: 'info',
+};
+
+const widget = {
+  ...shared,
+  entryPoints: ['packages/widget/src/index.ts'],
+  outfile: '../paoding_widgets/static/widget.js',
+  minify: true,
+  loader: { '.css': 'text', '.svg': 'text' },
+};
+
+// JupyterLab brings these itself. Other libraries are resolved by its builder, so that a
+// dynamic import stays a chunk of its own; only our own sources are bundled here.
+const labextension = {
+  ...shared,
+  entryPoints: ['packages/labextension/src/index.ts'],
+  outfile: 'packages/labextension/lib/index.js',
+  external: ['@jupyterlab/*', '@lumino/*', 'fflate', 'h5wasm'],
+  loader: { '.svg': 'text' },
+};
+
+async function buildWidget(watch) {
+  if (watch) {
+    await (await esbuild.context(widget)).watch();
+    return;
+  }
+  await esbuild.build(widget);
+  const kilobytes = gzipSync(readFileSync(join(here, widget.outfile))).length / 1024;
+  console.log(`widget.js: ${kilobytes.toFixed(1)} KB gzipped`);
+  if (kilobytes > WIDGET_LIMIT_KB) {
+    throw new Error(`widget.js is over ${WIDGET_LIMIT_KB} KB gzipped`);
+  }
+}
+
+async function buildLabextension() {
+  await esbuild.build(labextension);
+  const builder = join(dirname(require.resolve('@jupyter/builder')), 'build-labextension.js');
+  const core = join(
+    dirname(require.resolve('@jupyterlab/core-meta/package.json')),
+    'core.package.json',
+  );
+  const target = join(here, 'packages', 'labextension');
+  execFileSync(process.execPath, [builder, '--core-package-file', core, target], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+}
+
+const names = process.argv.slice(2).filter((name) => !name.startsWith('--'));
+const watch = process.argv.includes('--watch');
+const wanted = names.length > 0 ? names : ['widget', 'labextension'];
+if (wanted.includes('widget')) {
+  await buildWidget(watch);
+}
+if (wanted.includes('labextension')) {
+  await buildLabextension();
+}

@@ -1,0 +1,2 @@
+/** The model structure and how it is drawn, for every front end. */
+export {};

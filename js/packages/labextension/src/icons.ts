@@ -1,0 +1,5 @@
+/** The extension's icons, drawn so that they follow JupyterLab's theme. */
+import { LabIcon } from '@jupyterlab/ui-components';
+import pruneSvg from '../style/icons/prune.svg';
+
+export const pruneIcon = new LabIcon({ name: 'paoding:prune', svgstr: pruneSvg });

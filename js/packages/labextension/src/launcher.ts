@@ -1,0 +1,85 @@
+/** The launcher card and the command that open a new notebook, ready for pruning. */
+import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette, showErrorMessage } from '@jupyterlab/apputils';
+import { IDocumentManager } from '@jupyterlab/docmanager';
+import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
+import { ILauncher } from '@jupyterlab/launcher';
+import type { ServiceManager } from '@jupyterlab/services';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { pruneIcon } from './icons';
+import { pythonKernel } from './kernel';
+import { starterNotebook } from './starter';
+
+export const NEW_NOTEBOOK = 'paoding:new-notebook';
+
+/** Write a new pruning notebook into a folder of the server and return its path. */
+async function createNotebook(
+  services: ServiceManager.IManager,
+  folder: string,
+  content: ReturnType<typeof starterNotebook>,
+): Promise<string> {
+  const { path } = await services.contents.newUntitled({ path: folder, type: 'notebook' });
+  await services.contents.save(path, { type: 'notebook', format: 'json', content });
+  return path;
+}
+
+// Everything but the document manager is optional, so that the command also exists in
+// Jupyter Notebook 7, which has no launcher.
+export const launcherPlugin: JupyterFrontEndPlugin<void> = {
+  id: '@paoding/labextension:launcher',
+  description: 'Opens a new notebook with the cells that start the pruning studio.',
+  autoStart: true,
+  requires: [IDocumentManager],
+  optional: [ILauncher, ICommandPalette, IDefaultFileBrowser, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    documents: IDocumentManager,
+    launcher: ILauncher | null,
+    palette: ICommandPalette | null,
+    browser: IDefaultFileBrowser | null,
+    translator: ITranslator | null,
+  ): void => {
+    const trans = (translator ?? nullTranslator).load('paoding');
+
+    app.commands.addCommand(NEW_NOTEBOOK, {
+      label: (args) =>
+        args.isPalette ? trans.__('New Pruning Notebook') : trans.__('Pruning notebook'),
+      caption: trans.__('Open a notebook that loads a Keras network and prunes it step by step'),
+      icon: (args) => (args.isPalette ? undefined : pruneIcon),
+      describedBy: {
+        args: {
+          type: 'object',
+          properties: { cwd: { type: 'string', description: trans.__('The folder to write to') } },
+        },
+      },
+      execute: async (args) => {
+        await app.serviceManager.kernelspecs.ready;
+        const kernel = pythonKernel(app.serviceManager.kernelspecs.specs);
+        if (kernel === null) {
+          await showErrorMessage(
+            trans.__('No Python kernel'),
+            trans.__('Pruning needs a Python kernel, and this server has none: install ipykernel.'),
+          );
+          return undefined;
+        }
+        const folder = (args.cwd as string | undefined) ?? browser?.model.path ?? '';
+        const content = starterNotebook(kernel, trans);
+        try {
+          const path = await createNotebook(app.serviceManager, folder, content);
+          // Returned so that the launcher gives its place to the notebook.
+          return documents.openOrReveal(path, 'Notebook', { name: kernel.name });
+        } catch (error) {
+          await showErrorMessage(trans.__('The notebook could not be written'), error as Error);
+          return undefined;
+        }
+      },
+    });
+
+    launcher?.add({ command: NEW_NOTEBOOK, category: 'Notebook', rank: 10 });
+    palette?.addItem({
+      command: NEW_NOTEBOOK,
+      category: trans.__('Pruning'),
+      args: { isPalette: true },
+    });
+  },
+};

@@ -1,0 +1,27 @@
+import { nullTranslator } from '@jupyterlab/translation';
+import { expect, test } from 'vitest';
+import { starterNotebook } from './starter';
+
+const kernel = { name: 'python3', displayName: 'Python 3', language: 'python' };
+const notebook = starterNotebook(kernel, nullTranslator.load('paoding'));
+
+test('a new notebook names its kernel, so that JupyterLab does not ask', () => {
+  expect(notebook.metadata.kernelspec).toEqual({
+    name: 'python3',
+    display_name: 'Python 3',
+    language: 'python',
+  });
+});
+
+test('a new notebook loads a network and then displays the studio', () => {
+  const code = notebook.cells
+    .filter((cell) => cell.cell_type === 'code')
+    .map((cell) => cell.source);
+  expect(code[0]).toContain('paoding.zoo.load');
+  expect(String(code[1]).split('\n').at(-1)).toBe('studio');
+});
+
+test('every cell has an id of its own, as notebook format 4.5 asks', () => {
+  const ids = notebook.cells.map((cell) => cell.id);
+  expect(new Set(ids).size).toBe(notebook.cells.length);
+});

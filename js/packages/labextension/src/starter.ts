@@ -1,0 +1,54 @@
+/** The cells of a new pruning notebook: load a pretrained network, open the studio, read the result. */
+import type * as nbformat from '@jupyterlab/nbformat';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Kernel } from './kernel';
+
+/**
+ * Write the content of a new pruning notebook.
+ *
+ * The cells only name the public Python interface, so that they run as they are.
+ */
+export function starterNotebook(
+  kernel: Kernel,
+  trans: TranslationBundle,
+): nbformat.INotebookContent {
+  return {
+    nbformat: 4,
+    nbformat_minor: 5,
+    metadata: {
+      kernelspec: {
+        name: kernel.name,
+        display_name: kernel.displayName,
+        language: kernel.language,
+      },
+      language_info: { name: kernel.language },
+    },
+    cells: [
+      markdown(
+        'intro',
+        `# ${trans.__('Pruning a Keras network')}\n\n${trans.__(
+          'Run the cells, then press Start in the studio. ' +
+            'To prune a network of your own, load it with paoding.load_model("model.keras").',
+        )}`,
+      ),
+      code(
+        'load',
+        'import paoding\nfrom paoding_widgets import PruningStudio\n\nmodel, data = paoding.zoo.load("mnist-mlp")',
+      ),
+      code('studio', 'studio = PruningStudio(model, data=(data.x, data.y), target=0.5)\nstudio'),
+      markdown(
+        'after',
+        trans.__('When the run has finished, `studio.result` holds the smaller network.'),
+      ),
+      code('result', ''),
+    ],
+  };
+}
+
+function markdown(id: string, source: string): nbformat.IMarkdownCell {
+  return { cell_type: 'markdown', id, metadata: {}, source };
+}
+
+function code(id: string, source: string): nbformat.ICodeCell {
+  return { cell_type: 'code', id, metadata: {}, source, outputs: [], execution_count: null };
+}

@@ -1,0 +1,5 @@
+/** An SVG file imported as its text, see build.mjs. */
+declare module '*.svg' {
+  const text: string;
+  export default text;
+}
