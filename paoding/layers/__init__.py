@@ -1,0 +1,29 @@
+"""One small class per Keras layer type: units, coupling, intervals and cost of the layer."""
+
+from __future__ import annotations
+
+from paoding.layers import (  # noqa: F401  (importing a module registers its rules)
+    attention,
+    convolution,
+    dense,
+    merging,
+    normalization,
+    operations,
+    passing,
+    recurrent,
+    shape,
+    wrapper,
+)
+from paoding.layers.base import FIXED, Binding, Call, Cut, Layout, Rule, Ties, register, rule_for
+
+__all__ = [
+    "FIXED",
+    "Binding",
+    "Call",
+    "Cut",
+    "Layout",
+    "Rule",
+    "Ties",
+    "register",
+    "rule_for",
+]

@@ -1,0 +1,48 @@
+"""Multi-head attention: a unit is a whole head, since a smaller key changes the scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from paoding.layers.base import Call, Cut, Layout, Rule, register
+
+
+@register
+class MultiHeadAttention(Rule):
+    types = (keras.layers.MultiHeadAttention,)
+
+    def trace(self, call: Call) -> list[Layout] | tuple[Layout, ...]:
+        layer = call.op
+        if len(call.out_shapes) > 1:
+            return call.protect_all("its attention scores are an output")
+        # Inputs: query, value and, where it is given, key (else the value is the key).
+        query, value = call.labels(-1, 0), call.labels(-1, 1 if len(call.layouts) > 1 else 0)
+        key = call.labels(-1, 2) if len(call.layouts) > 2 else value
+        heads = call.new_units(layer.num_heads)
+        reads = (
+            (layer.query_dense, query, 0),
+            (layer.key_dense, key, min(2, len(call.layouts) - 1)),
+            (layer.value_dense, value, min(1, len(call.layouts) - 1)),
+        )
+        for dense, labels, which in reads:
+            call.consume(dense.kernel, 0, labels, -1, which)
+            heads = call.produce(dense.kernel, 1, heads, "heads")
+            if dense.bias is not None:
+                call.produce(dense.bias, 0, heads, "heads")
+        out = layer.output_dense
+        call.consume(out.kernel, 0, heads, tensor_axis=None, part="heads")
+        if len(out.kernel.shape) != 3:
+            return (call.fixed_output(-1, None),)
+        units = call.produce(out.kernel, 2, call.new_units(out.kernel.shape[2]))
+        if out.bias is not None:
+            call.produce(out.bias, 0, units)
+        return [call.fixed_output(-1, units)]
+
+    def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
+        new = {**config, "num_heads": cut.size(op.query_dense.kernel, 1)}
+        if len(op.output_dense.kernel.shape) == 3:
+            # Unset, the width would follow the query's, which may have been cut otherwise.
+            new["output_shape"] = cut.size(op.output_dense.kernel, 2)
+        return new

@@ -1,0 +1,85 @@
+"""Recurrent layers: a unit has one column in every gate and one row of the recurrence."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from paoding.layers.base import Call, Cut, Labels, Layout, Rule, register, rule_for
+from paoding.layers.common import apply_activation
+
+
+def trace_cell(call: Call, layer: Any, gates: int, labels: Labels) -> np.ndarray:
+    """Bind one recurrent layer's weights; returns the labels of its units."""
+    cell = layer.cell
+    call.consume(cell.kernel, 0, labels)
+    units = call.new_units(cell.units)
+    units = call.produce(cell.kernel, 1, np.tile(units, gates))[: cell.units]
+    columns = np.tile(units, gates)
+    call.produce(cell.recurrent_kernel, 1, columns)
+    call.consume(cell.recurrent_kernel, 0, units, tensor_axis=None)
+    if cell.use_bias:
+        call.produce(cell.bias, -1, columns)  # GRU's reset_after has two rows of biases
+    for name in ("activation", "recurrent_activation"):
+        apply_activation(call, getattr(cell, name, None), units)
+    return units
+
+
+def outputs(layer: Any, call: Call, units: np.ndarray) -> list[Layout]:
+    """Layouts of the sequence or last output, then of the states where they are returned."""
+    return [call.fixed_output(-1, units, k) for k in range(len(call.out_shapes))]
+
+
+@register
+class Recurrent(Rule):
+    types = (keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU)
+    gates: ClassVar[dict[type, int]] = {
+        keras.layers.SimpleRNN: 1,
+        keras.layers.LSTM: 4,
+        keras.layers.GRU: 3,
+    }
+
+    def trace(self, call: Call) -> list[Layout]:
+        units = trace_cell(call, call.op, self.gate_count(call.op), call.labels(-1))
+        for state in call.layouts[1:]:  # initial states
+            call.tie(units, state[-1])
+        return outputs(call.op, call, units)
+
+    def gate_count(self, layer: Any) -> int:
+        return next(n for kind, n in self.gates.items() if isinstance(layer, kind))
+
+    def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
+        return {**config, "units": cut.size(op.cell.recurrent_kernel, 0)}
+
+
+@register
+class Bidirectional(Rule):
+    types = (keras.layers.Bidirectional,)
+
+    def trace(self, call: Call) -> list[Layout] | tuple[Layout, ...]:
+        layer = call.op
+        rule = rule_for(layer.forward_layer)
+        if not isinstance(rule, Recurrent) or len(call.layouts) > 1 or len(call.out_shapes) > 1:
+            return call.protect_all(f"a {call.kind} of this kind is not known")
+        gates = rule.gate_count(layer.forward_layer)
+        ahead = trace_cell(call, layer.forward_layer, gates, call.labels(-1))
+        back = trace_cell(call, layer.backward_layer, gates, call.labels(-1))
+        if layer.merge_mode == "concat":
+            units: Labels = np.concatenate([ahead, back])
+        else:
+            units = call.tie(ahead, back)
+        return [call.fixed_output(-1, units)]
+
+    def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
+        new = dict(config)
+        for key, layer in (("layer", op.forward_layer), ("backward_layer", op.backward_layer)):
+            inner = dict(config[key])
+            inner["config"] = {
+                **inner["config"],
+                "units": cut.size(layer.cell.recurrent_kernel, 0),
+            }
+            inner.pop("build_config", None)  # it holds the shapes of before
+            new[key] = inner
+        return new

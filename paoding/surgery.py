@@ -1,0 +1,88 @@
+"""Surgery: from masked weights to a new, physically smaller model; the original is only read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from paoding.graph import Graph, State, keras_internals
+from paoding.layers import Cut, rule_for
+
+
+def cut(graph: Graph, state: State) -> Any:
+    """Build the smaller model that a state describes.
+
+    Args:
+        graph: the traced original.
+        state: weights at original shapes, with the removed units' consumers at zero.
+
+    Returns:
+        A new ``keras.Model`` with the same names, dtypes and trainable flags; compiled like
+        the original where that can be kept.
+    """
+    return _rebuild(graph, state, state.alive)
+
+
+def mask(graph: Graph, state: State) -> Any:
+    """Build a model of the original's shape with a state's weights."""
+    return _rebuild(graph, state, np.ones_like(state.alive))
+
+
+def _rebuild(graph: Graph, state: State, alive: np.ndarray) -> Any:
+    kept = {key: (ids < 0) | alive[np.maximum(ids, 0)] for key, ids in graph.axes.items()}
+    shapes: dict[int, tuple[Any, Any]] = {}
+    for node in graph.nodes:
+        shapes.setdefault(
+            id(node.op),
+            tuple(
+                tuple(graph.shape_after(t, alive) for t in tensors)
+                for tensors in (node.inputs, node.outputs)
+            ),  # type: ignore[arg-type]
+        )
+
+    def size(variable: Any, axis: int) -> int:
+        axis %= len(variable.shape)
+        mask_of = kept.get((graph.number(variable), axis))
+        return int(variable.shape[axis]) if mask_of is None else int(mask_of.sum())
+
+    def rebuild(op: Any, config: dict[str, Any]) -> Any:
+        rule = rule_for(op)
+        if rule is not None and id(op) in shapes:
+            before, after = shapes[id(op)]
+            cut_of = Cut(size, lambda labels: graph.keep(labels, alive), before, after)
+            config = rule.resize(op, config, cut_of)
+        return keras_internals.revive(op, config)
+
+    smaller = keras_internals.clone(graph.model, rebuild)
+    _fill(graph, state, kept, smaller)
+    return smaller
+
+
+def sliced(
+    graph: Graph, state: State, kept: dict[tuple[int, int], np.ndarray], number: int
+) -> np.ndarray:
+    """One weight of a state, cut along every axis that holds units."""
+    value = state.values[number]
+    for axis in range(value.ndim):
+        mask_of = kept.get((number, axis))
+        if mask_of is not None and not mask_of.all():
+            value = np.compress(mask_of, value, axis=axis)
+    return value
+
+
+def _fill(
+    graph: Graph, state: State, kept: dict[tuple[int, int], np.ndarray], smaller: Any
+) -> None:
+    pairs = zip(
+        keras_internals.all_weights(graph.model), keras_internals.all_weights(smaller), strict=True
+    )
+    for old, new in pairs:
+        value = sliced(graph, state, kept, graph.number(old))
+        if tuple(new.shape) != value.shape:
+            raise RuntimeError(
+                f"weight '{old.path}' has shape {value.shape} after the cut, but its new layer "
+                f"wants {tuple(new.shape)}; this is a fault in the layer's rule"
+            )
+        new.assign(value)
+        new.trainable = old.trainable
