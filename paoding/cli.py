@@ -1,0 +1,582 @@
+"""The command line: inspect, prune, evaluate and export models without writing Python.
+
+Nothing here imports TensorFlow before a model has to be loaded, so that help and most mistakes
+answer at once. What a program reads goes to standard output; progress and errors to standard
+error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from paoding import __version__
+from paoding.errors import ArgumentError, ModelError, OutputExistsError, PaodingError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    from rich.console import Console
+
+    from paoding.evaluation import Report
+    from paoding.graph import Graph
+    from paoding.pruner import Pruner, PruningResult
+
+FAILED = 1  # 0 is done; 2, wrong usage, is typer's own
+ZOO = "zoo:"
+# Set it to see where a fault happened, and what TensorFlow says while it works.
+DEBUG = "PAODING_DEBUG"
+# Of a table whose reader is a file or a program, which has no width of its own.
+PLAIN_WIDTH = 120
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Make pretrained Keras networks smaller without their data, and say what it costs.",
+    epilog="MODEL is a .keras or .h5 file, or a model of the zoo, such as zoo:mnist-mlp.",
+)
+
+
+class Strategy(StrEnum):
+    """The strategies of paoding.strategies, by their names in lower case."""
+
+    annealing = "annealing"
+    impact = "impact"
+    saliency = "saliency"
+    magnitude = "magnitude"
+
+
+class Format(StrEnum):
+    """What a model can be exported to."""
+
+    tflite = "tflite"
+    onnx = "onnx"
+
+
+class Quantization(StrEnum):
+    """Smaller numbers for an exported model."""
+
+    float16 = "float16"
+    int8 = "int8"
+
+
+class Stopped(BaseException):
+    """The user pressed Ctrl-C; not an Exception, so that no library swallows it."""
+
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="A .keras or .h5 file, or zoo:NAME.", show_default=False),
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="XY.npz",
+        help="Arrays x and y, or zoo:NAME. A model of the zoo brings its own.",
+        show_default=False,
+    ),
+]
+AttackOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attack",
+        metavar="NAME:EPS",
+        help="fgsm:EPS, or pgd:EPS:STEPS. May be repeated.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+DomainOption = Annotated[
+    tuple[float, float], typer.Option(metavar="LO HI", help="Least and greatest legal input.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
+    """Hold the options that belong to no command."""
+
+
+@app.command()
+def inspect(
+    model: ModelArgument,
+    groups: Annotated[
+        bool, typer.Option("--groups", help="Show what is tied to each group, and why.")
+    ] = False,
+    json_only: JsonOption = False,
+) -> None:
+    """Show which units of a model can be pruned together, and why the rest cannot."""
+    import paoding
+
+    with working():
+        loaded = load(model)  # first, since reading ``paoding.inspect`` already loads TensorFlow
+        graph = paoding.inspect(loaded)
+    if json_only:
+        print_json(graph.to_dict())
+    elif groups:
+        print(graph)
+    else:
+        print_graph(graph)
+
+
+@app.command()
+def prune(
+    model: ModelArgument,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="A new folder for the results.", show_default=False)
+    ],
+    target: Annotated[float, typer.Option(help="Share of each group's units to remove.")] = 0.5,
+    step: Annotated[float, typer.Option(help="Share to remove in one step.")] = 1 / 32,
+    strategy: Annotated[Strategy, typer.Option(help="Who goes next.")] = Strategy.annealing,
+    compensation: Annotated[
+        str,
+        typer.Option(
+            help="What the survivors take over: least-squares, merge, scaled-merge or none."
+        ),
+    ] = "least-squares",
+    domain: DomainOption = (0.0, 1.0),
+    seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 0,
+    data: DataOption = None,
+    attack: AttackOption = None,
+    alpha: Annotated[float, typer.Option(help="Weight of how much the outputs move.")] = 0.75,
+    beta: Annotated[float, typer.Option(help="Weight of how unevenly they move.")] = 0.25,
+    energy: Annotated[str, typer.Option(help="log, or paper (it saturates).")] = "log",
+    allocation: Annotated[
+        str, typer.Option(help="How the target is spread over the groups.")
+    ] = "uniform",
+    lock: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LAYER",
+            help="Leave it alone: a name, type or pattern. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    layer_target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=SHARE",
+            help="Another target for one group. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    round_to: Annotated[int, typer.Option(help="Leave a multiple of this many units.")] = 1,
+    floor: Annotated[int, typer.Option(help="Leave at least this many units.")] = 1,
+    recursive: Annotated[
+        bool, typer.Option(help="Whether a unit that took another over may be touched again.")
+    ] = True,
+    json_only: JsonOption = False,
+) -> None:
+    """Remove units of a model step by step, and save it with its plan and its report."""
+    targets = dict(_layer_target(text) for text in layer_target or ())
+    attacks = [_attack(text) for text in attack or ()]
+    refuse_existing(out)
+    import paoding
+
+    with working():
+        box = paoding.Box(*domain)
+        original, xy = load_with_data(model, data)
+        pruner = paoding.Pruner(
+            original,
+            target=target,
+            step=step,
+            strategy=_strategy(strategy, alpha, beta),
+            compensation=compensation,
+            domain=box,
+            seed=seed,
+            recursive=recursive,
+            energy=energy,
+            targets=targets or None,
+            locked=tuple(lock or ()),
+            round_to=round_to,
+            floor=floor,
+            allocation=allocation,
+        )
+        complete = run_with_progress(pruner)
+        result = pruner.result()
+        report = paoding.evaluate(
+            result.model, *xy, reference=original, attacks=_attacks(attacks), domain=box
+        ) if xy else None
+        result.save(out)
+    if json_only:
+        print_json(describe_result(original, result, report, out, complete))
+    else:
+        print_result(original, result, report, out)
+    if not complete:
+        raise Stopped(
+            f"stopped after {len(result.steps)} steps, {pruner.progress:.0%} of the way; "
+            f"what was done until then is in {out}"
+        )
+
+
+@app.command()
+def evaluate(
+    model: ModelArgument,
+    data: DataOption = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORIGINAL",
+            help="The model before pruning, to compare with.",
+            show_default=False,
+        ),
+    ] = None,
+    attack: AttackOption = None,
+    domain: DomainOption = (0.0, 1.0),
+    json_only: JsonOption = False,
+) -> None:
+    """Measure a model's accuracy, its robustness under attack, and its cost."""
+    attacks = [_attack(text) for text in attack or ()]
+    import paoding
+
+    with working():
+        box = paoding.Box(*domain)
+        judged, xy = load_with_data(model, data)
+        if xy is None:
+            raise ArgumentError("Evaluation needs data: give --data XY.npz with arrays x and y.")
+        original = load(reference) if reference else None
+        report = paoding.evaluate(
+            judged, *xy, reference=original, attacks=_attacks(attacks), domain=box
+        )
+    if json_only:
+        print_json(report.to_dict())
+    else:
+        print_report(report)
+
+
+@app.command()
+def export(
+    model: ModelArgument,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A new file.", show_default=False)],
+    format: Annotated[Format, typer.Option(help="What to write.")] = Format.tflite,
+    quantize: Annotated[
+        Quantization | None, typer.Option(help="Smaller numbers (tflite).", show_default=False)
+    ] = None,
+    data: DataOption = None,
+    json_only: JsonOption = False,
+) -> None:
+    """Write a model for a phone, a browser or another framework."""
+    refuse_existing(out)
+    from paoding.export import export as write
+
+    with working():
+        judged, xy = load_with_data(model, data)
+        write(judged, out, format=format.value, quantize=quantize and quantize.value, data=xy)
+    size = out.stat().st_size
+    if json_only:
+        print_json({"out": str(out), "format": format.value, "bytes": size})
+    else:
+        print(f"{out}: {size:,} bytes")
+
+
+@app.command()
+def zoo(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One of them.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Copy the model to a .keras file.", show_default=False),
+    ] = None,
+    data_out: Annotated[
+        Path | None,
+        typer.Option(metavar="XY.npz", help="Copy its evaluation data.", show_default=False),
+    ] = None,
+    json_only: JsonOption = False,
+) -> None:
+    """List the pretrained models that come with Paoding, or copy one."""
+    from paoding import zoo as shelf
+
+    if name is None:
+        if out or data_out:
+            raise typer.BadParameter("say which model: paoding zoo NAME --out FILE")
+        entries = [{"name": name} for name in shelf.names()]
+        print_json(entries) if json_only else print_zoo(entries)
+        return
+    for path in (out, data_out):
+        if path:
+            refuse_existing(path)
+    with working():
+        copied, split = shelf.load(name)
+    _copy_from_zoo(copied, split, out, data_out)
+
+
+# -- what commands share ---------------------------------------------------------------------------
+
+
+def load(reference: str) -> keras.Model:
+    """Return the model that a file or ``zoo:NAME`` names."""
+    import paoding
+
+    if reference.startswith(ZOO):
+        return paoding.zoo.load(reference.removeprefix(ZOO))[0]
+    return paoding.load_model(reference)
+
+
+def load_with_data(
+    reference: str, data: str | None
+) -> tuple[keras.Model, tuple[np.ndarray, np.ndarray] | None]:
+    """Return the model, and the data if it is given or if the model of the zoo brings it."""
+    import paoding
+    from paoding.io import load_data
+
+    # Data first: reading it is quick, and shows at once when it is not there.
+    source = data or (reference if reference.startswith(ZOO) else None)
+    if source is None:
+        return load(reference), None
+    if source.startswith(ZOO):
+        split = paoding.zoo.load(source.removeprefix(ZOO))[1]
+        return load(reference), (split.x, split.y)
+    xy = load_data(source)
+    return load(reference), xy
+
+
+def refuse_existing(path: Path) -> None:
+    """Say that an output exists before hours of work, not after them."""
+    if os.path.lexists(path):
+        raise OutputExistsError(f"{path} exists already; choose another name or remove it first.")
+
+
+def run_with_progress(pruner: Pruner) -> bool:
+    """Run every step with a bar on standard error; False when Ctrl-C ended it early."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("pruning"), BarColumn(), TextColumn("{task.description}"))
+    asked = False
+
+    def ask(*_: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise Stopped("stopped; nothing was written")
+        asked = True
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        with Progress(*columns, TimeRemainingColumn(), console=console(sys.stderr)) as bar:
+            task = bar.add_task("", total=1.0)
+            for step in pruner:
+                bar.update(
+                    task,
+                    completed=step.progress,
+                    description=f"step {step.index + 1}, {step.progress:.0%}",
+                )
+                if asked:
+                    return step.progress >= 1
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return True
+
+
+@contextlib.contextmanager
+def working() -> Iterator[None]:
+    """Keep the chatter of libraries off standard output, and warn in one line."""
+    with contextlib.ExitStack() as stack:
+        if not os.environ.get(DEBUG):
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("default", module=r"paoding")
+            warnings.showwarning = _warn  # type: ignore[assignment]
+        yield
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    tell(f"warning: {message}")
+
+
+# -- what options mean -----------------------------------------------------------------------------
+
+
+def _layer_target(text: str) -> tuple[str, float]:
+    name, _, share = text.rpartition("=")
+    with contextlib.suppress(ValueError):
+        if name:
+            return name, float(share)
+    raise typer.BadParameter(f"{text!r} is not of the form NAME=SHARE, such as dense_1=0.3.")
+
+
+def _attack(text: str) -> tuple[str, float, int | None]:
+    """Read ``fgsm:EPS`` or ``pgd:EPS:STEPS``; building the attack itself needs TensorFlow."""
+    name, *numbers = text.split(":")
+    with contextlib.suppress(ValueError):
+        if name == "fgsm" and len(numbers) == 1:
+            return name, float(numbers[0]), None
+        if name == "pgd" and len(numbers) in (1, 2):
+            return name, float(numbers[0]), int(numbers[1]) if numbers[1:] else None
+    raise typer.BadParameter(f"{text!r} is neither fgsm:EPS nor pgd:EPS:STEPS.")
+
+
+def _attacks(wanted: list[tuple[str, float, int | None]]) -> list[Any]:
+    import paoding
+
+    made: list[Any] = []
+    for name, epsilon, steps in wanted:
+        if name == "fgsm":
+            made.append(paoding.FGSM(epsilon))
+        else:
+            made.append(paoding.PGD(epsilon, **({} if steps is None else {"steps": steps})))
+    return made
+
+
+def _strategy(name: Strategy, alpha: float, beta: float) -> Any:
+    from paoding import strategies
+
+    if name is Strategy.impact:
+        return strategies.Impact(alpha=alpha, beta=beta)
+    if name is Strategy.annealing:
+        return strategies.Annealing(alpha=alpha, beta=beta)
+    return strategies.Saliency() if name is Strategy.saliency else strategies.Magnitude()
+
+
+# -- what is printed -------------------------------------------------------------------------------
+
+
+def console(file: Any = None) -> Console:
+    """Return a terminal for ``file``; one that is no terminal is wide enough for every table."""
+    from rich.console import Console
+
+    file = file or sys.stdout
+    return Console(file=file, highlight=False, width=None if file.isatty() else PLAIN_WIDTH)
+
+
+def table(*columns: str, title: str | None = None) -> Any:
+    """Return an empty table: the first column names, the others hold numbers at the right."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        made.add_column(column, justify="right" if number else "left", overflow="fold")
+    return made
+
+
+def print_graph(graph: Graph) -> None:
+    """Print one line for each group, then what cannot be pruned and why."""
+    rows = table("group", "units", "may go", "parameters", "FLOPs", "layers")
+    for group in graph.groups:
+        rows.add_row(
+            group.name,
+            f"{group.units:,}",
+            f"{int(group.removable.sum()):,}",
+            f"{group.parameters:,}",
+            f"{group.flops:,}",
+            f"{len(group.layers):,}",
+        )
+    terminal = console()
+    terminal.print(rows)
+    kept = [
+        f"  {group.name}: {group.units - int(group.removable.sum()):,} units stay: {group.reason}"
+        for group in graph.groups
+        if not group.removable.all()
+    ]
+    kept += [f"  {name}: {reason}" for name, reason in graph.unknown.items()]
+    if kept:
+        print("What stays, and why:", *kept, sep="\n")
+    units = sum(int(group.removable.sum()) for group in graph.prunable)
+    print(f"{len(graph.prunable)} of {len(graph.groups)} groups can be pruned, {units:,} units.")
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as JSON; arrays become lists, and NaN, which JSON lacks, null."""
+    print(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def tell(sentence: str) -> None:
+    """Print one line on standard error."""
+    print(f"paoding: {' '.join(str(sentence).split())}", file=sys.stderr, flush=True)
+
+
+# -- the program -----------------------------------------------------------------------------------
+
+
+def quiet_libraries() -> None:
+    """Give this program its own way to the terminal, and TensorFlow's C++ none.
+
+    TensorFlow writes to the process's file descriptors, past everything Python can redirect.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if os.environ.get(DEBUG):
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        stream.flush()
+        copy = open(  # noqa: SIM115 (it lives as long as the program)
+            os.dup(descriptor), "w", encoding=stream.encoding, errors=stream.errors, buffering=1
+        )
+        setattr(sys, name, copy)
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit status."""
+    try:
+        app(arguments, prog_name="paoding")
+    except SystemExit as end:
+        return int(end.code or 0)
+    except (PaodingError, Stopped) as error:
+        tell(str(error))
+    except MemoryError:
+        tell("there is not enough memory for this model.")
+    except OSError as error:
+        tell(f"{error.filename or 'output'}: {error.strerror or error}.")
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        tell(
+            f"this is a fault of Paoding ({type(error).__name__}: {error}); "
+            f"{DEBUG}=1 shows where it happened."
+        )
+    return FAILED
+
+
+def _stop(*_: Any) -> None:
+    raise Stopped("stopped; nothing was written")
+
+
+def main() -> None:
+    """Enter from the command line."""
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    quiet_libraries()
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()
