@@ -17,7 +17,7 @@ OUTPUTS = (
 NOT_SOURCES = {"node_modules", "lib", "ui-tests"}
 
 
-class JavaScriptBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+class JavaScriptBuildHook(BuildHookInterface):
     """Builds the widget and the JupyterLab extension, unless they are up to date."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

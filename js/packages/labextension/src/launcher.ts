@@ -75,7 +75,13 @@ export const launcherPlugin: JupyterFrontEndPlugin<void> = {
       },
     });
 
-    launcher?.add({ command: NEW_NOTEBOOK, category: 'Notebook', rank: 10 });
+    launcher?.add({
+      command: NEW_NOTEBOOK,
+      category: 'Notebook',
+      rank: 10,
+      // A card among the notebooks shows an address, as kernels have, and no command's icon.
+      kernelIconUrl: `data:image/svg+xml,${encodeURIComponent(pruneIcon.svgstr)}`,
+    });
     palette?.addItem({
       command: NEW_NOTEBOOK,
       category: trans.__('Pruning'),
