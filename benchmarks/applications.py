@@ -34,7 +34,7 @@ TIMEOUT = 1800  # seconds a network
 
 
 def constructors() -> list[str]:
-    """Returns the names of the public functions of keras.applications that build a network."""
+    """Return the names of the public functions of keras.applications that build a network."""
     import keras
 
     names = sorted(name for name in dir(keras.applications) if name[0].isupper())
@@ -44,7 +44,7 @@ def constructors() -> list[str]:
 
 
 def build(name: str) -> Any:
-    """Returns the network at its smallest legal input, with logits instead of a softmax.
+    """Return the network at its smallest legal input, with logits instead of a softmax.
 
     A softmax over random logits is all but a constant, and would hide differences.
     """
@@ -63,7 +63,7 @@ def build(name: str) -> Any:
 
 
 def randomize(model: Any, seed: int = 0) -> None:
-    """Gives every weight a random value at which signals neither vanish nor explode."""
+    """Give every weight a random value at which signals neither vanish nor explode."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -83,14 +83,14 @@ def randomize(model: Any, seed: int = 0) -> None:
 
 
 def difference(a: Any, b: Any) -> float:
-    """Returns the largest difference, relative to the scale of the outputs ``b``."""
+    """Return the largest difference, relative to the scale of the outputs ``b``."""
     import numpy as np
 
     return float(np.abs(a - b).max() / np.abs(b).max())
 
 
 def measure(name: str) -> dict[str, Any]:
-    """Traces, prunes, compares, saves and loads one network; returns what the table says."""
+    """Trace, prune, compare, save and load one network; return what the table says."""
     import keras
     import numpy as np
 
@@ -141,7 +141,7 @@ def flops(model: Any) -> int:
 
 
 def faults(row: dict[str, Any]) -> list[str]:
-    """Returns what is wrong with a network's row, in words; nothing where all is well."""
+    """Return what is wrong with a network's row, in words; nothing where all is well."""
     if "error" in row:
         return [row["error"]]
     found = []
@@ -156,7 +156,7 @@ def faults(row: dict[str, Any]) -> list[str]:
 
 
 def run(name: str, reuse: bool) -> dict[str, Any]:
-    """Runs one network in a process of its own; a crash becomes a row with its message."""
+    """Run one network in a process of its own; a crash becomes a row with its message."""
     path = RESULTS / f"{name}.json"
     if reuse and path.exists() and not faults(row := json.loads(path.read_text())):
         return row
@@ -184,7 +184,7 @@ COLUMNS = (
 
 
 def line(row: dict[str, Any]) -> str:
-    """Returns the network's line of the table."""
+    """Return the network's line of the table."""
     if "error" in row:
         return f"| {row['name']} | **failed**: {row['error']} |"
     gone = 1 - row["flops_after"] / row["flops_before"]
@@ -205,7 +205,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """Returns docs/applications.md."""
+    """Return docs/applications.md."""
     import keras
 
     good = sum(not faults(row) for row in rows)

@@ -1,4 +1,4 @@
-"""Times Paoding and its peer, paoding-dl, side by side: same weights, same target, same step.
+"""Time Paoding and its peer, paoding-dl, side by side: same weights, same target, same step.
 
 ``python benchmarks/speed.py`` makes the peer's environment the first time, then runs both on the
 zoo's MNIST network (784-128-128-64-10), 50 % of every hidden layer, and prints the ratios. Imports
@@ -39,7 +39,7 @@ WANTED_PRUNING, WANTED_FGSM = 100, 200  # the ratios that we promise (impact; pe
 
 
 def dense_weights(model: Any) -> dict[str, Any]:
-    """Returns kernels, biases and names of activations of a chain of Dense layers."""
+    """Return kernels, biases and names of activations of a chain of Dense layers."""
     arrays: dict[str, Any] = {}
     for i, layer in enumerate(model.layers):
         arrays[f"kernel_{i}"], arrays[f"bias_{i}"] = layer.get_weights()
@@ -48,7 +48,7 @@ def dense_weights(model: Any) -> dict[str, Any]:
 
 
 def run_peer(model: Any, data: Any, repetitions: int) -> dict[str, Any]:
-    """Returns what the peer's process wrote: seconds and accuracy for every job."""
+    """Return what the peer's process wrote: seconds and accuracy for every job."""
     import numpy as np
 
     python = environment.ensure()
@@ -75,7 +75,7 @@ def accuracy(model: Any, data: Any) -> float:
 
 
 def time_pruning(model: Any, data: Any, strategy: str, compensation: str, n: int) -> dict[str, Any]:
-    """Times ``paoding.prune`` with the strategy that the peer calls ``strategy``."""
+    """Time ``paoding.prune`` with the strategy that the peer calls ``strategy``."""
     import paoding
 
     ours = {
@@ -96,7 +96,7 @@ def time_pruning(model: Any, data: Any, strategy: str, compensation: str, n: int
 
 
 def time_fgsm(model: Any, data: Any, images: int, n: int) -> dict[str, Any]:
-    """Times ``paoding.evaluate`` under the same three FGSM attacks."""
+    """Time ``paoding.evaluate`` under the same three FGSM attacks."""
     import paoding
 
     attacks = [paoding.FGSM(epsilon) for epsilon in EPSILONS]
@@ -109,16 +109,17 @@ def time_fgsm(model: Any, data: Any, images: int, n: int) -> dict[str, Any]:
 
 
 def spread(values: list[float], digits: int) -> str:
-    """Returns the median, with the range where there is one."""
+    """Return the median, with the range where there is one."""
     low, high = min(values), max(values)
     middle = f"{statistics.median(values):.{digits}f}"
     return middle if low == high else f"{middle} ({low:.{digits}f}–{high:.{digits}f})"
 
 
 def compare(model: Any, data: Any, peer: dict[str, Any], n: int) -> dict[str, Any]:
-    """Runs Paoding and prints the table; returns the ratios."""
-    print(f"\nMNIST 784-128-128-64-10, {TARGET:.0%} of each hidden layer, step 1/{1 / STEP:.0f}; ")
-    print(f"accuracy before {accuracy(model, data):.4f} (peer's copy {peer['accuracy_before']:.4f})")
+    """Run Paoding and prints the table; returns the ratios."""
+    print(f"\nMNIST 784-128-128-64-10, {TARGET:.0%} of each hidden layer, step 1/{1 / STEP:.0f};")
+    before = accuracy(model, data)
+    print(f"accuracy before {before:.4f} (of the peer's copy {peer['accuracy_before']:.4f})")
     head = ("strategy", "compensation", "seconds", "ratio", "accuracy after")
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
     ratios: dict[str, Any] = {}
@@ -145,7 +146,7 @@ def row(name: str, compensation: str, run: dict[str, Any], ratio: float) -> str:
 
 
 def compare_fgsm(model: Any, data: Any, theirs: dict[str, Any], n: int) -> float:
-    """Prints the cost of FGSM at three ε per image, for the peer's images and for all of them."""
+    """Print the cost of FGSM at three ε per image, for the peer's images and for all of them."""
     each = statistics.median(theirs["seconds"]) / theirs["images"]
     print(f"\nFGSM at ε {EPSILONS}, milliseconds an image: peer {each * 1e3:.1f}", end="")
     time_fgsm(model, data, PEER_IMAGES, 1)  # the first call compiles

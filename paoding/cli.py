@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from paoding import __version__
-from paoding.errors import ArgumentError, ModelError, OutputExistsError, PaodingError
+from paoding.errors import ArgumentError, OutputExistsError, PaodingError
 
 if TYPE_CHECKING:
     import keras
@@ -94,7 +94,7 @@ AttackOption = Annotated[
     typer.Option(
         "--attack",
         metavar="NAME:EPS",
-        help="fgsm:EPS, or pgd:EPS:STEPS. May be repeated.",
+        help="fgsm:EPS or pgd:EPS[:STEPS[:RESTARTS]]. May be repeated.",
         show_default=False,
     ),
 ]
@@ -192,13 +192,13 @@ def prune(
 ) -> None:
     """Remove units of a model step by step, and save it with its plan and its report."""
     targets = dict(_layer_target(text) for text in layer_target or ())
-    attacks = [_attack(text) for text in attack or ()]
     refuse_existing(out)
     import paoding
 
     with working():
         box = paoding.Box(*domain)
         original, xy = load_with_data(model, data)
+        attacks = [paoding.evaluation.parse(text) for text in attack or ()]
         pruner = paoding.Pruner(
             original,
             target=target,
@@ -215,14 +215,16 @@ def prune(
             floor=floor,
             allocation=allocation,
         )
+        if xy is not None:  # data that does not fit should say so before the work, not after it
+            paoding.evaluate(original, *xy, latency=False)
         complete = run_with_progress(pruner)
         result = pruner.result()
-        report = paoding.evaluate(
-            result.model, *xy, reference=original, attacks=_attacks(attacks), domain=box
-        ) if xy else None
+        report = None
+        if xy is not None:
+            report = paoding.evaluate(result.model, *xy, reference=original, attacks=attacks)
         result.save(out)
     if json_only:
-        print_json(describe_result(original, result, report, out, complete))
+        print_json(describe(original, result, report, out, complete))
     else:
         print_result(original, result, report, out)
     if not complete:
@@ -245,26 +247,31 @@ def evaluate(
         ),
     ] = None,
     attack: AttackOption = None,
-    domain: DomainOption = (0.0, 1.0),
+    domain: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="LO HI",
+            help="Range that attacked inputs keep to; by default the data's own.",
+            show_default=False,
+        ),
+    ] = None,
     json_only: JsonOption = False,
 ) -> None:
     """Measure a model's accuracy, its robustness under attack, and its cost."""
-    attacks = [_attack(text) for text in attack or ()]
     import paoding
 
     with working():
-        box = paoding.Box(*domain)
+        clip = None if domain is None else paoding.Box(*domain)
         judged, xy = load_with_data(model, data)
         if xy is None:
             raise ArgumentError("Evaluation needs data: give --data XY.npz with arrays x and y.")
         original = load(reference) if reference else None
-        report = paoding.evaluate(
-            judged, *xy, reference=original, attacks=_attacks(attacks), domain=box
-        )
+        attacks = [paoding.evaluation.parse(text) for text in attack or ()]
+        report = paoding.evaluate(judged, *xy, reference=original, attacks=attacks, clip=clip)
     if json_only:
         print_json(report.to_dict())
     else:
-        print_report(report)
+        print(report)
 
 
 @app.command()
@@ -313,15 +320,41 @@ def zoo(
     if name is None:
         if out or data_out:
             raise typer.BadParameter("say which model: paoding zoo NAME --out FILE")
-        entries = [{"name": name} for name in shelf.names()]
-        print_json(entries) if json_only else print_zoo(entries)
+        print_zoo(json_only)
         return
     for path in (out, data_out):
         if path:
             refuse_existing(path)
     with working():
         copied, split = shelf.load(name)
-    _copy_from_zoo(copied, split, out, data_out)
+        entry = {
+            "name": name,
+            "parameters": copied.count_params(),
+            "input": list(copied.input_shape[1:]),
+            "samples": len(split.x),
+            **_copied(copied, split, out, data_out),
+        }
+    if json_only:
+        print_json(entry)
+    else:
+        print(*(f"{key}: {value}" for key, value in entry.items()), sep="\n")
+
+
+def _copied(
+    model: keras.Model, data: Any, out: Path | None, data_out: Path | None
+) -> dict[str, str]:
+    import numpy as np
+
+    from paoding.io import output_file, save_model
+
+    done = {}
+    if out:
+        done["out"] = str(save_model(model, out))
+    if data_out:
+        with output_file(data_out) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, x=data.x, y=data.y)
+        done["data"] = str(data_out)
+    return done
 
 
 # -- what commands share ---------------------------------------------------------------------------
@@ -381,7 +414,7 @@ def run_with_progress(pruner: Pruner) -> bool:
                 bar.update(
                     task,
                     completed=step.progress,
-                    description=f"step {step.index + 1}, {step.progress:.0%}",
+                    description=f"step {step.index}, {step.progress:.0%}",
                 )
                 if asked:
                     return step.progress >= 1
@@ -416,29 +449,6 @@ def _layer_target(text: str) -> tuple[str, float]:
         if name:
             return name, float(share)
     raise typer.BadParameter(f"{text!r} is not of the form NAME=SHARE, such as dense_1=0.3.")
-
-
-def _attack(text: str) -> tuple[str, float, int | None]:
-    """Read ``fgsm:EPS`` or ``pgd:EPS:STEPS``; building the attack itself needs TensorFlow."""
-    name, *numbers = text.split(":")
-    with contextlib.suppress(ValueError):
-        if name == "fgsm" and len(numbers) == 1:
-            return name, float(numbers[0]), None
-        if name == "pgd" and len(numbers) in (1, 2):
-            return name, float(numbers[0]), int(numbers[1]) if numbers[1:] else None
-    raise typer.BadParameter(f"{text!r} is neither fgsm:EPS nor pgd:EPS:STEPS.")
-
-
-def _attacks(wanted: list[tuple[str, float, int | None]]) -> list[Any]:
-    import paoding
-
-    made: list[Any] = []
-    for name, epsilon, steps in wanted:
-        if name == "fgsm":
-            made.append(paoding.FGSM(epsilon))
-        else:
-            made.append(paoding.PGD(epsilon, **({} if steps is None else {"steps": steps})))
-    return made
 
 
 def _strategy(name: Strategy, alpha: float, beta: float) -> Any:
@@ -497,6 +507,82 @@ def print_graph(graph: Graph) -> None:
         print("What stays, and why:", *kept, sep="\n")
     units = sum(int(group.removable.sum()) for group in graph.prunable)
     print(f"{len(graph.prunable)} of {len(graph.groups)} groups can be pruned, {units:,} units.")
+
+
+def print_zoo(json_only: bool) -> None:
+    """List the models of the zoo, which needs none of them to be loaded."""
+    from paoding import zoo as shelf
+
+    names = shelf.names()
+    if json_only:
+        print_json(names)
+    else:
+        print(*(f"{ZOO}{name}" for name in names), sep="\n")
+
+
+def describe(
+    original: keras.Model,
+    result: PruningResult,
+    report: Report | None,
+    out: Path,
+    complete: bool,
+) -> dict[str, Any]:
+    """Return what a run did, for JSON."""
+    from paoding.evaluation import cost
+
+    costs = [cost(each, latency=False) for each in (original, result.model)]
+    certificate = result.certificate
+    return {
+        "out": str(out),
+        "complete": complete,
+        "steps": len(result.steps),
+        "removed": len(result.plan.removals),
+        "parameters": {"before": costs[0].parameters, "after": costs[1].parameters},
+        "flops": {"before": costs[0].flops, "after": costs[1].flops},
+        "certificate": {"lower": certificate.lower, "upper": certificate.upper},
+        "report": report.to_dict() if report else None,
+    }
+
+
+def print_result(
+    original: keras.Model, result: PruningResult, report: Report | None, out: Path
+) -> None:
+    """Print what a run did: units per group, then the evaluation or at least the cost."""
+    graph, before = result.graph, len(result.plan.removals)
+    left = dict(result.steps[-1].remaining) if result.steps else {}
+    rows = table("group", "units before", "after", "removed")
+    for group in graph.prunable:
+        after = left.get(group.name, group.units)
+        rows.add_row(group.name, f"{group.units:,}", f"{after:,}", f"{1 - after / group.units:.0%}")
+    console().print(rows)
+    if report:
+        print(report)
+    else:
+        print_costs(original, result.model)
+    print(f"{before:,} units removed in {len(result.steps)} steps; {certified(result)}")
+    print(f"Saved in {out}.")
+
+
+def print_costs(original: keras.Model, pruned: keras.Model) -> None:
+    """Print what needs no data: parameters, FLOPs and bytes."""
+    from paoding.evaluation import cost
+
+    rows = table("", "before", "after", "gone")
+    was, now = (vars(cost(model, latency=False)) for model in (original, pruned))
+    for key in ("parameters", "flops", "bytes"):
+        if was[key]:
+            gone = f"{1 - now[key] / was[key]:.1%}"
+            rows.add_row(key, f"{was[key]:,}", f"{now[key]:,}", gone)
+    console().print(rows)
+
+
+def certified(result: PruningResult) -> str:
+    """Return the certificate in words."""
+    bound = result.certificate
+    if bound.lower is None:
+        return f"no certificate: {bound.reason}."
+    low, high = float(bound.lower.min()), float(bound.upper.max())
+    return f"over the whole domain, outputs change by {low:.4g} to {high:.4g} (certified)."
 
 
 def print_json(value: Any) -> None:

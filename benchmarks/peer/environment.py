@@ -25,7 +25,7 @@ PEER = "paoding-dl==1.0.0.post3"
 
 
 def find_python() -> str:
-    """Returns a Python that TensorFlow 2.15.1 supports; exits with one sentence if there is none."""
+    """Return a Python that TensorFlow 2.15.1 supports, or exit with one sentence."""
     if sys.version_info[:2] in {(3, 9), (3, 10), (3, 11)}:
         return sys.executable
     for name in PYTHONS:
@@ -37,7 +37,7 @@ def find_python() -> str:
 
 
 def ensure() -> Path:
-    """Returns the Python of the peer's environment, which is made first if it is missing."""
+    """Return the Python of the peer's environment, which is made first if it is missing."""
     python = FOLDER / "bin" / "python"
     ready = FOLDER / "ready"
     if not ready.exists():

@@ -16,6 +16,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# ruff: noqa: I001 (the peer has our name, and is no first-party package here)
 import numpy as np
 import paoding
 import tensorflow as tf
@@ -37,7 +38,7 @@ IMAGE = (28, 28, 1)  # the only shape that its FGSM for MNIST accepts
 
 
 def build(network, image: bool = False) -> tf.keras.Model:
-    """Returns the Keras 2 model whose Dense weights ``network`` holds, on vectors or on images."""
+    """Return the Keras 2 model whose Dense weights ``network`` holds, on vectors or on images."""
     shape = IMAGE if image else (network["kernel_0"].shape[0],)
     model = tf.keras.Sequential([tf.keras.Input(shape)])
     if image:
@@ -56,7 +57,7 @@ def accuracy(model, x, y) -> float:
 
 
 def time_pruning(path: str, job: dict, data) -> dict:
-    """Times its pruning loop alone: no import, no loading, no evaluation between the steps."""
+    """Time its pruning loop alone: no import, no loading, no evaluation between the steps."""
     seconds, accuracies = [], []
     for repetition in range(job["repetitions"]):
         sampler = Sampler()
@@ -79,7 +80,7 @@ def time_pruning(path: str, job: dict, data) -> dict:
 
 
 def time_fgsm(path: str, job: dict, data) -> dict:
-    """Times its FGSM over the first images; it skips those that the model gets wrong."""
+    """Time its FGSM over the first images; it skips those that the model gets wrong."""
     x, y = data[0][: job["images"]].reshape(-1, *IMAGE), data[1][: job["images"]]
     model = tf.keras.models.load_model(path)
     seconds = []
