@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 
-from paoding.layers.base import Call, Cut, Layout, Rule, register
+from paoding.layers.base import Call, Cut, Layout, Rule, Shapes, register
 
 
 @register
@@ -46,3 +47,12 @@ class MultiHeadAttention(Rule):
             # Unset, the width would follow the query's, which may have been cut otherwise.
             new["output_shape"] = cut.size(op.output_dense.kernel, 2)
         return new
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        queries, keys = (math.prod(n or 1 for n in shape[1:-1]) for shape in (in_shapes * 2)[:2])
+        query, key, value = (d.kernel for d in (op.query_dense, op.key_dense, op.value_dense))
+        out = math.prod(op.output_dense.kernel.shape)
+        projections = queries * (math.prod(query.shape) + out)
+        projections += keys * (math.prod(key.shape) + math.prod(value.shape))
+        scores = queries * keys * op.num_heads * (key.shape[-1] + value.shape[-1])
+        return 2 * (projections + scores)

@@ -15,10 +15,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from paoding.layers.algebra import Algebra, Value
+
 FIXED = -1
 
 Labels = np.ndarray | None  # one int64 label per index of an axis; None: the whole axis is fixed
 Layout = tuple[Labels, ...]  # one entry per axis of a tensor, the batch axis included
+Shapes = tuple[tuple[int | None, ...], ...]  # with the batch axis; None: any length
 Role = Literal["produce", "through", "consume"]
 
 
@@ -222,6 +225,21 @@ class Rule:
     def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
         """The layer's configuration after a cut (most layers' does not change)."""
         return config
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        """Floating-point operations of one call on one sample; a multiply-add counts as two.
+
+        Axes of unknown length count as one. Layers that only move values cost nothing.
+        """
+        return 0
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        """What the layer computes at inference, in the algebra that bounds understand.
+
+        Returns the output value (or one per output); ``NotImplemented`` where there is no rule,
+        and then a network with this layer has no certificate.
+        """
+        return NotImplemented
 
 
 _BY_TYPE: dict[type, Rule] = {}

@@ -9,14 +9,42 @@ from typing import Any
 import keras
 import numpy as np
 
+from paoding.layers.algebra import Algebra, Value
 from paoding.layers.base import Call, Labels, Layout
 
 # Activations that treat every value alone, so that a channel stays a channel.
 ELEMENTWISE = frozenset(
-    """linear relu relu6 leaky_relu elu selu celu gelu silu swish sigmoid log_sigmoid
-    hard_sigmoid hard_silu hard_swish hard_tanh hard_shrink soft_shrink softplus softsign
-    squareplus sparse_plus sparse_sigmoid tanh tanh_shrink threshold exponential mish
-    relu_6""".split()
+    [
+        "linear",
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "celu",
+        "gelu",
+        "silu",
+        "swish",
+        "sigmoid",
+        "log_sigmoid",
+        "hard_sigmoid",
+        "hard_silu",
+        "hard_swish",
+        "hard_tanh",
+        "hard_shrink",
+        "soft_shrink",
+        "softplus",
+        "softsign",
+        "squareplus",
+        "sparse_plus",
+        "sparse_sigmoid",
+        "tanh",
+        "tanh_shrink",
+        "threshold",
+        "exponential",
+        "mish",
+        "relu_6",
+    ]
 )
 # Activations that mix the entries of the last axis: one unit's removal changes the others.
 MIXING = frozenset({"softmax", "log_softmax", "sparsemax", "glu"})
@@ -50,6 +78,20 @@ def apply_activation(call: Call, activation: Any, labels: Labels, axis: int = -1
 def channel_axis(data_format: str, rank: int) -> int:
     """Index of the channel axis of a tensor of this rank."""
     return 1 if data_format == "channels_first" else rank - 1
+
+
+def channels_last(low: Algebra, x: Value, data_format: str) -> Value:
+    """The value with its channels on the last axis."""
+    if data_format != "channels_first":
+        return x
+    return low.rearrange(x, lambda a: np.moveaxis(a, 1, -1))
+
+
+def channels_back(low: Algebra, x: Value, data_format: str) -> Value:
+    """The value with its channels where the layer's data format has them."""
+    if data_format != "channels_first":
+        return x
+    return low.rearrange(x, lambda a: np.moveaxis(a, -1, 1))
 
 
 def broadcast(call: Call, layouts: Sequence[Layout], shapes: Sequence[tuple]) -> Layout:
@@ -148,3 +190,15 @@ def resized_target(old: Sequence[int], new: Sequence[int | None]) -> tuple[int, 
     return tuple(
         o if o is None or o == -1 or n is None else n for o, n in zip(old, new, strict=True)
     )
+
+
+def values(shape: Sequence[int | None]) -> int:
+    """How many values one sample of a tensor holds, axes of unknown length counted as one."""
+    return math.prod(size or 1 for size in shape[1:])
+
+
+def layer_flops(layer: Any, multiply_adds: int, out_shape: Sequence[int | None]) -> int:
+    """Cost of a linear layer: its multiply-adds, and one per output for bias and activation."""
+    extra = getattr(layer, "bias", None) is not None
+    active = activation_name(getattr(layer, "activation", None)) != "linear"
+    return 2 * multiply_adds + (extra + active) * values(out_shape)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from paoding.layers.base import Call, Cut, Labels, Layout, Rule, register
-from paoding.layers.common import apply_activation, channel_axis
+from paoding.layers.algebra import Algebra, Value
+from paoding.layers.base import Call, Cut, Labels, Layout, Rule, Shapes, register
+from paoding.layers.common import (
+    apply_activation,
+    channel_axis,
+    channels_back,
+    channels_last,
+    layer_flops,
+    values,
+)
 
 
 def _channels(call: Call) -> tuple[int, Labels]:
@@ -72,6 +82,23 @@ class Conv(Rule):
             groups = groups * filters // op.filters
         return {**config, "filters": filters, "groups": groups}
 
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        x = channels_last(low, inputs[0], op.data_format)
+        y = low.convolution(
+            x,
+            low.weight(op.kernel),
+            low.weight(op.bias),
+            op.strides,
+            op.padding,
+            op.dilation_rate,
+            op.groups,
+        )
+        return low.activation(channels_back(low, y, op.data_format), op.activation)
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        taps = math.prod(op.kernel.shape[:-1])  # of the filter's own group
+        return layer_flops(op, values(out_shapes[0]) * taps, out_shapes[0])
+
 
 @register
 class ConvTranspose(Rule):
@@ -94,6 +121,23 @@ class ConvTranspose(Rule):
     def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
         return {**config, "filters": cut.size(op.kernel, -2)}
 
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        if any(rate != 1 for rate in op.dilation_rate) or (
+            op.padding != "valid" and op.output_padding
+        ):
+            return NotImplemented
+        x = channels_last(low, inputs[0], op.data_format)
+        sizes = op.compute_output_shape((1, *inputs[0].shape))[1:]
+        spatial = sizes[1:] if op.data_format == "channels_first" else sizes[:-1]
+        y = low.transposed_convolution(
+            x, low.weight(op.kernel), low.weight(op.bias), op.strides, spatial, op.padding
+        )
+        return low.activation(channels_back(low, y, op.data_format), op.activation)
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        spread = math.prod(op.kernel.shape[:-1])  # outputs that one input value reaches
+        return layer_flops(op, values(in_shapes[0]) * spread, out_shapes[0])
+
 
 @register
 class DepthwiseConv(Rule):
@@ -108,6 +152,22 @@ class DepthwiseConv(Rule):
             call.through(layer.bias, 0, out)
         apply_activation(call, layer.activation, out)
         return call.fixed_output(axis, out)
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        x = channels_last(low, inputs[0], op.data_format)
+        y = low.depthwise(
+            x,
+            low.weight(op.kernel),
+            low.weight(op.bias),
+            op.strides,
+            op.padding,
+            op.dilation_rate,
+        )
+        return low.activation(channels_back(low, y, op.data_format), op.activation)
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        taps = math.prod(op.kernel.shape[:-2])
+        return layer_flops(op, values(out_shapes[0]) * taps, out_shapes[0])
 
 
 @register
@@ -129,3 +189,18 @@ class SeparableConv(Rule):
 
     def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
         return {**config, "filters": cut.size(op.pointwise_kernel, -1)}
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        x = channels_last(low, inputs[0], op.data_format)
+        kernel = low.weight(op.depthwise_kernel)
+        x = low.depthwise(x, kernel, None, op.strides, op.padding, op.dilation_rate)
+        ones = (1,) * len(op.strides)
+        y = low.convolution(
+            x, low.weight(op.pointwise_kernel), low.weight(op.bias), ones, "valid", ones
+        )
+        return low.activation(channels_back(low, y, op.data_format), op.activation)
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        places = values(out_shapes[0]) // op.filters
+        once = math.prod(op.depthwise_kernel.shape) + math.prod(op.pointwise_kernel.shape)
+        return layer_flops(op, places * once, out_shapes[0])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from paoding.layers.base import Call, Cut, Labels, Layout, Rule, register
-from paoding.layers.common import apply_activation, resized_target
+from paoding.layers.algebra import Algebra, Value
+from paoding.layers.base import Call, Cut, Labels, Layout, Rule, Shapes, register
+from paoding.layers.common import apply_activation, layer_flops, resized_target, values
 
 
 @register
@@ -25,6 +28,13 @@ class Dense(Rule):
 
     def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
         return {**config, "units": cut.size(op.kernel, 1)}
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        y = low.matmul(inputs[0], low.weight(op.kernel), low.weight(op.bias))
+        return low.activation(y, op.activation)
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        return layer_flops(op, values(out_shapes[0]) * op.kernel.shape[0], out_shapes[0])
 
 
 @register
@@ -63,6 +73,12 @@ class EinsumDense(Rule):
         old = config["output_shape"]
         old = list(old) if isinstance(old, (list, tuple)) else [old]
         return {**config, "output_shape": resized_target(old, cut.out_shapes[0][-len(old) :])}
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        shapes = in_shapes[0], op.kernel.shape
+        indices = letters(op.equation, len(in_shapes[0]), len(out_shapes[0]))
+        sizes = {x: n for names, shape in zip(indices, shapes) for x, n in zip(names, shape)}
+        return layer_flops(op, math.prod(n or 1 for n in sizes.values()), out_shapes[0])
 
 
 def letters(equation: str, in_rank: int, out_rank: int) -> tuple[str, str, str]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import keras
+from collections.abc import Sequence
+from typing import Any
 
-from paoding.layers.base import Call, Layout, Rule, register
-from paoding.layers.common import broadcast
+import keras
+import numpy as np
+
+from paoding.layers.algebra import Algebra, Value
+from paoding.layers.base import Call, Layout, Rule, Shapes, register
+from paoding.layers.common import broadcast, values
 from paoding.layers.shape import stacked
 
 
@@ -30,6 +35,28 @@ class EntryByEntry(Rule):
             shapes.append((shape[0], *(1,) * missing, *shape[1:]))
         return broadcast(call, layouts, shapes)
 
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        kind = type(op).__name__
+        first, *rest = inputs
+        if kind == "Add":
+            return low.add(inputs, [1.0] * len(inputs))
+        if kind == "Subtract":
+            return low.add(inputs, [1.0, -1.0])
+        if kind == "Average":
+            return low.add(inputs, [1.0 / len(inputs)] * len(inputs))
+        if kind == "CustomScaleLayer":
+            return low.add(inputs, [1.0, float(op.scale)])
+        if kind == "Maximum":
+            return low.maximum(inputs)
+        if kind == "Minimum":
+            return low.scale(low.maximum([low.scale(x, -1.0) for x in inputs]), -1.0)
+        for other in rest:
+            first = low.product(first, other)
+        return first
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        return (len(in_shapes) - 1) * values(out_shapes[0])
+
 
 @register
 class Concatenate(Rule):
@@ -37,6 +64,10 @@ class Concatenate(Rule):
 
     def trace(self, call: Call) -> Layout:
         return concatenate(call, call.op.axis)
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        axis = op.axis % (len(inputs[0].shape) + 1)
+        return low.join(inputs, lambda parts: np.concatenate(parts, axis=axis))
 
 
 def concatenate(call: Call, axis: int) -> Layout:
@@ -77,3 +108,7 @@ class Dot(Rule):
         kept = [x for i, x in enumerate(first) if i != a]
         kept += [x for i, x in enumerate(second) if i not in (0, b)]
         return tuple(kept) if len(kept) > 1 else (kept[0], None)
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        axis = op.axes if isinstance(op.axes, int) else op.axes[0]
+        return 2 * values(out_shapes[0]) * (in_shapes[0][axis] or 1)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
-from paoding.layers.base import Call, Cut, Layout, Rule, register
+from paoding.layers.algebra import Algebra, Value
+from paoding.layers.base import Call, Cut, Layout, Rule, Shapes, register
+from paoding.layers.common import values
 
 
 @register
@@ -22,6 +26,22 @@ class BatchNormalization(Rule):
             if variable is not None:
                 labels = call.through(variable, 0, labels)
         return call.replaced(axis, labels)
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        axis = op.axis if isinstance(op.axis, int) else op.axis[0]
+        x = low.rearrange(inputs[0], lambda a: np.moveaxis(a, axis, -1))
+        y = low.normalize(
+            x,
+            low.weight(op.moving_mean),
+            low.weight(op.moving_variance),
+            low.weight(op.gamma),
+            low.weight(op.beta),
+            op.epsilon,
+        )
+        return low.rearrange(y, lambda a: np.moveaxis(a, -1, axis))
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        return 2 * values(out_shapes[0])  # at inference one factor and one offset
 
 
 @register
@@ -59,6 +79,9 @@ class MixingNormalization(Rule):
                 if variable.shape[0] == size:
                     call.through(variable, 0, labels)
 
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        return 7 * values(out_shapes[0])  # mean, variance, subtract, divide, scale, shift
+
 
 @register
 class Normalization(Rule):
@@ -70,6 +93,16 @@ class Normalization(Rule):
         for labels in call.layout:
             call.protect(labels, "Normalization holds statistics that are not cut")
         return call.layout
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        if op.invert:
+            return NotImplemented
+        mean, variance = (np.asarray(v, dtype=np.float64)[0] for v in (op.mean, op.variance))
+        spread = np.maximum(np.sqrt(variance), keras.backend.epsilon())
+        return low.scale(inputs[0], 1.0 / spread, -mean / spread)
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        return 2 * values(out_shapes[0])
 
 
 @register
@@ -83,3 +116,9 @@ class LayerScale(Rule):
 
     def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
         return {**config, "projection_dim": cut.size(op.gamma, 0)}
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        return low.scale(inputs[0], low.weight(op.gamma))
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        return values(out_shapes[0])

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
-from paoding.layers.base import Call, Cut, Layout, Rule, register
-from paoding.layers.common import broadcast, reshape, resized_target
+from paoding.layers.algebra import Algebra, Value
+from paoding.layers.base import Call, Cut, Layout, Rule, Shapes, register
+from paoding.layers.common import broadcast, reshape, resized_target, values
 from paoding.layers.merging import concatenate
+
+# Operations that are an activation without options.
+UNARY_ACTIVATIONS = {
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "Silu": "silu",
+    "LogSigmoid": "log_sigmoid",
+    "HardSigmoid": "hard_sigmoid",
+    "HardSilu": "hard_silu",
+    "HardTanh": "hard_tanh",
+    "Selu": "selu",
+    "Exp": "exponential",
+}
 
 
 @register
@@ -16,22 +36,90 @@ class Unary(Rule):
     """One value in, one value out."""
 
     names = tuple(
-        """Absolute Abs Negative Exp Expm1 Log Log1p Sqrt Rsqrt Square Sign Sin Cos Tanh Sinh
-        Cosh Arctan Relu Relu6 Sigmoid Softplus Softsign Silu LogSigmoid LeakyRelu HardSigmoid
-        HardSilu Elu Selu Gelu Celu HardTanh HardShrink SoftShrink TanhShrink Squareplus
-        SparsePlus Threshold Erf Clip Round Floor Ceil Cast SaturateCast StopGradient Copy
-        Reciprocal NanToNum""".split()
+        [
+            "Absolute",
+            "Abs",
+            "Negative",
+            "Exp",
+            "Expm1",
+            "Log",
+            "Log1p",
+            "Sqrt",
+            "Rsqrt",
+            "Square",
+            "Sign",
+            "Sin",
+            "Cos",
+            "Tanh",
+            "Sinh",
+            "Cosh",
+            "Arctan",
+            "Relu",
+            "Relu6",
+            "Sigmoid",
+            "Softplus",
+            "Softsign",
+            "Silu",
+            "LogSigmoid",
+            "LeakyRelu",
+            "HardSigmoid",
+            "HardSilu",
+            "Elu",
+            "Selu",
+            "Gelu",
+            "Celu",
+            "HardTanh",
+            "HardShrink",
+            "SoftShrink",
+            "TanhShrink",
+            "Squareplus",
+            "SparsePlus",
+            "Threshold",
+            "Erf",
+            "Clip",
+            "Round",
+            "Floor",
+            "Ceil",
+            "Cast",
+            "SaturateCast",
+            "StopGradient",
+            "Copy",
+            "Reciprocal",
+            "NanToNum",
+        ]
     )
 
     def trace(self, call: Call) -> Layout:
         return call.layout
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        x, kind = inputs[0], type(op).__name__
+        if kind in ("StopGradient", "Copy") or (kind == "Cast" and "float" in str(op.dtype)):
+            return x
+        if kind == "Negative":
+            return low.scale(x, -1.0)
+        if kind in ("Absolute", "Abs"):
+            return low.maximum([x, low.scale(x, -1.0)])
+        if kind == "LeakyRelu":
+            return low.custom(x, "leaky_relu", negative_slope=op.negative_slope)
+        if kind == "Elu":
+            return low.custom(x, "elu", alpha=op.alpha)
+        if kind == "Gelu":
+            return low.custom(x, "gelu", approximate=op.approximate)
+        name = UNARY_ACTIVATIONS.get(kind)
+        return NotImplemented if name is None else low.activation(x, name)
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        return values(out_shapes[0])
 
 
 @register
 class Binary(Rule):
     """Two operands entry by entry; one of them may be a constant."""
 
-    names = tuple("Add Subtract Multiply Divide TrueDivide Maximum Minimum Power".split())
+    names = tuple(
+        ["Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum", "Power"]
+    )
 
     def trace(self, call: Call) -> Layout | tuple[Layout, ...]:
         shapes = list(call.in_shapes)
@@ -46,6 +134,33 @@ class Binary(Rule):
             shapes[i] = (*(1,) * missing, *shape)
             layouts[i] = (*(None,) * missing, *layouts[i])
         return broadcast(call, layouts, shapes)
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        kind = type(op).__name__
+        given = [
+            low.kwargs.get(n, v)
+            for n, v in zip(("x1", "x2"), (*low.args, None, None), strict=False)
+        ]
+        if any(v is None for v in given):
+            return NotImplemented
+        rank = max(len(x.shape) for x in inputs) + 1
+        a, b = (low.value(without_batch(v, rank)) for v in given)
+        if kind == "Add":
+            return low.add([a, b], [1.0, 1.0])
+        if kind == "Subtract":
+            return low.add([a, b], [1.0, -1.0])
+        if kind == "Multiply":
+            return low.product(a, b)
+        if kind in ("Divide", "TrueDivide"):
+            return low.quotient(a, b)
+        if kind == "Maximum":
+            return low.maximum([a, b])
+        if kind == "Minimum":
+            return low.scale(low.maximum([low.scale(a, -1.0), low.scale(b, -1.0)]), -1.0)
+        return NotImplemented
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        return values(out_shapes[0])
 
 
 @register
@@ -69,6 +184,16 @@ class Reduction(Rule):
         ]
         return tuple(kept)
 
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        kind = {"Mean": "mean", "Sum": "sum", "Max": "max", "Amax": "max"}.get(type(op).__name__)
+        if kind is None or op.axis is None:
+            return NotImplemented
+        axes = [op.axis] if isinstance(op.axis, int) else list(op.axis)
+        return low.reduce(inputs[0], kind, axes, op.keepdims)
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        return values(in_shapes[0])
+
 
 @register
 class ReshapeOp(Rule):
@@ -82,6 +207,12 @@ class ReshapeOp(Rule):
         old = [old] if isinstance(old, int) else list(old)
         return {**config, "newshape": resized_target(old, cut.out_shapes[0])}
 
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        sizes = op.compute_output_spec(keras.KerasTensor((1, *inputs[0].shape))).shape
+        if sizes[0] != 1:
+            return NotImplemented
+        return low.rearrange(inputs[0], lambda a: a.reshape(sizes))
+
 
 @register
 class TransposeOp(Rule):
@@ -91,6 +222,11 @@ class TransposeOp(Rule):
         axes = call.op.axes
         axes = tuple(reversed(range(len(call.layout)))) if axes is None else axes
         return tuple(call.layout[axis] for axis in axes)
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        if op.axes is None or op.axes[0] != 0:
+            return NotImplemented
+        return low.rearrange(inputs[0], lambda a: a.transpose(op.axes))
 
 
 @register
@@ -104,6 +240,9 @@ class ExpandDims(Rule):
         new = {axis % rank for axis in axes}
         old = iter(call.layout)
         return tuple(None if axis in new else next(old) for axis in range(rank))
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        return low.rearrange(inputs[0], lambda a: np.expand_dims(a, op.axis))
 
 
 @register
@@ -120,6 +259,11 @@ class Squeeze(Rule):
             call.protect(call.layout[axis], "its single channel is squeezed away")
         return tuple(labels for axis, labels in enumerate(call.layout) if axis not in gone)
 
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        if op.axis is None:
+            return NotImplemented
+        return low.rearrange(inputs[0], lambda a: np.squeeze(a, op.axis))
+
 
 @register
 class ConcatenateOp(Rule):
@@ -127,6 +271,10 @@ class ConcatenateOp(Rule):
 
     def trace(self, call: Call) -> Layout:
         return concatenate(call, call.op.axis)
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        axis = op.axis % (len(inputs[0].shape) + 1)
+        return low.join(inputs, lambda parts: np.concatenate(parts, axis=axis))
 
 
 @register
@@ -143,3 +291,17 @@ class PadOp(Rule):
                 call.protect(out[axis], "it is padded along the channels")
                 out[axis] = None
         return tuple(out)
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        if op.mode != "constant" or low.kwargs.get("constant_values"):
+            return NotImplemented
+        width = np.broadcast_to(np.asarray(op.pad_width), (len(inputs[0].shape) + 1, 2))
+        return low.rearrange(inputs[0], lambda a: np.pad(a, width))
+
+
+def without_batch(argument: Any, rank: int) -> Any:
+    """A constant operand as one sample's, where it was written with a batch axis of 1."""
+    shape: tuple[Any, ...] = getattr(argument, "shape", ())
+    if not hasattr(argument, "tensor") and len(shape) == rank and shape[0] == 1:
+        return argument[0]
+    return argument

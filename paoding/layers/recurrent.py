@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
-from paoding.layers.base import Call, Cut, Labels, Layout, Rule, register, rule_for
+from paoding.layers.base import Call, Cut, Labels, Layout, Rule, Shapes, register, rule_for
 from paoding.layers.common import apply_activation
 
 
@@ -53,6 +54,11 @@ class Recurrent(Rule):
     def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
         return {**config, "units": cut.size(op.cell.recurrent_kernel, 0)}
 
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        steps = in_shapes[0][1] or 1
+        cell = op.cell
+        return 2 * steps * (math.prod(cell.kernel.shape) + math.prod(cell.recurrent_kernel.shape))
+
 
 @register
 class Bidirectional(Rule):
@@ -83,3 +89,12 @@ class Bidirectional(Rule):
             inner.pop("build_config", None)  # it holds the shapes of before
             new[key] = inner
         return new
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        layers = (op.forward_layer, op.backward_layer)
+        rules = [rule_for(layer) for layer in layers]
+        return sum(
+            rule.flops(layer, in_shapes, out_shapes)
+            for rule, layer in zip(rules, layers, strict=True)
+            if rule is not None
+        )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from paoding.layers.algebra import Algebra, Value
 from paoding.layers.base import Call, Cut, Layout, Rule, register
 from paoding.layers.common import reshape, resized_target
 
@@ -23,6 +25,12 @@ class Flatten(Rule):
             shape = (shape[0], *shape[2:], shape[1])
         return reshape(call, layout, shape, call.out_shapes[0])
 
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        first = op.data_format == "channels_first" and len(inputs[0].shape) > 1
+        return low.rearrange(
+            inputs[0], lambda a: (np.moveaxis(a, 1, -1) if first else a).reshape(1, -1)
+        )
+
 
 @register
 class Reshape(Rule):
@@ -35,6 +43,10 @@ class Reshape(Rule):
         target = resized_target(config["target_shape"], cut.out_shapes[0][1:])
         return {**config, "target_shape": target}
 
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        target = op.compute_output_shape((1, *inputs[0].shape))[1:]
+        return low.rearrange(inputs[0], lambda a: a.reshape(1, *target))
+
 
 @register
 class Permute(Rule):
@@ -43,6 +55,9 @@ class Permute(Rule):
     def trace(self, call: Call) -> Layout:
         return (call.layout[0], *(call.layout[axis] for axis in call.op.dims))
 
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        return low.rearrange(inputs[0], lambda a: a.transpose(0, *op.dims))
+
 
 @register
 class RepeatVector(Rule):
@@ -50,6 +65,9 @@ class RepeatVector(Rule):
 
     def trace(self, call: Call) -> Layout:
         return (call.layout[0], None, call.layout[1])
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        return low.rearrange(inputs[0], lambda a: np.repeat(a[:, None], op.n, axis=1))
 
 
 def stacked(parts: list[np.ndarray | None], sizes: list[int]) -> np.ndarray | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import keras
 
-from paoding.layers.base import Call, Cut, Layout, Rule, register, rule_for
+from paoding.layers.algebra import Algebra, Value
+from paoding.layers.base import Call, Cut, Layout, Rule, Shapes, register, rule_for
 
 
 @register
@@ -43,6 +45,21 @@ class TimeDistributed(Rule):
             )
             inner["config"] = rule.resize(op.layer, inner["config"], seen)
         return {**config, "layer": inner}
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        rule = rule_for(op.layer)
+        last_axis_only = isinstance(op.layer, keras.layers.Dense | keras.layers.Activation)
+        if rule is None or not last_axis_only:
+            return NotImplemented
+        return rule.lower(op.layer, low, inputs)
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        rule = rule_for(op.layer)
+        if rule is None:
+            return 0
+        steps = in_shapes[0][1] or 1
+        inner = ((*shapes[0][:1], *shapes[0][2:]) for shapes in (in_shapes, out_shapes))
+        return steps * rule.flops(op.layer, *((shape,) for shape in inner))
 
 
 def without_time(entries: tuple) -> tuple:

@@ -1,0 +1,30 @@
+"""What the survivors take over when a unit goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from paoding.compensation.base import Compensation, Merge, Plain, Work
+from paoding.errors import ArgumentError
+
+BY_NAME: dict[str, Callable[[], Compensation]] = {"none": Plain, "merge": Merge}
+
+
+def get(compensation: str | Compensation) -> Compensation:
+    """A compensation by its name.
+
+    Raises:
+        ArgumentError: the name is not known.
+
+    >>> get("merge").merges
+    True
+    """
+    if not isinstance(compensation, str):
+        return compensation
+    if compensation not in BY_NAME:
+        names = ", ".join(repr(name) for name in BY_NAME)
+        raise ArgumentError(f"compensation={compensation!r} is not known; choose one of {names}.")
+    return BY_NAME[compensation]()
+
+
+__all__ = ["BY_NAME", "Compensation", "Merge", "Plain", "Work", "get"]

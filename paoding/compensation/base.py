@@ -1,0 +1,134 @@
+"""What every way of compensating has in common, and the two simplest ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from paoding.criteria import DistanceCache, Ranking, magnitude, pair_ranking
+from paoding.graph import Graph, Group, State
+from paoding.plan import Removal
+
+
+@dataclass(eq=False)
+class Work:
+    """What a run shares between its parts: the graph, the domain and what is remembered.
+
+    Args:
+        graph: the traced original.
+        boxes: the legal inputs, one box per model input.
+        seed: of everything random.
+        options: settings that a compensation may read (``prior``, ``samples``, ...).
+        cache: distances between units.
+        memory: room for a compensation to remember what is costly (cleared by nobody).
+    """
+
+    graph: Graph
+    boxes: tuple[Any, ...]
+    seed: int
+    options: dict[str, Any] = field(default_factory=dict)
+    cache: DistanceCache = field(default_factory=DistanceCache)
+    memory: dict[Any, Any] = field(default_factory=dict)
+
+
+class Compensation(Protocol):
+    """What the survivors take over from the removed units."""
+
+    name: str
+    merges: bool  # whether a removed unit's weights move to one survivor
+
+    def rank(
+        self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
+    ) -> Ranking:
+        """Candidates of a group with the saliency that goes with this compensation."""
+        ...
+
+    def method(self, group: Group, into: int | None) -> str:
+        """The word for what is done with one removal, for plan and log."""
+        ...
+
+    def apply(self, work: Work, state: State, removals: Sequence[Removal]) -> State:
+        """The state after one step's removals; a pure function of its arguments."""
+        ...
+
+
+def gone(graph: Graph, state: State, removals: Sequence[Removal]) -> np.ndarray:
+    """Mask of alive units after some removals."""
+    alive = state.alive.copy()
+    for removal in removals:
+        alive[graph.by_name[removal.group].ids[removal.unit]] = False
+    return alive
+
+
+def move_rows(graph: Graph, state: State, removals: Sequence[Removal]) -> dict[int, np.ndarray]:
+    """Add each removed unit's consumer rows to its survivor's, and set them to zero.
+
+    Returns:
+        variable number -> new array, for every consumer weight that changes.
+    """
+    changed: dict[int, np.ndarray] = {}
+    by_group: dict[str, list[Removal]] = {}
+    for removal in removals:
+        by_group.setdefault(removal.group, []).append(removal)
+    for name, entries in by_group.items():
+        group = graph.by_name[name]
+        going = np.array([r.unit for r in entries])
+        merged = [(r.unit, r.into) for r in entries if r.into is not None and r.method != "none"]
+        for member in group.with_role("consume"):
+            value = changed.get(member.variable)
+            if value is None:
+                value = changed[member.variable] = state.values[member.variable].copy()
+            front = np.moveaxis(value, member.axis, 0)
+            held = member.indices()
+            if merged and held is not None and len(held) == group.units:
+                pairs = np.array(merged)
+                source, target = held[pairs[:, 0]].ravel(), held[pairs[:, 1]].ravel()
+                np.add.at(front, target, front[source])
+            elif merged:
+                for unit, into in merged:
+                    source = np.flatnonzero(member.unit == unit)
+                    np.add.at(front, np.flatnonzero(member.unit == into), front[source])
+            front[np.isin(member.unit, going)] = 0
+    return changed
+
+
+class Plain:
+    """``"none"``: the removed unit's outgoing weights become zero, and nothing else changes."""
+
+    name = "none"
+    merges = False
+
+    def rank(
+        self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
+    ) -> Ranking:
+        return Ranking.plain(magnitude(group, state), may_go)
+
+    def method(self, group: Group, into: int | None) -> str:
+        return "none"
+
+    def apply(self, work: Work, state: State, removals: Sequence[Removal]) -> State:
+        alive = gone(work.graph, state, removals)
+        return state.replace(move_rows(work.graph, state, removals), alive)
+
+
+class Merge(Plain):
+    """``"merge"``: the survivor's outgoing weights gain those of the unit that goes.
+
+    Source: arXiv 2204.00783, section III; plain removal where units cannot be merged.
+    """
+
+    name = "merge"
+    merges = True
+
+    def rank(
+        self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
+    ) -> Ranking:
+        if not group.mergeable:
+            return super().rank(work, group, state, may_go, may_survive)
+        return pair_ranking(work.graph, group, state, may_go, may_survive, work.cache)
+
+    def method(self, group: Group, into: int | None) -> str:
+        return "none" if into is None else "merge"

@@ -1,0 +1,685 @@
+"""The one pruning loop: an iterator of steps that can be taken back, and its result."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from paoding import compensation as compensations
+from paoding import strategies, surgery
+from paoding.compensation import Compensation, Work
+from paoding.criteria import PLAIN, Ranking, magnitude
+from paoding.domain import Domain, resolve
+from paoding.errors import ArgumentError, BoundsError, PlanError
+from paoding.graph import Graph, Group, State, trace
+from paoding.io import check_weights
+from paoding.plan import Decisions, Plan, Removal, Step
+from paoding.settings import as_settings, plain, quotas
+from paoding.strategies import Magnitude, Strategy, Turn
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+_KEEP_BYTES = 1 << 30  # weights of earlier steps held for undo; older ones are worked out again
+
+
+class Pruner:
+    """Prune a model step by step; iterate over it, and stop, undo or branch between steps.
+
+    The arguments are those of :func:`prune`.
+
+    >>> import keras, paoding
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu", name="hidden"),
+    ...                           keras.layers.Dense(2, name="scores")])
+    >>> pruner = paoding.Pruner(model, target=0.5, step=0.25, strategy="saliency",
+    ...                         compensation="merge")
+    >>> [step.remaining["hidden"] for step in pruner]
+    [6, 4]
+    >>> pruner.undo().index, pruner.remaining
+    (2, {'hidden': 6})
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        target: float = 0.5,
+        step: float = 1 / 32,
+        strategy: str | Strategy | None = None,
+        compensation: str | Compensation = "least-squares",
+        domain: Domain | None = None,
+        seed: int = 0,
+        recursive: bool = True,
+        targets: Mapping[str, float] | None = None,
+        locked: str | Iterable[str] = (),
+        round_to: int = 1,
+        floor: int = 1,
+        inexact: bool = False,
+        prior: Any = None,
+        samples: int | None = None,
+        bounds: str = "interval",
+        allocation: str = "uniform",
+    ) -> None:
+        self.settings = as_settings(
+            targets,
+            locked,
+            target=target,
+            step=step,
+            seed=seed,
+            recursive=recursive,
+            round_to=round_to,
+            floor=floor,
+            inexact=inexact,
+        )
+        self.strategy = strategies.get(strategy)
+        self.compensation = compensations.get(compensation)
+        self.options = {
+            "prior": prior,
+            "samples": samples,
+            "bounds": bounds,
+            "allocation": allocation,
+        }
+        self.graph = trace(model, inexact=inexact)
+        check_weights(model)
+        self.quotas = quotas(self.graph, self.settings)
+        self._check_merges()
+        self.domain = domain
+        boxes = resolve(domain, input_shapes(self.graph), [x.name for x in model.inputs])
+        self._work = Work(self.graph, boxes, seed, self.options)
+        self._history = History(self.graph.original)
+        self._undone: list[tuple[Step, State]] = []
+        self._stopped = False
+
+    def _check_merges(self) -> None:
+        if self.settings.recursive or not self.compensation.merges:
+            return
+        for name, count in self.quotas.items():
+            group = self.graph.by_name[name]
+            if group.mergeable and count > group.units // 2:
+                raise ArgumentError(
+                    f"recursive=False lets each unit take part in one merge, so '{name}' can lose "
+                    f"at most {group.units // 2} of its {group.units} units; lower the target or "
+                    "leave recursive=True."
+                )
+
+    # -- where the run stands ---------------------------------------------------------------
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that are applied now."""
+        return tuple(self._history.steps)
+
+    @property
+    def state(self) -> State:
+        """Weights at original shapes and the units that are alive now."""
+        return self._history.at(len(self._history.steps), self._redo_step)
+
+    @property
+    def remaining(self) -> dict[str, int]:
+        """Units left in each group that this run prunes."""
+        alive = self.state.alive
+        return {n: int(alive[self.graph.by_name[n].ids].sum()) for n in self.quotas}
+
+    @property
+    def progress(self) -> float:
+        """Share of the whole target that is done, 0 to 1."""
+        return self._progress(self.state.alive)
+
+    def _progress(self, alive: np.ndarray) -> float:
+        gone = sum(int((~alive[self.graph.by_name[name].ids]).sum()) for name in self.quotas)
+        return min(gone / sum(self.quotas.values()), 1.0)
+
+    @property
+    def plan(self) -> Plan:
+        """The removals so far, with the settings."""
+        return Plan(
+            tuple(step.removals for step in self._history.steps), self.described, self.fingerprint
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identifies the model that a plan belongs to."""
+        return fingerprint(self.graph)
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        return {
+            **plain(asdict(self.settings)),
+            "strategy": plain(self.strategy) if _plain_enough(self.strategy) else "custom",
+            "compensation": self.compensation.name,
+            "domain": [box.to_dict() for box in _compact(self.domain)],
+            "options": {k: v for k, v in plain(self.options).items() if _is_json(v)},
+        }
+
+    # -- the loop -----------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Step]:
+        return self
+
+    def __next__(self) -> Step:
+        if self._stopped:
+            raise StopIteration
+        started = time.perf_counter()
+        state = self.state
+        turns = self._turns(state)
+        if not turns:
+            raise StopIteration
+        for turn in turns:
+            self.strategy.choose(turn)
+        removals = tuple(
+            self._removal(turn.group, unit, into) for turn in turns for unit, into in turn.chosen
+        )
+        if not removals:
+            raise StopIteration
+        after = self.compensation.apply(self._work, state, removals)
+        index = len(self._history.steps) + 1
+        energies = [energy for turn in turns for energy in turn.energies]
+        step = Step(
+            index=index,
+            removals=removals,
+            decisions=Decisions.of(
+                [{"step": np.full(len(b["unit"]), index), **b} for turn in turns for b in turn.log]
+            ),
+            remaining={
+                name: int(after.alive[self.graph.by_name[name].ids].sum()) for name in self.quotas
+            },
+            progress=self._progress(after.alive),
+            energy=float(np.mean(energies)) if energies else None,
+            seconds=time.perf_counter() - started,
+            _bound=lambda: certificate(self, after),
+        )
+        self._undone.clear()  # a new step after an undo begins a branch
+        self._history.add(step, after)
+        return step
+
+    def _turns(self, state: State) -> list[Turn]:
+        scorer, no_scorer = self._scorer(state)
+        turns = []
+        for place, (name, total) in enumerate(self.quotas.items()):
+            group = self.graph.by_name[name]
+            alive = state.alive[group.ids]
+            gone = int((~alive).sum())
+            wanted = min(int(np.ceil(self.settings.step * group.units - 1e-9)), total - gone)
+            if wanted <= 0:
+                continue
+            rng = np.random.default_rng([self.settings.seed, len(self._history.steps), place])
+            turns.append(
+                Turn(
+                    group=group,
+                    quota=wanted,
+                    ranking=self._ranking(group, state),
+                    scorer=scorer,
+                    no_scorer=no_scorer,
+                    rng=rng,
+                    progress=gone / group.units,
+                    once=not self.settings.recursive and self.compensation.merges,
+                )
+            )
+        return turns
+
+    def _ranking(self, group: Group, state: State) -> Ranking:
+        alive = state.alive[group.ids]
+        may_go, may_survive = alive & group.removable, alive.copy()
+        if not self.settings.recursive and self.compensation.merges:
+            taken = [
+                removal.into
+                for step in self._history.steps
+                for removal in step.removals
+                if removal.group == group.name and removal.into is not None
+            ]
+            may_go[taken] = False
+            may_survive[taken] = False
+        if isinstance(self.strategy, Magnitude):
+            return Ranking.plain(magnitude(group, state), may_go)
+        return self.compensation.rank(self._work, group, state, may_go, may_survive)
+
+    def _scorer(self, state: State) -> tuple[Any, str]:
+        if not hasattr(self.strategy, "energy"):
+            return None, "this strategy looks at no outputs"
+        from paoding.bounds import Scorer
+
+        try:
+            return Scorer(self.graph, state, self._work.boxes), ""
+        except BoundsError as error:
+            return None, str(error)
+
+    def _removal(self, group: Group, unit: int, into: int) -> Removal:
+        survivor = None if into == PLAIN else int(into)
+        return Removal(group.name, int(unit), survivor, self.compensation.method(group, survivor))
+
+    # -- back, forth and away -----------------------------------------------------------------
+
+    def undo(self) -> Step | None:
+        """Take the last step back; returns it, or None where there is none."""
+        if not self._history.steps:
+            return None
+        self._undone.append(self._history.pop(self._redo_step))
+        return self._undone[-1][0]
+
+    def redo(self) -> Step | None:
+        """Apply the step that was taken back last; returns it, or None."""
+        if not self._undone:
+            return None
+        step, state = self._undone.pop()
+        self._history.add(step, state)
+        return step
+
+    def stop(self) -> None:
+        """End the iteration after the step that is running; :meth:`result` still works."""
+        self._stopped = True
+
+    def resume(self) -> None:
+        """Let the iteration go on after :meth:`stop`."""
+        self._stopped = False
+
+    def apply(self, removals: Iterable[Removal]) -> Step:
+        """Apply removals that were decided elsewhere (a plan, a person) as one step.
+
+        Raises:
+            PlanError: a removal is not possible now; nothing is changed.
+        """
+        removals = tuple(removals)
+        started = time.perf_counter()
+        state = self.state
+        index = len(self._history.steps) + 1
+        check_removals(self.graph, state, removals, index)
+        after = self.compensation.apply(self._work, state, removals)
+        remaining = {g.name: int(after.alive[g.ids].sum()) for g in self.graph.prunable}
+        step = Step(
+            index=index,
+            removals=removals,
+            decisions=Decisions.of([_as_decisions(index, removals)] if removals else []),
+            remaining=remaining,
+            progress=self._progress(after.alive),
+            energy=None,
+            seconds=time.perf_counter() - started,
+            _bound=lambda: certificate(self, after),
+        )
+        self._undone.clear()
+        self._history.add(step, after)
+        return step
+
+    def fast_forward(self, plan: Plan) -> None:
+        """Apply every step of a plan after the present one (resume a saved run).
+
+        Raises:
+            PlanError: the plan belongs to another model, or cannot be applied.
+        """
+        if plan.fingerprint != self.fingerprint:
+            raise PlanError(
+                f"The plan belongs to another model than '{self.graph.model.name}' (its "
+                "fingerprint differs); load the model that it was made for."
+            )
+        for removals in plan.steps:
+            self.apply(removals)
+
+    def _redo_step(self, state: State, step: Step) -> State:
+        return self.compensation.apply(self._work, state, step.removals)
+
+    # -- what comes out -----------------------------------------------------------------------
+
+    def model(self) -> keras.Model:
+        """The smaller model as it stands now."""
+        return surgery.cut(self.graph, self.state)
+
+    def masked(self) -> keras.Model:
+        """A model of the original's shape that computes the same as :meth:`model`."""
+        return surgery.mask(self.graph, self.state)
+
+    def weights(self) -> list[np.ndarray]:
+        """Weights of :meth:`masked`, in the order of ``model.weights``."""
+        values = self.state.values
+        return [values[self.graph.number(v)] for v in self.graph.model.weights]
+
+    def result(self) -> PruningResult:
+        """What the steps so far have led to."""
+        return PruningResult(
+            graph=self.graph,
+            state=self.state,
+            plan=self.plan,
+            steps=self.steps,
+            _certify=lambda: certificate(self, self.state),
+        )
+
+    # -- what a person may ask between steps --------------------------------------------------
+
+    def saliencies(self) -> dict[str, np.ndarray]:
+        """Each group's saliency now: (units,), NaN for units that are gone or stay anyway."""
+        state = self.state
+        found = {}
+        for name in self.quotas:
+            group = self.graph.by_name[name]
+            ranking = self._ranking(group, state)
+            found[name] = np.where(ranking.may_go, ranking.saliency, np.nan)
+        return found
+
+    def alike(self, name: str, unit: int, count: int = 5) -> list[tuple[int, float]]:
+        """Units most like this one: pairs (survivor, distance), nearest first."""
+        group = self.graph.by_name[name]
+        state = self.state
+        distance = self._work.cache.get(group, state)[:, unit].copy()
+        distance[~state.alive[group.ids]] = np.inf
+        distance[unit] = np.inf
+        order = np.argsort(distance, kind="stable")[:count]
+        return [(int(u), float(distance[u])) for u in order if np.isfinite(distance[u])]
+
+
+class History:
+    """Applied steps and their states; old states are dropped and worked out again at need."""
+
+    def __init__(self, original: State) -> None:
+        self.steps: list[Step] = []
+        self._states: dict[int, State] = {0: original}
+
+    def add(self, step: Step, state: State) -> None:
+        """Append a step with the state after it."""
+        self.steps.append(step)
+        self._states[len(self.steps)] = state
+        self._forget()
+
+    def pop(self, redo: Callable[[State, Step], State]) -> tuple[Step, State]:
+        """Drop the last step; returns it with the state after it."""
+        last = len(self.steps)
+        state = self.at(last, redo)
+        self.at(last - 1, redo)
+        del self._states[last]
+        return self.steps.pop(), state
+
+    def at(self, count: int, redo: Callable[[State, Step], State]) -> State:
+        """The state after ``count`` steps."""
+        if count not in self._states:
+            start = max(k for k in self._states if k < count)
+            state = self._states[start]
+            for step in self.steps[start:count]:
+                state = redo(state, step)
+            self._states[count] = state
+        return self._states[count]
+
+    def _forget(self) -> None:
+        """Drop the oldest states (but the first) beyond the memory allowed for them."""
+        own = {id(v) for v in self._states[0].values}
+        held: dict[int, int] = {}
+        for number in sorted(self._states, reverse=True):
+            for value in self._states[number].values:
+                if id(value) not in own:
+                    held[id(value)] = value.nbytes
+            if sum(held.values()) > _KEEP_BYTES and 0 < number < len(self.steps) - 1:
+                for older in [k for k in self._states if 0 < k <= number]:
+                    del self._states[older]
+                return
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A sound bound on each output's change over the domain; None, with a reason, if none.
+
+    Args:
+        lower, upper: one entry per output, in the units of the outputs.
+        reason: why there is no bound.
+    """
+
+    lower: np.ndarray | None
+    upper: np.ndarray | None
+    reason: str | None = None
+
+
+def certificate(pruner: Pruner, state: State) -> Certificate:
+    """Certify a state of a run against the original."""
+    from paoding import bounds
+
+    work = pruner._work
+    try:
+        lower, upper = bounds.certificate(
+            work.graph,
+            work.graph.original,
+            state,
+            work.boxes,
+            method=work.options["bounds"],
+        )
+    except BoundsError as error:
+        return Certificate(None, None, str(error))
+    return Certificate(lower, upper)
+
+
+@dataclass(frozen=True, eq=False)
+class PruningResult:
+    """A pruned model with the plan, the log and the certificate that go with it.
+
+    Attributes:
+        graph: the traced original.
+        plan: every removal, with the settings.
+        steps: the steps.
+    """
+
+    graph: Graph
+    state: State
+    plan: Plan
+    steps: tuple[Step, ...]
+    _certify: Callable[[], Certificate] = field(repr=False)
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The physically smaller model."""
+        return surgery.cut(self.graph, self.state)
+
+    @cached_property
+    def masked(self) -> keras.Model:
+        """The original's shape, removed units' outgoing weights at zero, survivors compensated."""
+        return surgery.mask(self.graph, self.state)
+
+    @cached_property
+    def decisions(self) -> pd.DataFrame:
+        """Every candidate considered, with verdict and reason."""
+        import pandas as pd
+
+        frames = [step.decisions.frame() for step in self.steps]
+        empty = Decisions.of([]).frame()
+        return pd.concat(frames, ignore_index=True) if frames else empty
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """Sound bound on each output's change over the domain (*certified*)."""
+        return self._certify()
+
+    def __repr__(self) -> str:
+        gone = len(self.plan.removals)
+        return (
+            f"PruningResult('{self.graph.model.name}', {len(self.steps)} steps, {gone} units "
+            f"removed, {self.graph.model.count_params():,} -> {self.model.count_params():,} "
+            "parameters)"
+        )
+
+    def save(self, path: str | os.PathLike[str], **extra: Any) -> None:
+        """Write model.keras, plan.json, decisions.parquet, report.json and report.html.
+
+        Args:
+            path: a folder that does not exist yet; it appears whole or not at all.
+            extra: parts for the report, such as ``evaluation``.
+
+        Raises:
+            OutputExistsError: the folder exists.
+        """
+        from paoding import run_folder
+
+        run_folder.save(self, path, **extra)
+
+
+def prune(
+    model: keras.Model,
+    *,
+    progress: Callable[[Step, Pruner], Any] | None = None,
+    **settings: Any,
+) -> PruningResult:
+    """Make a model smaller without data, step by step.
+
+    Args:
+        model: a built functional or Sequential ``keras.Model``; it is never changed.
+        progress: called after each step with the step and the pruner.
+        target: share of each group's units to remove, between 0 and 1.
+        step: share removed in one step, at most the target.
+        strategy: "annealing" (default), "impact", "saliency", "magnitude" or an object.
+        compensation: what survivors take over: "least-squares" (default), "merge" (the
+            paper's), "scaled-merge", "mean" or "none".
+        domain: ``Box(lo, hi)`` of legal inputs in input units; [0, 1] by default.
+        seed: of everything random; one seed, one result.
+        recursive: whether a survivor may be merged into again, or removed, later.
+        targets: layer name -> its own target (0 keeps it whole).
+        locked: layer names, types or patterns that keep their units.
+        round_to: units left in a group are a multiple of this.
+        floor: the least number of units left in a group.
+        inexact: also prune through LayerNormalization, where no removal is exact.
+        prior: what synthetic inputs look like: a name, or ``callable(rng, n) -> array``; chosen
+            from the model by default.
+        samples: how many synthetic inputs a compensation draws.
+        bounds: "interval" (default) or "linear" for the certificate.
+        allocation: "uniform" (default: every group to the target) or "global".
+
+    Returns:
+        A ``PruningResult``.
+
+    Raises:
+        ModelError: no layer graph, or NaN weights (``WeightsError``).
+        NothingToPruneError: no unit may go.
+        ArgumentError, DomainError: a setting lies outside of what it may be.
+
+    Source: arXiv 2204.00783.
+
+    >>> import keras, paoding
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu", name="hidden"),
+    ...                           keras.layers.Dense(2, name="scores")])
+    >>> result = paoding.prune(model, target=0.5, step=0.25, compensation="merge")
+    >>> result.model.get_layer("hidden").units
+    4
+    """
+    pruner = Pruner(model, **settings)
+    for step in pruner:
+        if progress is not None:
+            progress(step, pruner)
+    return pruner.result()
+
+
+def replay(model: keras.Model, plan: Plan, **options: Any) -> PruningResult:
+    """Do a plan again on the model that it was made for; bit for bit the same weights.
+
+    Args:
+        model: the original model.
+        plan: what to remove.
+        options: what a plan cannot hold, such as a prior of one's own.
+
+    Raises:
+        PlanError: the plan belongs to another model, or names a removal that is not possible.
+    """
+    pruner = pruner_for(model, plan, **options)
+    pruner.fast_forward(plan)
+    return pruner.result()
+
+
+def masked(model: keras.Model, plan: Plan, **options: Any) -> keras.Model:
+    """The original's shape after a plan: removed units' outgoing weights at zero.
+
+    What the physically pruned model must equal. Arguments and errors as for :func:`replay`.
+    """
+    return replay(model, plan, **options).masked
+
+
+def pruner_for(model: keras.Model, plan: Plan, **options: Any) -> Pruner:
+    """A pruner with a plan's settings, before its first step.
+
+    Raises:
+        PlanError: the settings are not those of a plan.
+    """
+    from paoding.domain import Box
+
+    settings = dict(plan.settings)
+    try:
+        strategy = dict(settings.pop("strategy"))
+        boxes = [Box.from_dict(box) for box in settings.pop("domain")]
+        own = {**settings.pop("options"), **options}
+        chosen = strategies.get(strategy.pop("name"), **strategy)
+        domain: Domain | None = boxes[0] if len(boxes) == 1 else boxes or None
+        return Pruner(model, strategy=chosen, domain=domain, **settings, **own)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        raise PlanError(f"The plan's settings are not complete ({error}); save it again.") from None
+
+
+def check_removals(graph: Graph, state: State, removals: Iterable[Removal], step: int) -> None:
+    """Raise ``PlanError`` where a removal is not possible, before anything is changed."""
+    alive = state.alive.copy()
+    removals = tuple(removals)
+    for removal in removals:
+        group = graph.by_name.get(removal.group)
+        where = f"Step {step} of the plan, group '{removal.group}'"
+        if group is None:
+            raise PlanError(f"{where}: the model has no such group.")
+        for unit in (removal.unit, removal.into):
+            if unit is not None and not 0 <= unit < group.units:
+                raise PlanError(f"{where}: unit {unit} is not one of its {group.units} units.")
+        if not group.removable[removal.unit]:
+            raise PlanError(f"{where}: unit {removal.unit} has to stay ({group.reason}).")
+        if not alive[group.ids[removal.unit]]:
+            raise PlanError(f"{where}: unit {removal.unit} has gone already.")
+        alive[group.ids[removal.unit]] = False
+    for removal in removals:
+        group = graph.by_name[removal.group]
+        where = f"Step {step} of the plan, group '{removal.group}'"
+        if removal.into is not None and not alive[group.ids[removal.into]]:
+            raise PlanError(f"{where}: unit {removal.into} is gone and cannot take over.")
+        if not alive[group.ids].any():
+            raise PlanError(f"{where}: no unit would be left.")
+
+
+def fingerprint(graph: Graph) -> str:
+    """A digest of a model's groups and weights."""
+    digest = hashlib.sha256()
+    for group in graph.groups:
+        digest.update(f"{group.name}:{group.units};".encode())
+    for value in graph.original.values:
+        digest.update(f"{value.dtype}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).data)
+    return digest.hexdigest()
+
+
+def input_shapes(graph: Graph) -> list[tuple[int, ...]]:
+    """Shape of one sample of each input; open axes count as 1 (bounds hold per value)."""
+    shapes = [graph.flat.shapes[t][1:] for t in graph.flat.inputs]
+    return [tuple(1 if size is None else int(size) for size in shape) for shape in shapes]
+
+
+def _as_decisions(index: int, removals: tuple[Removal, ...]) -> dict[str, Any]:
+    return {
+        "step": np.full(len(removals), index),
+        "group": np.array([r.group for r in removals], dtype=object),
+        "unit": np.array([r.unit for r in removals]),
+        "into": np.array([PLAIN if r.into is None else r.into for r in removals]),
+        "verdict": "removed",
+        "reason": "a plan says so",
+    }
+
+
+def _compact(domain: Domain | None) -> list[Any]:
+    from paoding.domain import Box
+
+    if domain is None:
+        return [Box(0.0, 1.0)]
+    if isinstance(domain, Box):
+        return [domain]
+    return list(domain.values()) if isinstance(domain, Mapping) else list(domain)
+
+
+def _plain_enough(strategy: Any) -> bool:
+    return getattr(strategy, "name", None) in strategies.BY_NAME
+
+
+def _is_json(value: Any) -> bool:
+    return value is None or isinstance(value, (str, int, float, bool, list, dict))

@@ -1,0 +1,186 @@
+"""The settings of a run: checked once, in one place, and plain values for a plan."""
+
+from __future__ import annotations
+
+import fnmatch
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from paoding.errors import ArgumentError, NothingToPruneError
+from paoding.graph import Graph, Group
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to remove and how fast; see :func:`paoding.prune` for each.
+
+    Raises:
+        ArgumentError: a value lies outside of what it may be.
+    """
+
+    target: float = 0.5
+    step: float = 1 / 32
+    seed: int = 0
+    recursive: bool = True
+    targets: Mapping[str, float] = field(default_factory=dict)
+    locked: tuple[str, ...] = ()
+    round_to: int = 1
+    floor: int = 1
+    inexact: bool = False
+
+    def __post_init__(self) -> None:
+        check_share("target", self.target)
+        check_share("step", self.step)
+        if self.step > self.target:
+            raise ArgumentError(
+                f"step={self.step:g} is larger than target={self.target:g}; choose a step of at "
+                "most the target."
+            )
+        for name, value in self.targets.items():
+            if value != 0:
+                check_share(f"targets[{name!r}]", value)
+        for name in ("round_to", "floor", "seed"):
+            value = getattr(self, name)
+            least = 0 if name == "seed" else 1
+            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if not whole or value < least:
+                raise ArgumentError(f"{name}={value!r} must be a whole number, {least} or more.")
+
+
+def check_share(name: str, value: Any) -> None:
+    """Raise ``ArgumentError`` unless ``value`` is a number strictly between 0 and 1."""
+    good = isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < 1
+    if not good:
+        raise ArgumentError(
+            f"{name}={value!r} must be a number between 0 and 1, both excluded (0.5 removes half)."
+        )
+
+
+def as_settings(
+    targets: Mapping[str, float] | None, locked: str | Iterable[str], **values: Any
+) -> Settings:
+    """Settings from what a user passes, patterns and mappings included."""
+    patterns = (locked,) if isinstance(locked, str) else tuple(map(str, locked))
+    return Settings(targets=dict(targets or {}), locked=patterns, **values)
+
+
+def quotas(graph: Graph, settings: Settings) -> dict[str, int]:
+    """How many units each group loses in the whole run (groups that lose none are absent).
+
+    Raises:
+        ArgumentError: a pattern or a target names no layer.
+        NothingToPruneError: no unit may go at all.
+    """
+    locked = locked_groups(graph, settings.locked)
+    own = own_targets(graph, settings.targets)
+    found = {}
+    for group in graph.prunable:
+        if group.name in locked:
+            continue
+        total = quota(group, own.get(group.name, settings.target), settings)
+        if total:
+            found[group.name] = total
+    if not found:
+        raise NothingToPruneError(_why_nothing(graph, locked))
+    return found
+
+
+def quota(group: Group, target: float, settings: Settings) -> int:
+    """Units that one group loses: the target's share, rounded, within floor and ``round_to``."""
+    left = group.units - int(target * group.units + 0.5)
+    left = max(left, settings.floor, group.units - int(group.removable.sum()))
+    left = -(-left // settings.round_to) * settings.round_to
+    return max(group.units - left, 0)
+
+
+def locked_groups(graph: Graph, patterns: Sequence[str]) -> dict[str, str]:
+    """Group name -> the pattern that locks it; a pattern is a layer's name, type or a glob.
+
+    Raises:
+        ArgumentError: a pattern fits no layer of the model.
+    """
+    locked: dict[str, str] = {}
+    for pattern in patterns:
+        hits = [
+            group
+            for group in graph.groups
+            if pattern == group.name
+            or any(
+                part.role == "produce"
+                and (fnmatch.fnmatchcase(part.layer, pattern) or part.kind == pattern)
+                for part in group.parts
+            )
+        ]
+        if not hits:
+            raise ArgumentError(
+                f"locked={pattern!r} fits no layer name or type that makes units; "
+                f"the model has {_some(g.name for g in graph.groups)}."
+            )
+        locked.update((group.name, pattern) for group in hits)
+    return locked
+
+
+def own_targets(graph: Graph, targets: Mapping[str, float]) -> dict[str, float]:
+    """Group name -> its own target; a layer's name stands for the group that it makes.
+
+    Raises:
+        ArgumentError: a name fits no group.
+    """
+    makers = {
+        part.layer: group.name
+        for group in reversed(graph.groups)
+        for part in group.parts
+        if part.role == "produce"
+    }
+    found = {}
+    for name, value in targets.items():
+        key = name if name in graph.by_name else makers.get(name)
+        if key is None:
+            raise ArgumentError(
+                f"targets names '{name}', which makes no units; "
+                f"the model has {_some(g.name for g in graph.prunable)}."
+            )
+        found[key] = value
+    return found
+
+
+def _why_nothing(graph: Graph, locked: Mapping[str, str]) -> str:
+    if locked and all(group.name in locked for group in graph.prunable):
+        return (
+            f"Nothing is left to prune in '{graph.model.name}': every prunable group is locked; "
+            "unlock at least one."
+        )
+    if graph.prunable:
+        return (
+            f"Nothing is left to prune in '{graph.model.name}': the target, floor and round_to "
+            "leave every group as it is; raise the target."
+        )
+    why = "; ".join(f"'{name}': {reason}" for name, reason in graph.protected[:3])
+    return f"Nothing in '{graph.model.name}' can be pruned ({why or 'it has no units'})."
+
+
+def _some(names: Iterable[str], most: int = 8) -> str:
+    every = list(names)
+    shown = ", ".join(f"'{name}'" for name in every[:most])
+    return shown + (f" and {len(every) - most} more" if len(every) > most else "")
+
+
+def plain(value: Any) -> Any:
+    """A setting as JSON holds it: dataclasses as a name with fields, arrays as lists."""
+    if hasattr(value, "to_dict"):
+        return plain(value.to_dict())
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"name": getattr(value, "name", type(value).__name__), **plain(asdict(value))}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return value

@@ -1,0 +1,82 @@
+"""``Annealing``: a walk by rising saliency that sometimes accepts a worse candidate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from paoding.energy import Energy, amount, evenness, get
+from paoding.strategies.base import Turn, log_runners_up, survivors, usable
+
+HOT = 1.0001  # temperature before anything is removed (paper, section IV-D)
+_WINDOW = 256  # least salient candidates that one walk looks at, scored in one batch
+_MAX_WALKS = 100  # then the rest is accepted in order: the walk must end
+
+
+@dataclass(frozen=True)
+class Annealing:
+    """Walk the candidates by rising saliency; accept better ones, and worse ones by chance.
+
+    A candidate is accepted if its energy is at most that of the last accepted one, else with
+    probability ``exp(-(E - E*) / T)``, ``T = 1.0001 - progress``.
+
+    Args:
+        alpha, beta: weights of amount and evenness in the energy.
+        energy: "log" (default) or "paper".
+
+    Source: arXiv 2204.00783, section IV-D ("stochastic").
+
+    >>> Annealing()
+    Annealing(alpha=0.75, beta=0.25, energy='log')
+    """
+
+    alpha: float = 0.75
+    beta: float = 0.25
+    energy: str | Energy = "log"
+    name: ClassVar[str] = "annealing"
+
+    def __post_init__(self) -> None:
+        get(self.energy, self.alpha, self.beta)
+
+    def choose(self, turn: Turn) -> None:
+        """Walk until the quota is met."""
+        usable(turn, lambda: self._choose(turn))
+
+    def _choose(self, turn: Turn) -> None:
+        compute = get(self.energy, self.alpha, self.beta)
+        temperature = HOT - turn.progress
+        last = np.inf
+        for walk in range(_MAX_WALKS):
+            units = turn.ranking.order()[: max(_WINDOW, 2 * turn.quota)]
+            if not len(units):
+                return
+            into = survivors(turn, units)
+            lower, upper, _ = turn.intervals(units, into)
+            amounts, evennesses = amount(lower, upper), evenness(lower, upper)
+            energies = compute(amounts, evennesses)
+            for k, unit in enumerate(units):
+                if len(turn.chosen) == turn.quota:
+                    log_runners_up(turn, "the walk ended before it")
+                    return
+                if not turn.ranking.may_go[unit] or turn.ranking.into[unit] != into[k]:
+                    continue  # a survivor of this step, or its own survivor went: the next walk
+                worse = energies[k] - last
+                chance = 1.0 if worse <= 0 else float(np.exp(-worse / temperature))
+                accepted = worse <= 0 or turn.rng.random() < chance or walk == _MAX_WALKS - 1
+                scores = {
+                    "amount": amounts[k],
+                    "evenness": evennesses[k],
+                    "energy": energies[k],
+                    "temperature": temperature,
+                    "probability": chance,
+                }
+                if not accepted:
+                    turn.note(unit, "rejected", "worse than the last accepted", **scores)
+                    continue
+                reason = "no worse than the last accepted" if worse <= 0 else "worse, by chance"
+                turn.note(unit, "removed", reason, **scores)
+                turn.energies.append(float(energies[k]))
+                turn.take(int(unit))
+                last = energies[k]

@@ -1,0 +1,119 @@
+"""What a strategy sees when it is one group's turn to lose units, and how it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from paoding.criteria import PLAIN, Ranking
+from paoding.energy import Energy
+from paoding.errors import BoundsError
+from paoding.graph import Group
+
+POOL = 2  # candidates considered, as a multiple of the quota (paper, section IV-C)
+
+
+@dataclass(eq=False)
+class Turn:
+    """One group's turn in one step.
+
+    Args:
+        group: the group that loses units.
+        quota: how many.
+        ranking: who may go, into whom, at what saliency.
+        scorer: gives the changes of the outputs; None where no interval can be had.
+        no_scorer: why not.
+        rng: of this turn alone.
+        progress: share of the group's units already gone, 0 to 1.
+        once: whether a survivor takes only one unit (non-recursive mode).
+    """
+
+    group: Group
+    quota: int
+    ranking: Ranking
+    scorer: Any
+    no_scorer: str
+    rng: np.random.Generator
+    progress: float
+    once: bool = False
+    chosen: list[tuple[int, int]] = field(default_factory=list)
+    log: list[dict[str, Any]] = field(default_factory=list)
+    energies: list[float] = field(default_factory=list)
+
+    def take(self, unit: int) -> int:
+        """Remove a unit into its present survivor; returns the survivor or ``PLAIN``."""
+        into = self.ranking.take(unit, self.once)
+        self.chosen.append((unit, into))
+        return into
+
+    def note(self, units: Any, verdict: str, reason: str, **columns: Any) -> None:
+        """Write candidates into the log, before they are taken."""
+        units = np.atleast_1d(np.asarray(units, dtype=np.int64))
+        row = {
+            "group": self.group.name,
+            "unit": units,
+            "into": self.ranking.into[units],
+            "saliency": self.ranking.saliency[units],
+            "verdict": verdict,
+            "reason": reason,
+        }
+        self.log.append({**row, **columns})
+
+    def intervals(
+        self, units: np.ndarray, into: np.ndarray, base: Any = None
+    ) -> tuple[np.ndarray, np.ndarray, Any]:
+        """Change of every output by each candidate: lower, upper (C, outputs), and the deltas."""
+        deltas = self.scorer.deltas(self.group, units, into)
+        lower, upper = self.scorer.propagate(self.group, deltas.plus(base))
+        return lower, upper, deltas
+
+
+class Strategy(Protocol):
+    """Who goes next: fills ``turn.chosen`` and ``turn.log``."""
+
+    name: str
+
+    def choose(self, turn: Turn) -> None:
+        """Take ``turn.quota`` units, or fewer where no more may go."""
+        ...
+
+
+def fill_by_saliency(turn: Turn, reason: str) -> None:
+    """Take the rest of the quota by rising saliency, and log who came close."""
+    while len(turn.chosen) < turn.quota:
+        order = turn.ranking.order()
+        if not len(order):
+            return
+        turn.note(order[0], "removed", reason)
+        turn.take(int(order[0]))
+
+
+def log_runners_up(turn: Turn, reason: str) -> None:
+    """Log the candidates that the pool held beside those that went."""
+    rest = turn.ranking.order()[: max(POOL * turn.quota - len(turn.chosen), 0)]
+    if len(rest):
+        turn.note(rest, "not reached", reason)
+
+
+def usable(turn: Turn, call: Callable[[], None]) -> None:
+    """Run a strategy that needs intervals; without them fall back to saliency, and say so."""
+    why = turn.no_scorer
+    if turn.scorer is not None:
+        try:
+            call()
+            return
+        except BoundsError as error:
+            why = str(error)
+    fill_by_saliency(turn, f"least saliency, since no energy can be had: {why}")
+    log_runners_up(turn, "higher saliency")
+
+
+def survivors(turn: Turn, units: np.ndarray) -> np.ndarray:
+    """The present survivor of each unit, ``PLAIN`` for none."""
+    return np.where(turn.ranking.into[units] < 0, PLAIN, turn.ranking.into[units])
+
+
+__all__ = ["PLAIN", "Energy", "Strategy", "Turn", "fill_by_saliency", "log_runners_up", "usable"]

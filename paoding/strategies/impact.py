@@ -1,0 +1,64 @@
+"""``Impact``: of the least salient candidates, those that move the outputs least go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from paoding.energy import Energy, amount, evenness, get
+from paoding.strategies.base import POOL, Turn, fill_by_saliency, survivors, usable
+
+
+@dataclass(frozen=True)
+class Impact:
+    """Take a pool of twice the quota by saliency, then the least energy, one by one.
+
+    Each candidate's change is added to what this step has already removed from the group.
+
+    Args:
+        alpha, beta: weights of amount and evenness in the energy.
+        energy: "log" (default) or "paper".
+
+    Source: arXiv 2204.00783, section IV-C ("impact").
+
+    >>> Impact(alpha=0.5, beta=0.5)
+    Impact(alpha=0.5, beta=0.5, energy='log')
+    """
+
+    alpha: float = 0.75
+    beta: float = 0.25
+    energy: str | Energy = "log"
+    name: ClassVar[str] = "impact"
+
+    def __post_init__(self) -> None:
+        get(self.energy, self.alpha, self.beta)
+
+    def choose(self, turn: Turn) -> None:
+        """Take the quota greedily by energy."""
+        usable(turn, lambda: self._choose(turn))
+
+    def _choose(self, turn: Turn) -> None:
+        energy = get(self.energy, self.alpha, self.beta)
+        pool = turn.ranking.order()[: POOL * turn.quota]
+        base: Any = None
+        scores: dict[str, np.ndarray] = {}
+        while len(turn.chosen) < turn.quota:
+            pool = pool[turn.ranking.may_go[pool]]
+            if not len(pool):
+                fill_by_saliency(turn, "least saliency, the pool being empty")
+                return
+            lower, upper, deltas = turn.intervals(pool, survivors(turn, pool), base)
+            scores = {"amount": amount(lower, upper), "evenness": evenness(lower, upper)}
+            scores["energy"] = energy(scores["amount"], scores["evenness"])
+            best = int(np.argmin(scores["energy"]))
+            picked = {name: value[best] for name, value in scores.items()}
+            turn.note(pool[best], "removed", "least energy in the pool", **picked)
+            turn.energies.append(float(picked["energy"]))
+            turn.take(int(pool[best]))
+            base = deltas[np.array([best])].plus(base)
+            keep = np.arange(len(pool)) != best
+            pool, scores = pool[keep], {name: value[keep] for name, value in scores.items()}
+        if len(pool):
+            turn.note(pool, "rejected", "higher energy", **scores)

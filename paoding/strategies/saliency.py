@@ -1,0 +1,26 @@
+"""``Saliency``: the pairs of least saliency go (the paper's baseline)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from paoding.strategies.base import Turn, fill_by_saliency, log_runners_up
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """Remove the units of least saliency, without looking at the outputs.
+
+    Source: arXiv 2204.00783, section IV-A ("baseline").
+
+    >>> Saliency()
+    Saliency()
+    """
+
+    name: ClassVar[str] = "saliency"
+
+    def choose(self, turn: Turn) -> None:
+        """Take the quota by rising saliency."""
+        fill_by_saliency(turn, "least saliency")
+        log_runners_up(turn, "higher saliency")
