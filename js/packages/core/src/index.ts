@@ -1,2 +1,9 @@
-/** The model structure and how it is drawn, for every front end. */
-export {};
+/** Everything that a front end needs to show a model's structure. */
+
+export { element, svg } from './dom';
+export { countBins, drawHistogram } from './histogram';
+export { layoutScene } from './layout';
+export { search } from './navigate';
+export * from './scene';
+export { type Column, DataTable, type TableOptions } from './table';
+export { type StructureOptions, StructureView } from './view';

@@ -1,0 +1,514 @@
+/** Draws the structure on a canvas: only what is visible, and in less detail when it is small. */
+
+import {
+  type Card,
+  gridLeft,
+  HEADER,
+  type Layout,
+  MEMBER_LINE,
+  memberLines,
+  PADDING,
+  unitCentre,
+} from './layout';
+import {
+  cellOfUnit,
+  flatIndex,
+  formatCount,
+  isRemoved,
+  lastRemovals,
+  livingCells,
+  type Scene,
+  type SceneGroup,
+  type SceneNode,
+  type Selection,
+  type UnitState,
+} from './scene';
+import { relativeSaliency, SHADES, shades, type Theme } from './theme';
+
+export interface Camera {
+  /** Screen pixels per unit of the layout. */
+  scale: number;
+  /** Screen position of the layout's origin. */
+  x: number;
+  y: number;
+}
+
+export interface Marks {
+  selected: Selection | null;
+  focused: Selection | null;
+  hovered: Selection | null;
+  /** Nodes that the search found, or null when nothing is searched. */
+  found: ReadonlySet<number> | null;
+}
+
+export interface Frame {
+  scene: Scene;
+  layout: Layout;
+  state: UnitState;
+  moment: number;
+  camera: Camera;
+  width: number;
+  height: number;
+  theme: Theme;
+  marks: Marks;
+  /** Pictures of whole grids, kept between frames. */
+  tiles: TileCache;
+}
+
+/** Below this many pixels a unit is one dot of a picture instead of a shape of its own. */
+const SHAPE_PIXELS = 4;
+/** Below this many pixels a struck-out unit has no room for its stroke. */
+const STRIKE_PIXELS = 5;
+const TEXT_SCALE = 0.42;
+
+export class TileCache {
+  private tiles = new Map<number, HTMLCanvasElement>();
+  private relative = new Map<number, Float32Array>();
+
+  clear(): void {
+    this.tiles.clear();
+    this.relative.clear();
+  }
+
+  /** Relative saliency of a group's units, computed once per state. */
+  saliency(index: number, group: SceneGroup, state: UnitState): Float32Array {
+    let known = this.relative.get(index);
+    if (!known) {
+      known = relativeSaliency(state.saliency.subarray(group.start, group.start + group.units));
+      this.relative.set(index, known);
+    }
+    return known;
+  }
+
+  /** One dot per unit; drawn scaled, so that thousands of units cost one call. */
+  tile(frame: Frame, card: Card, node: SceneNode, group: SceneGroup): HTMLCanvasElement | null {
+    const cached = this.tiles.get(card.main);
+    if (cached) return cached;
+    const canvas = document.createElement('canvas');
+    canvas.width = card.columns;
+    canvas.height = card.rows;
+    const context = canvas.getContext('2d');
+    if (!context) return null;
+    const palette = shades(frame.theme);
+    const values = this.saliency(node.group, group, frame.state);
+    for (let cell = 0; cell < node.units; cell++) {
+      const at = flatIndex(frame.scene, node, cell);
+      if (isHollow(frame, at)) continue;
+      context.fillStyle = shade(palette, values[at - group.start] as number);
+      context.fillRect(cell % card.columns, Math.floor(cell / card.columns), 1, 1);
+    }
+    this.tiles.set(card.main, canvas);
+    return canvas;
+  }
+}
+
+/** Units that are gone or can't go have no colour: there is nothing to compare. */
+function isHollow({ state, moment }: Frame, at: number): boolean {
+  return at < 0 || state.removedAt[at] === -2 || isRemoved(state, at, moment);
+}
+
+function shade(palette: string[], relative: number): string {
+  const at = Number.isNaN(relative) ? 0.5 : relative;
+  return palette[Math.min(SHADES - 1, Math.floor(at * SHADES))] as string;
+}
+
+export function drawFrame(context: CanvasRenderingContext2D, frame: Frame): void {
+  const { camera, theme, width, height } = frame;
+  context.save();
+  context.fillStyle = theme.background;
+  context.fillRect(0, 0, width, height);
+  context.translate(camera.x, camera.y);
+  context.scale(camera.scale, camera.scale);
+  drawEdges(context, frame);
+  const coupled = coupledGroup(frame);
+  frame.layout.cards.forEach((card) => {
+    if (isVisible(card, frame)) drawCard(context, frame, card, coupled);
+  });
+  drawMerges(context, frame);
+  drawMarks(context, frame);
+  context.restore();
+}
+
+function isVisible(card: Card, { camera, width, height }: Frame): boolean {
+  const left = card.x * camera.scale + camera.x;
+  const top = card.y * camera.scale + camera.y;
+  return (
+    left < width &&
+    top < height &&
+    left + card.width * camera.scale > 0 &&
+    top + card.height * camera.scale > 0
+  );
+}
+
+/** The group that lights up: the hovered one before the selected one. */
+function coupledGroup({ scene, marks }: Frame): number {
+  for (const mark of [marks.hovered, marks.selected]) {
+    const node = mark ? scene.nodes[mark.node] : undefined;
+    if (node && node.group >= 0) return node.group;
+  }
+  return -1;
+}
+
+function drawEdges(context: CanvasRenderingContext2D, frame: Frame): void {
+  const { layout, theme, camera, width, height } = frame;
+  context.strokeStyle = theme.border;
+  context.lineWidth = Math.max(1.4, 0.8 / camera.scale);
+  for (const edge of layout.edges) {
+    const first = edge.points[0];
+    const last = edge.points[edge.points.length - 1];
+    if (!first || !last) continue;
+    if (last.x * camera.scale + camera.x < 0 || first.x * camera.scale + camera.x > width) continue;
+    const lowest = Math.max(...edge.points.map((point) => point.y)) * camera.scale + camera.y;
+    const highest = Math.min(...edge.points.map((point) => point.y)) * camera.scale + camera.y;
+    if (lowest < 0 || highest > height) continue;
+    context.beginPath();
+    context.moveTo(first.x, first.y);
+    for (let index = 1; index < edge.points.length; index++) {
+      const from = edge.points[index - 1] as { x: number; y: number };
+      const to = edge.points[index] as { x: number; y: number };
+      const middle = (from.x + to.x) / 2;
+      context.bezierCurveTo(middle, from.y, middle, to.y, to.x, to.y);
+    }
+    context.stroke();
+    drawArrowHead(context, last, theme);
+  }
+}
+
+function drawArrowHead(
+  context: CanvasRenderingContext2D,
+  tip: { x: number; y: number },
+  theme: Theme,
+): void {
+  context.fillStyle = theme.border;
+  context.beginPath();
+  context.moveTo(tip.x, tip.y);
+  context.lineTo(tip.x - 7, tip.y - 4);
+  context.lineTo(tip.x - 7, tip.y + 4);
+  context.fill();
+}
+
+function drawCard(
+  context: CanvasRenderingContext2D,
+  frame: Frame,
+  card: Card,
+  coupled: number,
+): void {
+  const { scene, theme, marks, camera } = frame;
+  const node = scene.nodes[card.main] as SceneNode;
+  const group = scene.groups[node.group];
+  const dimmed =
+    marks.found !== null && !card.members.some((member) => marks.found?.has(member) === true);
+  context.globalAlpha = dimmed ? 0.25 : 1;
+  const lit = coupled >= 0 && node.group === coupled && node.units > 0;
+  context.fillStyle = theme.card;
+  context.strokeStyle = lit ? theme.accent : theme.border;
+  context.lineWidth = lit ? Math.max(2, 1.5 / camera.scale) : Math.max(1, 0.6 / camera.scale);
+  context.beginPath();
+  context.roundRect(card.x, card.y, card.width, card.height, 6);
+  context.fill();
+  context.stroke();
+  if (node.units > 0) drawUnits(context, frame, card, node, group);
+  if (camera.scale >= TEXT_SCALE) drawCardText(context, frame, card, node, group);
+  context.globalAlpha = 1;
+}
+
+function drawCardText(
+  context: CanvasRenderingContext2D,
+  frame: Frame,
+  card: Card,
+  node: SceneNode,
+  group: SceneGroup | undefined,
+): void {
+  const { theme, scene } = frame;
+  const room = card.width - 2 * PADDING;
+  context.textBaseline = 'alphabetic';
+  context.fillStyle = theme.text;
+  context.font = `600 11px ${theme.font}`;
+  context.fillText(clip(context, node.name, room), card.x + PADDING, card.y + 14);
+  context.fillStyle = theme.muted;
+  context.font = `10px ${theme.font}`;
+  context.fillText(
+    clip(context, subtitle(frame, node, group), room),
+    card.x + PADDING,
+    card.y + 27,
+  );
+  const lines = memberLines(card);
+  const first = card.y + card.height - lines * MEMBER_LINE - 3;
+  for (let line = 0; line < lines; line++) {
+    const more = card.members.length - 1 - lines;
+    const member = scene.nodes[card.members[line + 1] as number] as SceneNode;
+    const text = line === lines - 1 && more > 0 ? `… and ${more + 1} more` : `→ ${member.op}`;
+    context.fillText(
+      clip(context, text, room),
+      card.x + PADDING,
+      first + (line + 1) * MEMBER_LINE - 4,
+    );
+  }
+}
+
+function subtitle(frame: Frame, node: SceneNode, group: SceneGroup | undefined): string {
+  if (node.units === 0) return node.detail ? `${node.op} ${node.detail}` : node.op;
+  if (!group?.prunable) return `${node.op} · ${formatCount(node.units)} · kept`;
+  const living = livingCells(frame.scene, frame.state, frame.moment, node);
+  const count =
+    living < node.units
+      ? `${formatCount(living)} of ${formatCount(node.units)}`
+      : formatCount(node.units);
+  return `${node.op} · ${count}`;
+}
+
+/** Shortens a text with an ellipsis until it fits. */
+function clip(context: CanvasRenderingContext2D, text: string, room: number): string {
+  if (context.measureText(text).width <= room) return text;
+  let low = 0;
+  let high = text.length;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (context.measureText(`${text.slice(0, middle)}…`).width <= room) low = middle;
+    else high = middle - 1;
+  }
+  return `${text.slice(0, low)}…`;
+}
+
+function drawUnits(
+  context: CanvasRenderingContext2D,
+  frame: Frame,
+  card: Card,
+  node: SceneNode,
+  group: SceneGroup | undefined,
+): void {
+  const pixels = card.cell * frame.camera.scale;
+  if (!group?.prunable) {
+    drawKeptUnits(context, frame, card, node, pixels);
+  } else if (pixels < SHAPE_PIXELS) {
+    drawTile(context, frame, card, node, group);
+  } else {
+    drawShapes(context, frame, card, node, group, pixels >= STRIKE_PIXELS);
+  }
+}
+
+/** Units that can't go are outlines without a colour: there is nothing to compare. */
+function drawKeptUnits(
+  context: CanvasRenderingContext2D,
+  frame: Frame,
+  card: Card,
+  node: SceneNode,
+  pixels: number,
+): void {
+  const left = card.x + gridLeft(card);
+  const top = card.y + HEADER;
+  context.strokeStyle = frame.theme.border;
+  context.fillStyle = frame.theme.border;
+  context.lineWidth = 1;
+  if (pixels < SHAPE_PIXELS) {
+    context.strokeRect(left, top, card.columns * card.cell, card.rows * card.cell);
+    return;
+  }
+  const side = card.cell - 2;
+  for (let unit = 0; unit < node.units; unit++) {
+    const x = left + (unit % card.columns) * card.cell;
+    const y = top + Math.floor(unit / card.columns) * card.cell;
+    context.strokeRect(x + 0.5, y + 0.5, side - 1, side - 1);
+  }
+}
+
+function drawTile(
+  context: CanvasRenderingContext2D,
+  frame: Frame,
+  card: Card,
+  node: SceneNode,
+  group: SceneGroup,
+): void {
+  const left = card.x + gridLeft(card);
+  const top = card.y + HEADER;
+  context.strokeStyle = frame.theme.border;
+  context.lineWidth = 0.5;
+  const tile = frame.tiles.tile(frame, card, node, group);
+  if (tile) {
+    context.imageSmoothingEnabled = card.cell * frame.camera.scale < 1;
+    context.drawImage(tile, left, top, card.columns * card.cell, card.rows * card.cell);
+  }
+}
+
+function drawShapes(
+  context: CanvasRenderingContext2D,
+  frame: Frame,
+  card: Card,
+  node: SceneNode,
+  group: SceneGroup,
+  strike: boolean,
+): void {
+  const { state, moment, theme, camera } = frame;
+  const palette = shades(theme);
+  const values = frame.tiles.saliency(node.group, group, state);
+  const left = card.x + gridLeft(card);
+  const top = card.y + HEADER;
+  const gap = card.cell >= 7 ? 2 : 1;
+  const side = card.cell - gap;
+  // Rows outside of the window are skipped: a wide layer zoomed in has thousands of others.
+  const firstRow = Math.max(0, Math.floor((-camera.y / camera.scale - top) / card.cell));
+  const bottom = (frame.height - camera.y) / camera.scale;
+  const lastRow = Math.min(card.rows - 1, Math.floor((bottom - top) / card.cell));
+  const gone = new Path2D();
+  const fresh = new Path2D();
+  const kept = new Path2D();
+  for (let row = firstRow; row <= lastRow; row++) {
+    for (let column = 0; column < card.columns; column++) {
+      const cell = row * card.columns + column;
+      if (cell >= node.units) break;
+      const x = left + column * card.cell;
+      const y = top + row * card.cell;
+      const at = flatIndex(frame.scene, node, cell);
+      if (at < 0 || state.removedAt[at] === -2) {
+        kept.rect(x + 0.5, y + 0.5, side - 1, side - 1);
+      } else if (isRemoved(state, at, moment)) {
+        const path = state.removedAt[at] === moment - 1 ? fresh : gone;
+        path.rect(x + 0.5, y + 0.5, side - 1, side - 1);
+        if (strike) {
+          path.moveTo(x + 0.5, y + side - 0.5);
+          path.lineTo(x + side - 0.5, y + 0.5);
+        }
+      } else {
+        context.fillStyle = shade(palette, values[at - group.start] as number);
+        context.fillRect(x, y, side, side);
+      }
+    }
+  }
+  context.lineWidth = 0.9;
+  context.strokeStyle = theme.border;
+  context.stroke(kept);
+  context.strokeStyle = theme.removed;
+  context.globalAlpha *= 0.75;
+  context.stroke(gone);
+  context.globalAlpha /= 0.75;
+  context.lineWidth = 1.5;
+  context.strokeStyle = theme.warn;
+  context.stroke(fresh);
+}
+
+/** Arcs from each unit that the last step removed to the unit that took it over. */
+function drawMerges(context: CanvasRenderingContext2D, frame: Frame): void {
+  const { scene, layout, theme, camera, marks } = frame;
+  const merges = lastRemovals(scene, frame.state, frame.moment).filter((merge) => merge.into >= 0);
+  if (merges.length === 0) return;
+  const byGroup = new Map<number, Card[]>();
+  for (const card of layout.cards) {
+    const node = scene.nodes[card.main] as SceneNode;
+    if (node.units === 0 || card.cell * camera.scale < 2 || !isVisible(card, frame)) continue;
+    byGroup.set(node.group, [...(byGroup.get(node.group) ?? []), card]);
+  }
+  const chosen = marks.selected;
+  context.lineWidth = Math.max(1, 0.9 / camera.scale);
+  context.strokeStyle = theme.warn;
+  context.fillStyle = theme.warn;
+  for (const merge of merges) {
+    for (const card of byGroup.get(merge.group) ?? []) {
+      const involved =
+        !chosen ||
+        chosen.unit < 0 ||
+        scene.nodes[chosen.node]?.group !== merge.group ||
+        chosen.unit === merge.from ||
+        chosen.unit === merge.into;
+      context.globalAlpha = involved ? 0.85 : 0.2;
+      const node = scene.nodes[card.main] as SceneNode;
+      const from = cellOfUnit(node, merge.from);
+      const into = cellOfUnit(node, merge.into);
+      if (from < 0 || into < 0) continue;
+      drawArc(context, unitCentre(card, from), unitCentre(card, into), card.cell);
+    }
+  }
+  context.globalAlpha = 1;
+}
+
+function drawArc(
+  context: CanvasRenderingContext2D,
+  from: { x: number; y: number },
+  to: { x: number; y: number },
+  cell: number,
+): void {
+  const bow = 0.22;
+  const middleX = (from.x + to.x) / 2 - (to.y - from.y) * bow;
+  const middleY = (from.y + to.y) / 2 + (to.x - from.x) * bow;
+  context.beginPath();
+  context.moveTo(from.x, from.y);
+  context.quadraticCurveTo(middleX, middleY, to.x, to.y);
+  context.stroke();
+  // The survivor carries a dot, so that the direction can be read without the colour.
+  context.beginPath();
+  context.arc(to.x, to.y, Math.max(1.4, cell * 0.24), 0, 2 * Math.PI);
+  context.fill();
+}
+
+function drawMarks(context: CanvasRenderingContext2D, frame: Frame): void {
+  const { marks, theme } = frame;
+  if (marks.hovered) outline(context, frame, marks.hovered, theme.accent, []);
+  if (marks.selected) outline(context, frame, marks.selected, theme.accent, []);
+  if (marks.focused) outline(context, frame, marks.focused, theme.text, [3, 2]);
+}
+
+function outline(
+  context: CanvasRenderingContext2D,
+  frame: Frame,
+  mark: Selection,
+  colour: string,
+  dash: number[],
+): void {
+  const { scene, layout, camera } = frame;
+  const node = scene.nodes[mark.node];
+  const own = layout.cards[layout.cardOf[mark.node] as number];
+  if (!node || !own) return;
+  context.strokeStyle = colour;
+  context.lineWidth = Math.max(1.8, 1.6 / camera.scale);
+  context.setLineDash(dash.map((length) => length / Math.min(1, camera.scale)));
+  if (mark.unit < 0) {
+    context.beginPath();
+    context.roundRect(own.x - 2, own.y - 2, own.width + 4, own.height + 4, 8);
+    context.stroke();
+  } else {
+    // A coupled unit is one unit wherever it shows: mark it on every card of its group.
+    for (const card of layout.cards) {
+      const other = scene.nodes[card.main] as SceneNode;
+      if (other.units === 0 || other.group !== node.group) continue;
+      const cell = cellOfUnit(other, mark.unit);
+      if (cell < 0) continue;
+      const centre = unitCentre(card, cell);
+      const side = Math.max(card.cell + 1, 5 / camera.scale);
+      context.strokeRect(centre.x - side / 2, centre.y - side / 2, side, side);
+    }
+  }
+  context.setLineDash([]);
+}
+
+/** The whole structure in a strip, each card filled by the share of its units that are left. */
+export function drawOverview(
+  context: CanvasRenderingContext2D,
+  frame: Frame,
+  width: number,
+  height: number,
+): void {
+  const { layout, scene, theme, camera } = frame;
+  context.fillStyle = theme.background;
+  context.fillRect(0, 0, width, height);
+  const scaleX = width / Math.max(1, layout.width);
+  const scaleY = height / Math.max(1, layout.height);
+  for (const card of layout.cards) {
+    const node = scene.nodes[card.main] as SceneNode;
+    const found = frame.marks.found?.has(card.main) === true;
+    context.fillStyle = found ? theme.accent : node.units > 0 ? theme.removed : theme.border;
+    const boxWidth = Math.max(1.5, card.width * scaleX - 0.5);
+    context.fillRect(
+      card.x * scaleX,
+      card.y * scaleY,
+      boxWidth,
+      Math.max(1.5, card.height * scaleY),
+    );
+  }
+  context.strokeStyle = theme.accent;
+  context.lineWidth = 1.5;
+  context.strokeRect(
+    (-camera.x / camera.scale) * scaleX,
+    Math.max(0.75, (-camera.y / camera.scale) * scaleY),
+    (frame.width / camera.scale) * scaleX,
+    Math.min(height - 1.5, (frame.height / camera.scale) * scaleY),
+  );
+}

@@ -1,0 +1,314 @@
+/** Where each layer is drawn: data flows from left to right, branches lie side by side. */
+
+import type { Scene, SceneNode } from './scene';
+
+export interface Card {
+  /** The node whose units the card shows. */
+  main: number;
+  /** All nodes on the card, `main` first: layers that only pass channels on share a card. */
+  members: number[];
+  columns: number;
+  rows: number;
+  /** Side of one unit's square, with its gap. */
+  cell: number;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+  /** Top of the grid of units, from the card's top. */
+  gridTop: number;
+  rank: number;
+}
+
+export interface Edge {
+  from: number;
+  to: number;
+  /** Points that the line passes, from the right of one card to the left of the next. */
+  points: { x: number; y: number }[];
+}
+
+export interface Layout {
+  cards: Card[];
+  edges: Edge[];
+  width: number;
+  height: number;
+  /** The card on which a node lies. */
+  cardOf: number[];
+}
+
+export const HEADER = 34;
+export const PADDING = 8;
+export const MEMBER_LINE = 13;
+const MIN_WIDTH = 92;
+const RANK_GAP = 42;
+const LANE_GAP = 26;
+const MAX_MEMBER_LINES = 4;
+const SWEEPS = 6;
+
+/** Squares grow smaller where a layer has many units, so that no card outgrows the screen. */
+export function cellSize(units: number): number {
+  if (units <= 160) return 10;
+  if (units <= 640) return 7;
+  if (units <= 2560) return 4;
+  return 3;
+}
+
+export function gridShape(units: number): { columns: number; rows: number } {
+  if (units <= 0) return { columns: 0, rows: 0 };
+  // Slightly taller than wide: layers follow each other from left to right.
+  const rows = Math.max(1, Math.min(units, Math.ceil(Math.sqrt(units * 1.4))));
+  return { columns: Math.ceil(units / rows), rows };
+}
+
+export function memberLines(card: Card): number {
+  return Math.min(card.members.length - 1, MAX_MEMBER_LINES);
+}
+
+/** Puts layers that only pass channels on onto the card of the layer before them. */
+export function foldNodes(nodes: readonly SceneNode[]): { cards: number[][]; cardOf: number[] } {
+  const consumers = new Array<number>(nodes.length).fill(0);
+  for (const node of nodes) {
+    for (const source of new Set(node.inputs)) consumers[source] = (consumers[source] ?? 0) + 1;
+  }
+  const cards: number[][] = [];
+  const cardOf: number[] = [];
+  nodes.forEach((node, index) => {
+    const source = node.inputs.length === 1 ? (node.inputs[0] as number) : -1;
+    const card = source >= 0 && source < index ? cards[cardOf[source] as number] : undefined;
+    const follows = card !== undefined && card[card.length - 1] === source;
+    if (card && follows && node.units === 0 && consumers[source] === 1) {
+      cardOf.push(cardOf[source] as number);
+      card.push(index);
+    } else {
+      cardOf.push(cards.length);
+      cards.push([index]);
+    }
+  });
+  return { cards, cardOf };
+}
+
+export function layoutScene(scene: Scene): Layout {
+  const { cards: members, cardOf } = foldNodes(scene.nodes);
+  const links = cardLinks(scene.nodes, cardOf);
+  const ranks = longestPaths(members.length, links);
+  const cards = members.map((list, index) => measureCard(scene, list, ranks[index] as number));
+  const lanes = orderLanes(cards, links);
+  placeRanks(cards, lanes);
+  const bottoms = placeLanes(cards, lanes);
+  const edges = lanes.edges.map((edge) => routeEdge(edge, cards, lanes));
+  const width = Math.max(0, ...cards.map((card) => card.x + card.width));
+  return { cards, edges, width, height: bottoms, cardOf };
+}
+
+function cardLinks(nodes: readonly SceneNode[], cardOf: number[]): [number, number][] {
+  const seen = new Set<string>();
+  const links: [number, number][] = [];
+  nodes.forEach((node, index) => {
+    for (const source of node.inputs) {
+      const from = cardOf[source] as number;
+      const to = cardOf[index] as number;
+      const key = `${from}>${to}`;
+      if (from !== undefined && from !== to && !seen.has(key)) {
+        seen.add(key);
+        links.push([from, to]);
+      }
+    }
+  });
+  return links;
+}
+
+/** Nodes come in the order of data flow, so one pass over the links by target is enough. */
+function longestPaths(count: number, links: [number, number][]): number[] {
+  const ranks = new Array<number>(count).fill(0);
+  const sorted = [...links].sort((a, b) => a[1] - b[1] || a[0] - b[0]);
+  for (const [from, to] of sorted) {
+    ranks[to] = Math.max(ranks[to] as number, (ranks[from] as number) + 1);
+  }
+  return ranks;
+}
+
+function measureCard(scene: Scene, members: number[], rank: number): Card {
+  const node = scene.nodes[members[0] as number] as SceneNode;
+  const { columns, rows } = gridShape(node.units);
+  const cell = cellSize(node.units);
+  const card: Card = {
+    main: members[0] as number,
+    members,
+    columns,
+    rows,
+    cell,
+    x: 0,
+    y: 0,
+    width: Math.max(MIN_WIDTH, columns * cell + 2 * PADDING),
+    height: 0,
+    gridTop: HEADER,
+    rank,
+  };
+  const grid = rows > 0 ? rows * cell + PADDING : 0;
+  const lines = memberLines(card);
+  card.height = HEADER + grid + (lines > 0 ? lines * MEMBER_LINE + 5 : 0);
+  return card;
+}
+
+interface Slot {
+  /** A card's index, or -1 for the place where a long edge passes. */
+  card: number;
+  height: number;
+  y: number;
+  before: Slot[];
+  after: Slot[];
+}
+
+interface Lanes {
+  ranks: Slot[][];
+  edges: { from: number; to: number; slots: Slot[] }[];
+}
+
+/** Orders each rank so that few edges cross (barycentres, swept to and fro). */
+function orderLanes(cards: Card[], links: [number, number][]): Lanes {
+  const depth = Math.max(0, ...cards.map((card) => card.rank + 1));
+  const ranks: Slot[][] = Array.from({ length: depth }, () => []);
+  const slotOf = cards.map((card, index): Slot => {
+    const slot: Slot = { card: index, height: card.height, y: 0, before: [], after: [] };
+    (ranks[card.rank] as Slot[]).push(slot);
+    return slot;
+  });
+  const edges = links.map(([from, to]) => {
+    const slots = [slotOf[from] as Slot];
+    for (let rank = (cards[from] as Card).rank + 1; rank < (cards[to] as Card).rank; rank++) {
+      const passing: Slot = { card: -1, height: 6, y: 0, before: [], after: [] };
+      (ranks[rank] as Slot[]).push(passing);
+      slots.push(passing);
+    }
+    slots.push(slotOf[to] as Slot);
+    for (let index = 1; index < slots.length; index++) {
+      (slots[index] as Slot).before.push(slots[index - 1] as Slot);
+      (slots[index - 1] as Slot).after.push(slots[index] as Slot);
+    }
+    return { from, to, slots };
+  });
+  for (let sweep = 0; sweep < SWEEPS; sweep++) {
+    const down = sweep % 2 === 0;
+    for (const rank of down ? ranks : [...ranks].reverse()) {
+      sortByNeighbours(rank, down ? 'before' : 'after');
+      rank.forEach((slot, index) => {
+        slot.y = index;
+      });
+    }
+  }
+  return { ranks, edges };
+}
+
+function sortByNeighbours(rank: Slot[], side: 'before' | 'after'): void {
+  const keys = new Map<Slot, number>();
+  rank.forEach((slot, index) => {
+    const near = slot[side];
+    const sum = near.reduce((total, other) => total + other.y, 0);
+    keys.set(slot, near.length > 0 ? sum / near.length : index);
+  });
+  rank.sort((a, b) => (keys.get(a) as number) - (keys.get(b) as number));
+}
+
+function placeRanks(cards: Card[], lanes: Lanes): void {
+  let x = 0;
+  for (const rank of lanes.ranks) {
+    const inRank = rank.filter((slot) => slot.card >= 0).map((slot) => cards[slot.card] as Card);
+    const width = Math.max(MIN_WIDTH, ...inRank.map((card) => card.width));
+    for (const card of inRank) card.x = x + (width - card.width) / 2;
+    x += width + RANK_GAP;
+  }
+}
+
+/** Gives every slot a height near its neighbours' without overlaps; returns the lowest edge. */
+function placeLanes(cards: Card[], lanes: Lanes): number {
+  for (const rank of lanes.ranks) {
+    const total = rank.reduce((sum, slot) => sum + slot.height + LANE_GAP, -LANE_GAP);
+    let y = -total / 2;
+    for (const slot of rank) {
+      slot.y = y + slot.height / 2;
+      y += slot.height + LANE_GAP;
+    }
+  }
+  for (let sweep = 0; sweep < SWEEPS; sweep++) {
+    for (const rank of sweep % 2 === 0 ? lanes.ranks : [...lanes.ranks].reverse()) relax(rank);
+  }
+  let top = Number.POSITIVE_INFINITY;
+  let bottom = Number.NEGATIVE_INFINITY;
+  for (const slot of lanes.ranks.flat()) {
+    top = Math.min(top, slot.y - slot.height / 2);
+    bottom = Math.max(bottom, slot.y + slot.height / 2);
+  }
+  if (!Number.isFinite(top)) return 0;
+  for (const slot of lanes.ranks.flat()) {
+    slot.y -= top;
+    if (slot.card >= 0) {
+      const card = cards[slot.card] as Card;
+      card.y = slot.y - card.height / 2;
+    }
+  }
+  return bottom - top;
+}
+
+function relax(rank: Slot[]): void {
+  const wanted = rank.map((slot) => {
+    const near = [...slot.before, ...slot.after];
+    return near.length > 0 ? near.reduce((sum, other) => sum + other.y, 0) / near.length : slot.y;
+  });
+  let low = Number.NEGATIVE_INFINITY;
+  rank.forEach((slot, index) => {
+    slot.y = Math.max(wanted[index] as number, low + slot.height / 2);
+    low = slot.y + slot.height / 2 + LANE_GAP;
+  });
+  // Pushing down alone drifts: shift the whole rank back to where it wanted to be on average.
+  const drift = rank.reduce((sum, slot, i) => sum + slot.y - (wanted[i] as number), 0);
+  for (const slot of rank) slot.y -= drift / rank.length;
+}
+
+function routeEdge(edge: Lanes['edges'][number], cards: Card[], lanes: Lanes): Edge {
+  const from = cards[edge.from] as Card;
+  const to = cards[edge.to] as Card;
+  const points = [{ x: from.x + from.width, y: from.y + from.height / 2 }];
+  edge.slots.slice(1, -1).forEach((slot, index) => {
+    const rank = lanes.ranks[from.rank + 1 + index] as Slot[];
+    const beside = rank.find((other) => other.card >= 0);
+    const card = beside ? (cards[beside.card] as Card) : undefined;
+    if (card) {
+      points.push({ x: card.x, y: slot.y }, { x: card.x + card.width, y: slot.y });
+    }
+  });
+  points.push({ x: to.x, y: to.y + to.height / 2 });
+  return { from: edge.from, to: edge.to, points };
+}
+
+/** The square of the card's grid that lies under a point, or -1. */
+export function cellAt(card: Card, units: number, x: number, y: number): number {
+  const left = card.x + gridLeft(card);
+  const column = Math.floor((x - left) / card.cell);
+  const row = Math.floor((y - card.y - card.gridTop) / card.cell);
+  if (column < 0 || column >= card.columns || row < 0 || row >= card.rows) return -1;
+  const cell = row * card.columns + column;
+  return cell < units ? cell : -1;
+}
+
+/** The left edge of the grid of units, from the card's left. */
+export function gridLeft(card: Card): number {
+  return (card.width - card.columns * card.cell) / 2;
+}
+
+/** The middle of a square of the card's grid. */
+export function unitCentre(card: Card, cell: number): { x: number; y: number } {
+  const column = cell % card.columns;
+  const row = Math.floor(cell / card.columns);
+  return {
+    x: card.x + gridLeft(card) + (column + 0.5) * card.cell - 0.5,
+    y: card.y + card.gridTop + (row + 0.5) * card.cell - 0.5,
+  };
+}
+
+/** The member of a card whose name lies under a point, or the card's main node. */
+export function memberAt(card: Card, y: number): number {
+  const lines = memberLines(card);
+  const first = card.y + card.height - lines * MEMBER_LINE - 3;
+  const line = Math.floor((y - first) / MEMBER_LINE);
+  return line >= 0 && line < lines ? (card.members[line + 1] as number) : card.main;
+}

@@ -1,0 +1,493 @@
+/** The structure of a model as a canvas that can be zoomed, panned, searched and walked by keys. */
+
+import { firstView, fitAll, fitCard, keepInSight, reveal, type Size, zoomAt } from './camera';
+import { element } from './dom';
+import { type Camera, drawFrame, drawOverview, type Frame, TileCache } from './draw';
+import { type Card, cellAt, type Layout, layoutScene, memberAt } from './layout';
+import { isArrow, move, search } from './navigate';
+import {
+  describe,
+  EMPTY_SCENE,
+  emptyState,
+  type Scene,
+  type Selection,
+  type UnitState,
+  unitOfCell,
+} from './scene';
+import { readTheme, type Theme } from './theme';
+
+export interface StructureOptions {
+  /** Called when the reader chooses a layer or a unit. */
+  onSelect?: (selection: Selection) => void;
+  /** Called with a sentence about what the keyboard has reached, for a live region. */
+  onAnnounce?: (text: string) => void;
+}
+
+const ZOOM_STEP = 1.3;
+const OVERVIEW_HEIGHT = 34;
+/** A press that moves less than this many pixels is a click, not a drag. */
+const CLICK_SLACK = 4;
+const HELP =
+  'Structure of the model. Left and right arrows go from layer to layer, up and down between ' +
+  'branches, Enter chooses a layer and then enters its units, Escape leaves them, ' +
+  'plus and minus zoom, zero shows everything.';
+
+export class StructureView {
+  readonly root: HTMLElement;
+  private readonly canvas: HTMLCanvasElement;
+  private readonly overview: HTMLCanvasElement;
+  private readonly tooltip: HTMLElement;
+  private readonly searchField: HTMLInputElement;
+  private readonly searchCount: HTMLElement;
+  private readonly legend: HTMLElement;
+  private readonly cleanups: (() => void)[] = [];
+  private scene: Scene = EMPTY_SCENE;
+  private layout: Layout = layoutScene(EMPTY_SCENE);
+  private state: UnitState = emptyState(EMPTY_SCENE);
+  private moment = 0;
+  private camera: Camera = { scale: 1, x: 0, y: 0 };
+  private size: Size = { width: 0, height: 0 };
+  private theme: Theme;
+  private tiles = new TileCache();
+  private selected: Selection | null = null;
+  private focused: Selection | null = null;
+  private hovered: Selection | null = null;
+  private found: number[] = [];
+  private foundAt = 0;
+  private searching = false;
+  private framed = false;
+  private pending = 0;
+
+  constructor(
+    parent: HTMLElement,
+    private readonly options: StructureOptions = {},
+  ) {
+    this.canvas = element('canvas', {
+      class: 'paoding-canvas',
+      tabindex: 0,
+      role: 'application',
+      'aria-label': HELP,
+    });
+    this.overview = element('canvas', { class: 'paoding-overview', 'aria-hidden': 'true' });
+    this.tooltip = element('div', {
+      class: 'paoding-tooltip',
+      hidden: true,
+      'aria-hidden': 'true',
+    });
+    this.searchField = element('input', {
+      class: 'paoding-search',
+      type: 'search',
+      placeholder: 'Find a layer',
+      'aria-label': 'Find a layer by name or type',
+    });
+    this.searchCount = element('span', { class: 'paoding-search-count', 'aria-live': 'polite' });
+    this.legend = this.makeLegend();
+    // Notebook shortcuts (arrows, Enter, letters) must not fire while keys belong to this view.
+    this.root = element(
+      'div',
+      { class: 'paoding-structure', 'data-lm-suppress-shortcuts': 'true' },
+      this.makeToolbar(),
+      element('div', { class: 'paoding-stage' }, this.canvas, this.tooltip),
+      this.overview,
+      this.legend,
+    );
+    parent.append(this.root);
+    this.theme = readTheme(this.root);
+    this.listen();
+  }
+
+  /** Shows another model. */
+  setScene(scene: Scene): void {
+    this.scene = scene;
+    this.layout = layoutScene(scene);
+    this.state = emptyState(scene);
+    this.moment = 0;
+    this.selected = null;
+    this.focused = null;
+    this.hovered = null;
+    this.framed = false;
+    this.legend.hidden = !scene.groups.some((group) => group.prunable);
+    this.tiles.clear();
+    this.frameOnce();
+    this.redraw();
+  }
+
+  /** Shows which units are gone once `moment` steps have been taken. */
+  setState(state: UnitState, moment: number): void {
+    this.state = state;
+    this.moment = moment;
+    this.tiles.clear();
+    this.redraw();
+  }
+
+  setSelected(selection: Selection | null): void {
+    this.selected = selection;
+    const card = selection ? this.cardOf(selection.node) : undefined;
+    if (card) this.camera = reveal(this.camera, card, this.size);
+    this.redraw();
+  }
+
+  /** Reads the colours again, after the page's theme has changed. */
+  refreshTheme(): void {
+    this.theme = readTheme(this.root);
+    this.tiles.clear();
+    this.redraw();
+  }
+
+  fit(): void {
+    this.camera = fitAll(this.layout, this.size);
+    this.redraw();
+  }
+
+  destroy(): void {
+    if (this.pending) cancelAnimationFrame(this.pending);
+    for (const cleanup of this.cleanups) cleanup();
+    this.root.remove();
+  }
+
+  private makeToolbar(): HTMLElement {
+    const button = (text: string, label: string, act: () => void): HTMLElement => {
+      const made = element('button', { type: 'button', title: label, 'aria-label': label }, text);
+      made.addEventListener('click', act);
+      return made;
+    };
+    const middle = (): [number, number] => [this.size.width / 2, this.size.height / 2];
+    return element(
+      'div',
+      { class: 'paoding-structure-bar' },
+      this.searchField,
+      this.searchCount,
+      element('span', { class: 'paoding-spring' }),
+      button('−', 'Zoom out', () => this.zoom(1 / ZOOM_STEP, ...middle())),
+      button('+', 'Zoom in', () => this.zoom(ZOOM_STEP, ...middle())),
+      button('Fit', 'Show the whole structure', () => this.fit()),
+    );
+  }
+
+  private makeLegend(): HTMLElement {
+    const item = (kind: string, text: string): HTMLElement =>
+      element(
+        'span',
+        {},
+        element('i', { class: `paoding-key paoding-key-${kind}`, 'aria-hidden': 'true' }),
+        text,
+      );
+    return element(
+      'div',
+      { class: 'paoding-legend' },
+      item('scale', 'saliency: low to high in its layer'),
+      item('gone', 'removed'),
+      item('fresh', 'removed in this step'),
+      item('arc', 'merged into'),
+      item('kept', 'cannot go'),
+      element('span', { class: 'paoding-hint' }, 'drag to pan · Ctrl + wheel to zoom'),
+    );
+  }
+
+  private listen(): void {
+    const on = <T extends Event>(
+      target: EventTarget,
+      type: string,
+      act: (event: T) => void,
+      options?: AddEventListenerOptions,
+    ): void => {
+      const listener = act as EventListener;
+      target.addEventListener(type, listener, options);
+      this.cleanups.push(() => target.removeEventListener(type, listener, options));
+    };
+    on(this.canvas, 'wheel', (event: WheelEvent) => this.onWheel(event), { passive: false });
+    on(this.canvas, 'pointerdown', (event: PointerEvent) => this.onPress(event));
+    on(this.canvas, 'pointermove', (event: PointerEvent) => this.onHover(event));
+    on(this.canvas, 'pointerleave', () => this.hover(null, 0, 0));
+    on(this.canvas, 'dblclick', (event: MouseEvent) => this.onDoubleClick(event));
+    on(this.canvas, 'keydown', (event: KeyboardEvent) => this.onKey(event));
+    on(this.canvas, 'blur', () => this.focusOn(null));
+    on(this.overview, 'pointerdown', (event: PointerEvent) => this.onOverview(event));
+    on(this.overview, 'pointermove', (event: PointerEvent) => {
+      if (event.buttons === 1) this.onOverview(event);
+    });
+    on(this.searchField, 'input', () => this.onSearch());
+    on(this.searchField, 'keydown', (event: KeyboardEvent) => this.onSearchKey(event));
+    this.watchSize();
+    this.watchTheme();
+  }
+
+  private watchSize(): void {
+    if (typeof ResizeObserver === 'undefined') return;
+    const observer = new ResizeObserver(() => this.resize());
+    observer.observe(this.canvas);
+    this.cleanups.push(() => observer.disconnect());
+  }
+
+  private watchTheme(): void {
+    const observer = new MutationObserver(() => this.refreshTheme());
+    observer.observe(document.body, {
+      attributes: true,
+      attributeFilter: ['data-jp-theme-name', 'data-jp-theme-light', 'class'],
+    });
+    this.cleanups.push(() => observer.disconnect());
+  }
+
+  /** Called when the canvas gets its size; a hidden canvas has none. */
+  resize(): void {
+    const width = this.canvas.clientWidth;
+    const height = this.canvas.clientHeight;
+    if (width === 0 || height === 0) return;
+    const ratio = globalThis.devicePixelRatio || 1;
+    this.size = { width, height };
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    this.overview.width = Math.round(width * ratio);
+    this.overview.height = Math.round(OVERVIEW_HEIGHT * ratio);
+    this.frameOnce();
+    this.redraw();
+  }
+
+  private frameOnce(): void {
+    if (this.framed || this.size.width === 0 || this.layout.cards.length === 0) return;
+    this.camera = firstView(this.layout, this.size);
+    this.framed = true;
+  }
+
+  private redraw(): void {
+    if (this.pending) return;
+    this.pending = requestAnimationFrame(() => {
+      this.pending = 0;
+      this.paint();
+    });
+  }
+
+  private paint(): void {
+    const context = this.canvas.getContext('2d');
+    if (!context || this.size.width === 0) return;
+    const ratio = globalThis.devicePixelRatio || 1;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const frame = this.frame();
+    drawFrame(context, frame);
+    const partly =
+      this.layout.width * this.camera.scale > this.size.width + 1 ||
+      this.layout.height * this.camera.scale > this.size.height + 1;
+    this.overview.hidden = !partly;
+    const strip = partly ? this.overview.getContext('2d') : null;
+    if (strip) {
+      strip.setTransform(ratio, 0, 0, ratio, 0, 0);
+      drawOverview(strip, frame, this.size.width, OVERVIEW_HEIGHT);
+    }
+  }
+
+  private frame(): Frame {
+    return {
+      scene: this.scene,
+      layout: this.layout,
+      state: this.state,
+      moment: this.moment,
+      camera: this.camera,
+      width: this.size.width,
+      height: this.size.height,
+      theme: this.theme,
+      tiles: this.tiles,
+      marks: {
+        selected: this.selected,
+        focused: this.focused,
+        hovered: this.hovered,
+        found: this.searching ? new Set(this.found) : null,
+      },
+    };
+  }
+
+  private cardOf(node: number): Card | undefined {
+    return this.layout.cards[this.layout.cardOf[node] ?? -1];
+  }
+
+  /** The layer or unit under a point of the canvas. */
+  private at(x: number, y: number): Selection | null {
+    const { scale } = this.camera;
+    const worldX = (x - this.camera.x) / scale;
+    const worldY = (y - this.camera.y) / scale;
+    for (const card of this.layout.cards) {
+      const inside =
+        worldX >= card.x &&
+        worldX <= card.x + card.width &&
+        worldY >= card.y &&
+        worldY <= card.y + card.height;
+      if (!inside) continue;
+      const node = this.scene.nodes[card.main];
+      const group = node ? this.scene.groups[node.group] : undefined;
+      const pickable = group?.prunable === true && card.cell * scale >= 2;
+      const cell = pickable ? cellAt(card, node?.units ?? 0, worldX, worldY) : -1;
+      const unit = node && cell >= 0 ? unitOfCell(node, cell) : -1;
+      return unit >= 0 ? { node: card.main, unit } : { node: memberAt(card, worldY), unit: -1 };
+    }
+    return null;
+  }
+
+  private zoom(factor: number, x: number, y: number): void {
+    this.camera = keepInSight(zoomAt(this.camera, factor, x, y), this.layout, this.size);
+    this.redraw();
+  }
+
+  private pan(dx: number, dy: number): void {
+    const moved = { ...this.camera, x: this.camera.x + dx, y: this.camera.y + dy };
+    this.camera = keepInSight(moved, this.layout, this.size);
+    this.redraw();
+  }
+
+  private onWheel(event: WheelEvent): void {
+    if (event.ctrlKey || event.metaKey) {
+      event.preventDefault();
+      this.zoom(Math.exp(-event.deltaY * 0.0022), event.offsetX, event.offsetY);
+    } else if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
+      event.preventDefault();
+      this.pan(-(event.deltaX || event.deltaY), 0);
+    }
+  }
+
+  private onPress(event: PointerEvent): void {
+    if (event.button !== 0) return;
+    const start = { x: event.clientX, y: event.clientY };
+    let last = start;
+    let dragged = false;
+    const onMove = (moved: PointerEvent): void => {
+      const far = Math.hypot(moved.clientX - start.x, moved.clientY - start.y) > CLICK_SLACK;
+      dragged ||= far;
+      if (!dragged) return;
+      this.pan(moved.clientX - last.x, moved.clientY - last.y);
+      last = { x: moved.clientX, y: moved.clientY };
+    };
+    const onEnd = (): void => {
+      this.canvas.removeEventListener('pointermove', onMove);
+      this.canvas.removeEventListener('pointerup', onEnd);
+      this.canvas.removeEventListener('pointercancel', onEnd);
+      if (!dragged) this.choose(this.at(event.offsetX, event.offsetY));
+    };
+    this.canvas.setPointerCapture?.(event.pointerId);
+    this.canvas.addEventListener('pointermove', onMove);
+    this.canvas.addEventListener('pointerup', onEnd);
+    this.canvas.addEventListener('pointercancel', onEnd);
+  }
+
+  private choose(selection: Selection | null): void {
+    if (!selection) return;
+    this.selected = selection;
+    this.options.onSelect?.(selection);
+    this.redraw();
+  }
+
+  private onDoubleClick(event: MouseEvent): void {
+    const hit = this.at(event.offsetX, event.offsetY);
+    const card = hit ? this.cardOf(hit.node) : undefined;
+    if (!card) return;
+    this.camera = fitCard(card, this.size);
+    this.redraw();
+  }
+
+  private onHover(event: PointerEvent): void {
+    if (event.buttons !== 0) return;
+    this.hover(this.at(event.offsetX, event.offsetY), event.offsetX, event.offsetY);
+  }
+
+  private hover(selection: Selection | null, x: number, y: number): void {
+    const same = this.hovered?.node === selection?.node && this.hovered?.unit === selection?.unit;
+    this.hovered = selection;
+    this.tooltip.hidden = selection === null;
+    if (selection) {
+      if (!same) {
+        this.tooltip.textContent = describe(this.scene, this.state, this.moment, selection);
+      }
+      const right = x > this.size.width / 2;
+      this.tooltip.style.left = right ? '' : `${x + 14}px`;
+      this.tooltip.style.right = right ? `${this.size.width - x + 14}px` : '';
+      this.tooltip.style.top = `${Math.min(y + 14, this.size.height - 44)}px`;
+    }
+    if (!same) this.redraw();
+  }
+
+  private focusOn(selection: Selection | null): void {
+    this.focused = selection;
+    if (selection) {
+      const card = this.cardOf(selection.node);
+      if (card) this.camera = reveal(this.camera, card, this.size);
+      this.options.onAnnounce?.(describe(this.scene, this.state, this.moment, selection));
+    }
+    this.redraw();
+  }
+
+  private onKey(event: KeyboardEvent): void {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const start = this.layout.cards[0];
+    const from = this.focused ?? this.selected ?? (start ? { node: start.main, unit: -1 } : null);
+    if (!from) return;
+    if (isArrow(event.key)) {
+      const fresh = this.focused === null && this.selected === null;
+      this.focusOn(fresh ? from : move(this.scene, this.layout, from, event.key));
+    } else if (event.key === 'Enter' || event.key === ' ') {
+      this.enter(from);
+    } else if (event.key === 'Escape' && from.unit >= 0) {
+      this.focusOn({ node: from.node, unit: -1 });
+    } else if (event.key === '+' || event.key === '=') {
+      this.zoom(ZOOM_STEP, this.size.width / 2, this.size.height / 2);
+    } else if (event.key === '-') {
+      this.zoom(1 / ZOOM_STEP, this.size.width / 2, this.size.height / 2);
+    } else if (event.key === '0') {
+      this.fit();
+    } else {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** Enter chooses; Enter on the layer that is already chosen goes in among its units. */
+  private enter(from: Selection): void {
+    const node = this.scene.nodes[from.node];
+    const again = this.selected?.node === from.node && from.unit < 0;
+    const walkable = this.scene.groups[node?.group ?? -1]?.prunable === true;
+    if (again && walkable && (node?.units ?? 0) > 0) {
+      const first = node?.map?.find((unit) => unit >= 0) ?? 0;
+      this.focusOn({ node: from.node, unit: first });
+    } else {
+      this.choose(from);
+      this.focusOn(from);
+    }
+  }
+
+  private onOverview(event: PointerEvent): void {
+    const { scale } = this.camera;
+    const x = (event.offsetX / Math.max(1, this.size.width)) * this.layout.width;
+    const y = (event.offsetY / OVERVIEW_HEIGHT) * this.layout.height;
+    const moved = {
+      scale,
+      x: this.size.width / 2 - x * scale,
+      y: this.size.height / 2 - y * scale,
+    };
+    this.camera = keepInSight(moved, this.layout, this.size);
+    this.redraw();
+  }
+
+  private onSearch(): void {
+    this.searching = this.searchField.value.trim() !== '';
+    this.found = search(this.scene, this.searchField.value);
+    this.foundAt = 0;
+    this.showFound();
+  }
+
+  private onSearchKey(event: KeyboardEvent): void {
+    event.stopPropagation();
+    if (event.key === 'Escape') {
+      this.searchField.value = '';
+      this.onSearch();
+    } else if (event.key === 'Enter' && this.found.length > 0) {
+      const node = this.found[this.foundAt % this.found.length] as number;
+      this.choose({ node, unit: -1 });
+      this.foundAt += event.shiftKey ? this.found.length - 1 : 1;
+      this.showFound(node);
+    }
+  }
+
+  private showFound(node = this.found[0]): void {
+    this.searchCount.textContent = this.searching ? `${this.found.length} found` : '';
+    const card = node === undefined ? undefined : this.cardOf(node);
+    if (card && this.searching) this.camera = reveal(this.camera, card, this.size);
+    this.redraw();
+  }
+}

@@ -1,0 +1,99 @@
+/** The head of the studio: what is pruned, how far it is, and what it has saved. */
+
+import { element, formatBytes, formatCount } from '@paoding/core';
+import { type Part, percent, watch } from './parts';
+import type { Figure, Header, Model } from './traits';
+
+/** A running count is read aloud no more often than this. */
+const ANNOUNCE_MS = 4000;
+const SIGNS: Record<Header['state'], string> = {
+  ready: '○',
+  running: '▶',
+  paused: '❚❚',
+  finished: '✓',
+  stopped: '■',
+  failed: '!',
+};
+
+export function makeHeader(model: Model, signal: AbortSignal): Part {
+  const name = element('h2', { class: 'paoding-name' });
+  const state = element('span', { class: 'paoding-state', 'aria-hidden': 'true' });
+  const message = element('span', { class: 'paoding-message', 'aria-hidden': 'true' });
+  const spoken = element('div', { class: 'paoding-spoken', role: 'status', 'aria-live': 'polite' });
+  const error = element('div', { class: 'paoding-error', role: 'alert', hidden: true });
+  const figures = element('dl', { class: 'paoding-figures' });
+  const bar = element('div', { class: 'paoding-progress-bar' });
+  const progress = element(
+    'div',
+    {
+      class: 'paoding-progress',
+      role: 'progressbar',
+      'aria-label': 'Progress of the run',
+      'aria-valuemin': 0,
+      'aria-valuemax': 100,
+    },
+    bar,
+  );
+  const root = element(
+    'header',
+    { class: 'paoding-header' },
+    element('div', { class: 'paoding-title' }, name, state, message),
+    figures,
+    progress,
+    error,
+    spoken,
+  );
+  const speak = speaker(spoken);
+  watch(model, ['header'], signal, () => {
+    const header = model.get('header');
+    name.textContent = header.name;
+    state.textContent = `${SIGNS[header.state]} ${header.state}`;
+    state.dataset.state = header.state;
+    message.textContent = header.message;
+    error.textContent = header.error;
+    error.hidden = header.error === '';
+    bar.style.width = percent(header.progress);
+    progress.setAttribute('aria-valuenow', String(Math.round(100 * header.progress)));
+    figures.replaceChildren(...header.figures.flatMap(showFigure));
+    speak(header);
+  });
+  return { root };
+}
+
+function showFigure(figure: Figure): HTMLElement[] {
+  const text = {
+    count: formatCount,
+    bytes: formatBytes,
+    share: (value: number) => percent(value, 1),
+  }[figure.kind];
+  const changed = figure.after !== figure.before && Number.isFinite(figure.after);
+  const value = element('dd', {}, text(figure.before));
+  if (changed) {
+    const ratio = figure.after / figure.before - 1;
+    const sign = ratio > 0 ? '+' : '−';
+    const change =
+      figure.kind === 'share'
+        ? `${sign}${Math.abs(100 * (figure.after - figure.before)).toFixed(1)} points`
+        : `${sign}${Math.abs(100 * ratio).toFixed(0)} %`;
+    value.append(
+      element('span', { class: 'paoding-arrow' }, ' → '),
+      element('strong', {}, text(figure.after)),
+      element('span', { class: 'paoding-change' }, ` ${change}`),
+    );
+  }
+  return [element('div', {}, element('dt', {}, figure.label), value)];
+}
+
+/** Says a change of state at once, and a running count only now and then. */
+function speaker(region: HTMLElement): (header: Header) => void {
+  let state = '';
+  let said = 0;
+  return (header) => {
+    const now = Date.now();
+    if (header.state === state && now - said < ANNOUNCE_MS) return;
+    const text = `${header.state}. ${header.message}`;
+    if (region.textContent !== text) region.textContent = text;
+    state = header.state;
+    said = now;
+  };
+}

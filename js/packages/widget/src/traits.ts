@@ -1,0 +1,125 @@
+/** What Python sends and receives: the names and shapes of the widget's traits. */
+
+import type { Scene, UnitState } from '@paoding/core';
+
+export interface Figure {
+  label: string;
+  before: number;
+  after: number;
+  kind: 'count' | 'bytes' | 'share';
+}
+
+export interface Header {
+  name: string;
+  state: 'ready' | 'running' | 'paused' | 'finished' | 'stopped' | 'failed';
+  /** What is going on, in a few words. */
+  message: string;
+  /** A mistake to put right, or an empty text. */
+  error: string;
+  figures: Figure[];
+  /** Share of the run that is done, 0 to 1. */
+  progress: number;
+}
+
+/** One row of the table of layers: a group of coupled units. */
+export interface LayerRow {
+  group: number;
+  name: string;
+  op: string;
+  units: number;
+  parameters: number;
+  prunable: boolean;
+  reason: string;
+}
+
+export interface Fact {
+  label: string;
+  value: string;
+  /** `certified`, `estimated` or an empty text. */
+  tag?: string;
+}
+
+export interface LayerDetails {
+  title: string;
+  facts: Fact[];
+  note: string;
+  group: number;
+  /** The layers that lose a unit together, each with the reason. */
+  members: string[];
+}
+
+export interface UnitDetails {
+  title: string;
+  facts: Fact[];
+  story: string;
+  group: number;
+  alike: { unit: number; saliency: number }[];
+}
+
+export interface Inspected {
+  node: number;
+  layer: LayerDetails | null;
+  unit: UnitDetails | null;
+}
+
+export interface RawDecisions {
+  step: number;
+  count: number;
+  omitted: number;
+  groups: string[];
+  verdicts: string[];
+  reasons: string[];
+  columns: Record<string, DataView>;
+}
+
+export interface Traits {
+  mode: 'studio' | 'structure';
+  scene: Scene;
+  units: { removed_at: DataView; into: DataView; saliency: DataView };
+  header: Header;
+  /** The moment shown, from 0 (the original) to `last`. */
+  moment: number;
+  last: number;
+  /** One remark for each moment, such as `31 % removed, accuracy 0.93`. */
+  remarks: string[];
+  branchable: boolean;
+  decisions: RawDecisions;
+  selected: { node: number; unit: number };
+  inspected: Inspected;
+  layers: LayerRow[];
+  locked: string[];
+  targets: Record<string, number>;
+  target: number;
+  editable: boolean;
+  page_visible: boolean;
+}
+
+/** The part of an anywidget model that the view uses. */
+export interface Model {
+  get<K extends keyof Traits>(name: K): Traits[K];
+  set<K extends keyof Traits>(name: K, value: Traits[K]): void;
+  save_changes(): void;
+  on(event: string, act: () => void): void;
+  off(event: string, act: () => void): void;
+  send(content: unknown): void;
+}
+
+function bytes(view: DataView | undefined): ArrayBuffer {
+  if (!view || view.byteLength === 0) return new ArrayBuffer(0);
+  return view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength) as ArrayBuffer;
+}
+
+export const asInt32 = (view: DataView | undefined): Int32Array => new Int32Array(bytes(view));
+export const asFloat32 = (view: DataView | undefined): Float32Array =>
+  new Float32Array(bytes(view));
+export const asFloat64 = (view: DataView | undefined): Float64Array =>
+  new Float64Array(bytes(view));
+
+export function unitState(model: Model): UnitState {
+  const units = model.get('units');
+  return {
+    removedAt: asInt32(units?.removed_at),
+    into: asInt32(units?.into),
+    saliency: asFloat32(units?.saliency),
+  };
+}

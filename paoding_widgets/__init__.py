@@ -1,0 +1,25 @@
+"""Prune and look into Keras models in a notebook: the studio, and the structure alone."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "PruningStudio": "paoding_widgets.studio",
+    "ModelStructure": "paoding_widgets.view",
+}
+
+__all__ = ["ModelStructure", "PruningStudio"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'paoding_widgets' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,405 @@
+"""The live charts: each is made once, and then only gets new arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import bqplot
+import ipywidgets
+import numpy as np
+
+if TYPE_CHECKING:
+    from paoding_widgets.session import Moment
+
+# Told apart by shape and dash as well as by colour; readable on white and on black.
+ACCURACY = "#2f8f81"
+ROBUST = "#d9822b"
+EARLIER = "#8a9199"
+REJECTED = "#8a9199"
+# What goes to the browser is bounded: a run of any length keeps the page quick.
+MAX_POINTS = 2000
+MAX_POINTS_PER_STEP = 120
+MAX_LAYERS = 14
+MAX_OUTPUTS = 40
+MAX_TABLE_ROWS = 60
+LABEL_LENGTH = 16
+_HEIGHT = "230px"
+
+
+class Chart:
+    """A figure with a title, a line that says what is seen, and a table with the same data."""
+
+    def __init__(self, title: str, marks: list[Any], axes: list[Any], **margin: int) -> None:
+        sides = {"top": 12, "bottom": 40, "left": 52, "right": 16} | margin
+        self.title = title
+        self.heading = ipywidgets.HTML(layout=ipywidgets.Layout(width="auto"))
+        self.heading.add_class("paoding-chart-title")
+        self.figure = bqplot.Figure(
+            marks=marks,
+            axes=axes,
+            fig_margin=sides,
+            background_style={"fill": "none"},
+            animation_duration=0,
+            layout=ipywidgets.Layout(width="auto", height=_HEIGHT, min_width="0"),
+        )
+        self.table = ipywidgets.HTML(layout=ipywidgets.Layout(width="auto", display="none"))
+        self.table.add_class("paoding-data")
+        self.box = ipywidgets.VBox([self.heading, self.figure, self.table])
+        self.say("")
+
+    def say(self, text: str) -> None:
+        """Set the line under the title; ``text`` is plain text."""
+        wanted = f'<b>{escape(self.title)}</b> <span class="paoding-sub">{escape(text)}</span>'
+        if self.heading.value != wanted:
+            self.heading.value = wanted
+
+    @property
+    def tabled(self) -> bool:
+        """Whether the table is shown."""
+        return self.table.layout.display != "none"
+
+    def show_table(self, shown: bool) -> None:
+        """Show or hide the table behind the chart."""
+        self.table.layout.display = None if shown else "none"
+
+    def fill_table(self, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Write the table; only while it is shown, for it costs more than the chart."""
+        if not self.tabled:
+            return
+        self.table.value = html_table(self.title, head, rows[-MAX_TABLE_ROWS:])
+
+
+def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table as HTML, with every text escaped."""
+    top = "".join(f'<th scope="col">{escape(str(cell))}</th>' for cell in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(_text(cell))}</td>" for cell in row) + "</tr>"
+        for row in rows
+    )
+    return (
+        f"<table><caption>{escape(caption)}</caption><thead><tr>{top}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
+    )
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _clear(values: Any) -> np.ndarray:
+    """Numbers as bqplot wants them: float64 (int64 would be cut to int32)."""
+    return np.asarray(values, dtype=np.float64)
+
+
+_GRID = {"grid_lines": "dashed", "grid_color": "#8a919944"}
+_NONE = np.zeros(0)
+
+
+class AccuracyChart(Chart):
+    """Accuracy and robust accuracy against the share removed, the original as a line."""
+
+    def __init__(self) -> None:
+        self.x = bqplot.LinearScale(min=0.0, max=1.0)
+        y = bqplot.LinearScale(min=0.0, max=1.0)
+        scales = {"x": self.x, "y": y}
+
+        def line(colour: str, **options: Any) -> bqplot.Lines:
+            return bqplot.Lines(x=_NONE, y=_NONE, scales=scales, colors=[colour], **options)
+
+        self.accuracy = line(ACCURACY, marker="circle", marker_size=34, stroke_width=2.5)
+        self.robust = line(ROBUST, marker="triangle-up", marker_size=40, stroke_width=2)
+        self.original = line(ACCURACY, line_style="dotted", stroke_width=1.5)
+        self.original_robust = line(ROBUST, line_style="dotted", stroke_width=1.5)
+        self.earlier = line(EARLIER, line_style="dashed", stroke_width=1.5)
+        self.now = line(EARLIER, stroke_width=1, opacities=[0.8])
+        axes = [
+            bqplot.Axis(scale=self.x, label="share of units removed", tick_format=".0%", **_GRID),
+            bqplot.Axis(scale=y, orientation="vertical", tick_format=".1f", **_GRID),
+        ]
+        marks = [
+            self.original,
+            self.original_robust,
+            self.earlier,
+            self.now,
+            self.robust,
+            self.accuracy,
+        ]
+        super().__init__("Accuracy", marks, axes, left=40)
+
+    def draw(
+        self,
+        moments: Sequence[Moment],
+        shown: int,
+        limit: float,
+        earlier: Sequence[Moment],
+        attack: str,
+    ) -> None:
+        """Show a run up to now; ``shown`` is the moment that the reader looks at."""
+        self.x.max = max(limit, 0.01)
+        known = [m for m in moments if m.measured]
+        if not known:
+            for mark in self.figure.marks:
+                _set_line(mark, [], [])
+            self.say("not measured: the studio was given no data")
+            return
+        first = known[0].measured
+        assert first is not None
+        shares = [m.share for m in known]
+        robust = [m.measured.robust for m in known if m.measured]
+        _set_line(self.accuracy, shares, [m.measured.accuracy for m in known if m.measured])
+        _set_line(self.robust, shares, robust)
+        _set_line(self.original, [0, limit], [first.accuracy] * 2)
+        _set_line(self.original_robust, [0, limit], [first.robust] * 2)
+        old = [m for m in earlier if m.measured]
+        _set_line(self.earlier, [m.share for m in old], [m.measured.accuracy for m in old if m.measured])
+        here = moments[min(shown, len(moments) - 1)].share
+        _set_line(self.now, [here, here], [0, 1])
+        overlaid = " · dashed: the run before" if old else ""
+        self.say(
+            f"● accuracy  ▲ robust ({attack})  ··· original; {first.samples} samples{overlaid}"
+        )
+        self.fill_table(
+            ["step", "share removed", "accuracy", "robust accuracy"],
+            [
+                [m.step.index if m.step else 0, m.share, m.measured.accuracy, m.measured.robust]
+                for m in known
+                if m.measured
+            ],
+        )
+
+
+class EnergyChart(Chart):
+    """Energy of every candidate, accepted or rejected, with the temperature."""
+
+    def __init__(self) -> None:
+        self.x = bqplot.LinearScale(min=0.0, max=2.0)
+        self.y = bqplot.LinearScale(min=0.0, max=1.0)
+        heat = bqplot.LinearScale(min=0.0, max=1.05)
+        scales = {"x": self.x, "y": self.y}
+        self.accepted = bqplot.Scatter(
+            x=_NONE, y=_NONE, scales=scales, colors=[ACCURACY], marker="circle", default_size=22
+        )
+        self.rejected = bqplot.Scatter(
+            x=_NONE,
+            y=_NONE,
+            scales=scales,
+            colors=[REJECTED],
+            marker="cross",
+            default_size=22,
+            default_opacities=[0.7],
+        )
+        self.heat = bqplot.Lines(
+            x=_NONE,
+            y=_NONE,
+            scales={"x": self.x, "y": heat},
+            colors=[ROBUST],
+            line_style="dashed",
+            stroke_width=1.5,
+        )
+        axes = [
+            bqplot.Axis(scale=self.x, label="step", tick_format="d", **_GRID),
+            bqplot.Axis(scale=self.y, orientation="vertical", tick_format=".3~g", **_GRID),
+            bqplot.Axis(
+                scale=heat, orientation="vertical", side="right", tick_format=".1f", grid_lines="none"
+            ),
+        ]
+        super().__init__("Candidates", [self.heat, self.rejected, self.accepted], axes, right=40)
+
+    def draw(self, moments: Sequence[Moment]) -> None:
+        """Show the candidates of all steps, at most so many of each."""
+        steps = [m.step for m in moments if m.step is not None]
+        parts = [_candidates(step) for step in steps]
+        points = np.concatenate(parts) if parts else np.zeros((0, 4))
+        points = points[-MAX_POINTS:]
+        accepted = points[:, 2] > 0
+        self.x.max = float(max(2, len(steps))) + 0.5
+        if len(points):
+            low, high = np.percentile(points[:, 1], [0, 98])
+            room = (high - low) * 0.08 or 0.5
+            self.y.min, self.y.max = float(low - room), float(high + room)
+        for mark, which in ((self.accepted, accepted), (self.rejected, ~accepted)):
+            _set_line(mark, points[which, 0], points[which, 1])
+        heats = [(s.index, float(np.nanmean(t))) for s in steps if len(t := _temperatures(s))]
+        _set_line(self.heat, [h[0] for h in heats], [h[1] for h in heats])
+        what = "energy" if not len(points) or points[-1, 3] else "saliency"
+        warm = "  - - temperature (right)" if heats else ""
+        self.say(f"{what}: ● removed  ✕ rejected{warm}")
+        self.fill_table(
+            ["step", "removed", "rejected", "median energy", "temperature"],
+            [
+                [
+                    s.index,
+                    int((p[:, 2] > 0).sum()),
+                    int((p[:, 2] == 0).sum()),
+                    float(np.median(p[:, 1])) if len(p) else float("nan"),
+                    dict(heats).get(s.index, float("nan")),
+                ]
+                for s, p in zip(steps, parts, strict=True)
+            ],
+        )
+
+
+def _temperatures(step: Any) -> np.ndarray:
+    values = step.decisions.columns["temperature"]
+    return values[np.isfinite(values)]
+
+
+def _candidates(step: Any) -> np.ndarray:
+    """(n, 4): place on the step axis, energy (or saliency), whether removed, whether energy."""
+    columns = step.decisions.columns
+    verdict = np.asarray(columns["verdict"], dtype=str)
+    values = columns["energy"]
+    has_energy = bool(np.isfinite(values).any())
+    if not has_energy:
+        values = columns["saliency"]
+    looked_at = np.isfinite(values) & np.isin(verdict, ["removed", "rejected"])
+    rows = np.flatnonzero(looked_at)
+    if len(rows) > MAX_POINTS_PER_STEP:
+        rows = rows[np.linspace(0, len(rows) - 1, MAX_POINTS_PER_STEP).astype(int)]
+    # Spread over the step, in the order in which they were looked at.
+    place = step.index - 0.35 + 0.7 * np.arange(len(rows)) / max(1, len(rows) - 1)
+    return np.column_stack(
+        [place, values[rows], verdict[rows] == "removed", np.full(len(rows), has_energy)]
+    ).astype(np.float64)
+
+
+class ParametersChart(Chart):
+    """Parameters of each layer, before and now."""
+
+    def __init__(self) -> None:
+        self.layers = bqplot.OrdinalScale()
+        self.count = bqplot.LinearScale(min=0.0)
+        self.bars = bqplot.Bars(
+            x=np.array([""]),
+            y=np.zeros((2, 1)),
+            scales={"x": self.layers, "y": self.count},
+            type="grouped",
+            orientation="horizontal",
+            colors=["#8a919980", ACCURACY],
+            padding=0.25,
+        )
+        axes = [
+            bqplot.Axis(scale=self.layers, orientation="vertical", grid_lines="none"),
+            bqplot.Axis(scale=self.count, tick_format="~s", num_ticks=5, **_GRID),
+        ]
+        super().__init__("Parameters", [self.bars], axes, left=112)
+
+    def draw(self, original: Moment, now: Moment) -> None:
+        """Show the layers that hold most of the parameters."""
+        names = [n for n, count in original.parameters.items() if count > 0]
+        kept = set(sorted(names, key=lambda n: -original.parameters[n])[:MAX_LAYERS])
+        shown = [n for n in names if n in kept]
+        before = [original.parameters[n] for n in shown]
+        after = [now.parameters.get(n, 0) for n in shown]
+        # The first layer at the top, as one reads.
+        labels = _labels(shown)[::-1]
+        with self.bars.hold_sync():
+            self.bars.x = np.array(labels)
+            self.bars.y = _clear([before[::-1], after[::-1]])
+        self.count.max = float(max(before, default=1))
+        rest = len(names) - len(shown)
+        more = f"; the {len(shown)} largest of {len(names)} layers" if rest > 0 else ""
+        self.say(f"grey: original, green: left{more}")
+        rows = [
+            [n, b, a, f"{1 - a / b:.0%}"] for n, b, a in zip(shown, before, after, strict=True)
+        ]
+        self.fill_table(["layer", "original", "left", "removed"], rows)
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """Names cut to what fits beside an axis, each different from the others."""
+    found: list[str] = []
+    for name in names:
+        short = name if len(name) <= LABEL_LENGTH else "…" + name[-LABEL_LENGTH + 1 :]
+        while short in found:
+            short += "'"
+        found.append(short)
+    return found
+
+
+class ChangeChart(Chart):
+    """How far each output can have moved from the original's: an interval for each."""
+
+    def __init__(self) -> None:
+        self.x = bqplot.LinearScale(min=-0.5, max=9.5)
+        self.y = bqplot.LinearScale(min=-1.0, max=1.0)
+        scales = {"x": self.x, "y": self.y}
+        self.bars = bqplot.Lines(
+            x=_NONE, y=_NONE, scales=scales, colors=[ACCURACY], stroke_width=7
+        )
+        self.zero = bqplot.Lines(
+            x=_NONE, y=_NONE, scales=scales, colors=[EARLIER], stroke_width=1
+        )
+        axes = [
+            bqplot.Axis(scale=self.x, label="output", tick_format="d", grid_lines="none"),
+            bqplot.Axis(scale=self.y, orientation="vertical", tick_format=".2~g", **_GRID),
+        ]
+        super().__init__("Change of the outputs", [self.zero, self.bars], axes)
+
+    def draw(self, now: Moment) -> None:
+        """Show the intervals of a moment."""
+        if now.lower is None or now.upper is None:
+            _set_line(self.bars, [], [])
+            _set_line(self.zero, [], [])
+            nothing = "none yet: nothing is removed" if now.step is None else "not computed"
+            self.say(now.bound_note or nothing)
+            self.fill_table(["output", "least", "most"], [])
+            return
+        lower, upper = _clear(now.lower).ravel(), _clear(now.upper).ravel()
+        order = np.argsort(lower - upper, kind="stable")[:MAX_OUTPUTS]
+        order.sort()
+        at = np.arange(len(order), dtype=np.float64) if len(order) < len(lower) else _clear(order)
+        with self.bars.hold_sync():
+            self.bars.x = np.column_stack([at, at])
+            self.bars.y = np.column_stack([lower[order], upper[order]])
+        self.x.min, self.x.max = -0.5, max(1.0, float(len(order))) - 0.5
+        size = float(np.max(np.abs([lower[order], upper[order]]), initial=1e-12)) * 1.1
+        self.y.min, self.y.max = -size, size
+        _set_line(self.zero, [-0.5, self.x.max], [0, 0])
+        kind = "certified" if now.certified else "estimated"
+        some = f"; the {len(order)} widest of {len(lower)}" if len(order) < len(lower) else ""
+        self.say(f"{kind}: every legal input stays within{some}")
+        rows = [[int(k), float(lower[k]), float(upper[k])] for k in order]
+        self.fill_table(["output", "least", "most"], rows)
+
+
+def _set_line(mark: Any, x: Any, y: Any) -> None:
+    """Give a mark both arrays in one message."""
+    with mark.hold_sync():
+        mark.x = _clear(x)
+        mark.y = _clear(y)
+
+
+class Charts:
+    """The four charts of a studio, redrawn from the run's moments."""
+
+    def __init__(self) -> None:
+        self.accuracy = AccuracyChart()
+        self.energy = EnergyChart()
+        self.parameters = ParametersChart()
+        self.change = ChangeChart()
+        self.all = (self.accuracy, self.parameters, self.energy, self.change)
+        self.box = ipywidgets.Box([chart.box for chart in self.all])
+        self.box.add_class("paoding-charts")
+
+    def show_tables(self, shown: bool) -> None:
+        """Show or hide the tables behind all charts."""
+        for chart in self.all:
+            chart.show_table(shown)
+
+    def draw(
+        self,
+        moments: Sequence[Moment],
+        shown: int,
+        limit: float,
+        earlier: Sequence[Moment],
+        attack: str,
+    ) -> None:
+        """Show a run at one of its moments."""
+        now = moments[min(shown, len(moments) - 1)]
+        self.accuracy.draw(moments, shown, limit, earlier, attack)
+        self.energy.draw(moments)
+        self.parameters.draw(moments[0], now)
+        self.change.draw(now)

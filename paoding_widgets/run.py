@@ -1,0 +1,157 @@
+"""What the worker drives: the one pruning loop, and what is measured after each of its steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from paoding import surgery
+from paoding.evaluation import FGSM, evaluate
+from paoding.graph import Graph
+from paoding.plan import Plan, Step
+from paoding.pruner import Pruner, PruningResult
+from paoding_widgets.insight import Insight
+from paoding_widgets.session import Measured, Moment
+from paoding_widgets.settings import Settings
+
+if TYPE_CHECKING:
+    import keras
+
+# More samples make a smoother curve and slower steps; the final evaluation takes all of them.
+MAX_SAMPLES = 1000
+# What takes longer than this is worked out at the end of a run only, not after each step.
+SLOW_SECONDS = 1.0
+
+
+class Meter:
+    """Accuracy and robust accuracy of a network of the original's shape under changing weights.
+
+    One copy of the model gets each step's weights, so that nothing is compiled again.
+
+    Args:
+        graph: the traced original.
+        x, y: evaluation data, as ``paoding.evaluate`` takes them.
+        eps: size of the attack (FGSM), in input units.
+    """
+
+    def __init__(self, graph: Graph, x: Any, y: Any, eps: float) -> None:
+        self._copy = surgery.mask(graph, graph.original)
+        self._attack = FGSM(eps)
+        take = np.linspace(0, len(x) - 1, min(len(x), MAX_SAMPLES)).astype(int)
+        self._x, self._y = np.asarray(x)[take], np.asarray(y)[take]
+
+    def measure(self, weights: Sequence[np.ndarray]) -> Measured:
+        """Evaluate the network with these weights, in the order of ``model.weights``."""
+        self._copy.set_weights(list(weights))
+        report = evaluate(self._copy, self._x, self._y, attacks=[self._attack], latency=False)
+        return Measured(report.accuracy, float(report.robust_accuracy or 0.0), report.samples)
+
+
+class PrunerRun:
+    """A pruner with its measurements.
+
+    Args:
+        model: the user's model; it is only read.
+        settings: of the run.
+        data: evaluation inputs and labels, or None.
+        eps: size of the attack.
+
+    Raises:
+        PaodingError: the model, the settings or the data do not do.
+    """
+
+    def __init__(
+        self, model: keras.Model, settings: Settings, data: tuple[Any, Any] | None, eps: float
+    ) -> None:
+        self.pruner = Pruner(model, **settings.arguments())
+        self.settings = settings
+        self.insight = Insight(self.pruner.graph)
+        self.total = sum(self.pruner.quotas.values())
+        self._units = sum(int(g.removable.sum()) for g in self.pruner.graph.prunable)
+        self._slow: set[str] = set()
+        self._meter = None if data is None else Meter(self.pruner.graph, *data, eps)
+        self._background = self.insight.magnitudes(self.pruner.state)
+
+    def first(self) -> Moment:
+        """The original."""
+        return self._moment(None)
+
+    def advance(self) -> Moment | None:
+        """Take one step and measure; None where the target is reached."""
+        step = next(self.pruner, None)
+        return None if step is None else self._moment(step)
+
+    def undo(self) -> bool:
+        """Take the last step back."""
+        return self.pruner.undo() is not None
+
+    def redo(self) -> bool:
+        """Take a step again that was taken back."""
+        return self.pruner.redo() is not None
+
+    def replay(self, plan: Plan, known: Sequence[Step] = ()) -> list[Moment]:
+        """Apply a plan's steps, and measure each; ``known`` steps bring their decisions along."""
+        moments = [self.first()]
+        for number, removals in enumerate(plan.steps):
+            step = self.pruner.apply(removals)
+            if number < len(known):
+                step = replace(step, decisions=known[number].decisions, energy=known[number].energy)
+            moments.append(self._moment(step))
+        return moments
+
+    def catch_up(self, moments: Sequence[Moment]) -> list[Moment]:
+        """Apply the steps of another run's moments; what was measured there still holds."""
+        for moment in moments[1:]:
+            assert moment.step is not None
+            self.pruner.apply(moment.step.removals)
+        return list(moments)
+
+    def result(self) -> PruningResult:
+        """What the steps so far have led to."""
+        return self.pruner.result()
+
+    def certify(self, moment: Moment) -> Moment:
+        """The same moment with its bounds, however long they take."""
+        return moment if moment.step is None else self._bounded(moment, moment.step)
+
+    def _moment(self, step: Step | None) -> Moment:
+        state = self.pruner.state
+        gone = sum(int((~state.alive[g.ids]).sum()) for g in self.pruner.graph.prunable)
+        moment = Moment(
+            step=step,
+            saliency=self._saliencies(),
+            parameters=self.insight.parameters(state),
+            cost=self.insight.cost(state),
+            measured=None if self._meter is None else self._meter.measure(self.pruner.weights()),
+            share=gone / max(1, self._units),
+        )
+        if step is None:
+            return moment
+        if "bounds" in self._slow and step.progress < 1:
+            return replace(moment, bound_note="slow for this model: worked out at the end")
+        return self._bounded(moment, step)
+
+    def _saliencies(self) -> dict[str, np.ndarray]:
+        """The pruner's saliencies; groups that it does not prune show their magnitudes."""
+        if "saliency" in self._slow:
+            return self._background
+        started = time.perf_counter()
+        found = {**self._background, **self.pruner.saliencies()}
+        if time.perf_counter() - started > SLOW_SECONDS:
+            self._slow.add("saliency")
+            self._background = found
+        return found
+
+    def _bounded(self, moment: Moment, step: Step) -> Moment:
+        started = time.perf_counter()
+        bound = step.certificate
+        if time.perf_counter() - started > SLOW_SECONDS:
+            self._slow.add("bounds")
+        if bound is None or bound.lower is None:
+            why = "" if bound is None else bound.reason or ""
+            return replace(moment, bound_note=f"no certificate: {why}")
+        return replace(moment, lower=bound.lower, upper=bound.upper, certified=True, bound_note="")

@@ -1,0 +1,206 @@
+"""One run in a worker thread: it prunes, measures, and only appends what happened to a queue."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from paoding.errors import PaodingError
+from paoding.plan import Step
+from paoding_widgets.insight import Cost
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Shares of the evaluation samples: answered right, and also under attack."""
+
+    accuracy: float
+    robust: float
+    samples: int
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """Everything that is shown of one moment of a run; moment 0 is the original.
+
+    Args:
+        step: the step that led here, or None for the original.
+        saliency: group name -> saliency of each unit (NaN where it is gone or can't go).
+        parameters: layer name -> parameters left.
+        cost: of the whole model.
+        measured: on the evaluation data, or None without data.
+        lower, upper: change of each output since the original over the domain, or None.
+        certified: whether ``lower`` and ``upper`` are proved.
+        bound_note: why there are none.
+        share: units removed so far, as a share of all that could go.
+    """
+
+    step: Step | None
+    saliency: Mapping[str, np.ndarray]
+    parameters: Mapping[str, int]
+    cost: Cost
+    measured: Measured | None = None
+    lower: np.ndarray | None = None
+    upper: np.ndarray | None = None
+    certified: bool = False
+    bound_note: str = ""
+    share: float = 0.0
+
+
+class Run(Protocol):
+    """What the worker drives: a pruner with its measurements."""
+
+    def first(self) -> Moment:
+        """The original."""
+
+    def advance(self) -> Moment | None:
+        """Take one step; None where the target is reached."""
+
+    def undo(self) -> bool:
+        """Take the last step back; whether there was one."""
+
+    def redo(self) -> bool:
+        """Take a step again that was taken back; whether there was one."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the worker tells: a kind, and what belongs to it.
+
+    ``begun`` (moment), ``step`` (moment), ``at`` (number of steps applied), ``state`` (text),
+    ``failed`` (error), ``result`` (function and value).
+    """
+
+    kind: str
+    value: Any = None
+
+
+@dataclass
+class _Command:
+    kind: str
+    value: Any = None
+
+
+@dataclass
+class Session:
+    """The worker thread of a studio and the two queues between them.
+
+    Args:
+        on_event: called in the worker after each event; it must only wake the main loop.
+    """
+
+    on_event: Callable[[], None]
+    events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
+    _commands: queue.SimpleQueue[_Command] = field(default_factory=queue.SimpleQueue)
+    _halt: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+    _run: Run | None = None
+    _applied: int = 0
+    _waiting: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a command is being carried out or waits to be."""
+        return self._waiting > 0
+
+    def send(self, kind: str, value: Any = None) -> None:
+        """Ask the worker for something; it is done after what was asked before.
+
+        ``make`` (function that makes a run), ``run``, ``step``, ``undo``, ``redo``, ``goto``
+        (number of steps), ``do`` (function of the run, function of its value), ``close``.
+        """
+        with self._lock:
+            self._waiting += 1
+        self._commands.put(_Command(kind, value))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="paoding", daemon=True)
+            self._thread.start()
+
+    def halt(self) -> None:
+        """Let a run end after the step that it is in; later commands are carried out."""
+        self._halt.set()
+
+    def clear_halt(self) -> None:
+        """Let the next run go on."""
+        self._halt.clear()
+
+    def _tell(self, kind: str, value: Any = None) -> None:
+        self.events.put(Event(kind, value))
+        self.on_event()
+
+    def _work(self) -> None:
+        while True:
+            command = self._commands.get()
+            try:
+                if command.kind == "close":
+                    return
+                self._carry_out(command)
+            except PaodingError as error:
+                self._tell("failed", str(error))
+            except Exception as error:  # whatever went wrong is shown, the studio stays alive
+                self._tell("failed", f"{type(error).__name__}: {error}")
+            finally:
+                with self._lock:
+                    self._waiting -= 1
+                self.on_event()
+
+    def _carry_out(self, command: _Command) -> None:
+        if command.kind == "make":
+            self._make(command.value)
+            return
+        if command.kind == "do":
+            act, after = command.value
+            self._tell("result", (after, act(self._run)))
+            return
+        if self._run is None:
+            return
+        if command.kind == "run":
+            self._advance(limit=None)
+        elif command.kind == "step":
+            self._advance(limit=1)
+        elif command.kind == "undo":
+            self._go_to(self._applied - 1)
+        elif command.kind == "redo":
+            self._go_to(self._applied + 1)
+        elif command.kind == "goto":
+            self._go_to(command.value)
+
+    def _make(self, factory: Callable[[], tuple[Run, list[Moment]]]) -> None:
+        """Begin a run; a resumed one brings the moments of the steps that it replays."""
+        self._run = None
+        self._applied = 0
+        run, moments = factory()
+        self._run = run
+        self._applied = len(moments) - 1
+        self._tell("begun", moments)
+
+    def _advance(self, limit: int | None) -> None:
+        assert self._run is not None
+        taken = 0
+        while limit is None or taken < limit:
+            if limit is None and self._halt.is_set():
+                self._tell("state", "paused")
+                return
+            moment = self._run.advance()
+            if moment is None:
+                self._tell("state", "finished")
+                return
+            taken += 1
+            self._applied += 1
+            self._tell("step", moment)
+        done = moment is not None and moment.step is not None and moment.step.progress >= 1
+        self._tell("state", "finished" if done else "paused")
+
+    def _go_to(self, target: int) -> None:
+        assert self._run is not None
+        while self._applied > max(0, target) and self._run.undo():
+            self._applied -= 1
+        while self._applied < target and self._run.redo():
+            self._applied += 1
+        self._tell("at", self._applied)

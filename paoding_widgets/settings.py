@@ -1,0 +1,129 @@
+"""The settings of a run: what the pruner gets, and the Python that does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from paoding.domain import Box
+from paoding.strategies import Annealing, Impact, Magnitude, Saliency, Strategy
+
+STRATEGIES = {"Annealing": Annealing, "Impact": Impact, "Saliency": Saliency, "Magnitude": Magnitude}
+COMPENSATIONS = ("least-squares", "scaled-merge", "merge", "mean", "none")
+# Written into the code only where they differ from what the pruner does anyway.
+_DEFAULTS = {"seed": 0, "targets": {}, "locked": ()}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a studio's controls say.
+
+    Args:
+        strategy: a name out of ``STRATEGIES``, or a strategy of the user's own.
+        alpha, beta: weights of amount and evenness, for the strategies that have an energy.
+        domain: the box of legal inputs, or None to leave it to the pruner.
+        extra: further arguments of the pruner, passed on as they are.
+    """
+
+    target: float = 0.5
+    step: float = 1 / 32
+    strategy: str | Strategy = "Annealing"
+    alpha: float = 0.75
+    beta: float = 0.25
+    compensation: Any = "least-squares"
+    domain: Any = None
+    seed: int = 0
+    targets: Mapping[str, float] = field(default_factory=dict)
+    locked: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def weighs(self) -> bool:
+        """Whether the strategy has an energy, so that alpha and beta count."""
+        return self.strategy in ("Annealing", "Impact")
+
+    def make_strategy(self) -> Strategy:
+        """The strategy with its weights.
+
+        Raises:
+            ArgumentError: a weight lies outside of what it may be.
+        """
+        if not isinstance(self.strategy, str):
+            return self.strategy
+        kind: Any = STRATEGIES[self.strategy]
+        if not self.weighs:
+            return kind()
+        options = {"energy": self.extra["energy"]} if "energy" in self.extra else {}
+        return kind(alpha=self.alpha, beta=self.beta, **options)
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of ``paoding.Pruner``."""
+        return {
+            "target": self.target,
+            "step": self.step,
+            "strategy": self.make_strategy(),
+            "compensation": self.compensation,
+            "domain": self.domain,
+            "seed": self.seed,
+            "targets": dict(self.targets) or None,
+            "locked": tuple(self.locked),
+            **{name: value for name, value in self.extra.items() if name != "energy"},
+        }
+
+    def code(self) -> str:
+        """Python that does the same without the studio."""
+        lines = [f"target={self.target!r}", f"step={_step_text(self.step)}"]
+        if isinstance(self.strategy, str):
+            weights = f"alpha={self.alpha!r}, beta={self.beta!r}" if self.weighs else ""
+            lines.append(f"strategy=paoding.{self.strategy}({weights})")
+        else:
+            lines.append(f"strategy={self.strategy!r}")
+        lines.append(f"compensation={self.compensation!r}")
+        if self.domain is not None:
+            lines.append(f"domain={_domain_text(self.domain)}")
+        given = {"seed": self.seed, "targets": dict(self.targets), "locked": tuple(self.locked)}
+        lines += [f"{k}={v!r}" for k, v in given.items() if v != _DEFAULTS[k]]
+        lines += [f"{k}={v!r}" for k, v in self.extra.items()]
+        body = "".join(f"    {line},\n" for line in lines)
+        return (
+            "import paoding\n\n"
+            f"result = paoding.prune(\n    model,\n{body})\n"
+            'result.save("run")  # model.keras, plan.json, decisions.parquet, report.html\n'
+        )
+
+
+def from_arguments(
+    strategy: Any, domain: Any, extra: Mapping[str, Any], **rest: Any
+) -> Settings:
+    """Settings from the arguments of a studio, which are those of the pruner."""
+    weights: dict[str, float] = {}
+    name = _strategy_name(strategy)
+    kind = type(strategy).__name__
+    if name is None:
+        name = kind if STRATEGIES.get(kind) is type(strategy) else strategy
+        if name in ("Annealing", "Impact"):
+            weights = {"alpha": strategy.alpha, "beta": strategy.beta}
+            extra = {"energy": strategy.energy, **extra} if strategy.energy != "log" else extra
+    if isinstance(domain, tuple):
+        domain = Box(*domain)
+    return Settings(strategy=name, domain=domain, extra=dict(extra), **weights, **rest)
+
+
+def _strategy_name(strategy: Any) -> str | None:
+    if strategy is None:
+        return "Annealing"
+    if isinstance(strategy, str):
+        known = {name.lower(): name for name in STRATEGIES}
+        return known.get(strategy.lower(), strategy)
+    return None
+
+
+def _step_text(step: float) -> str:
+    whole = round(1 / step) if step else 0
+    return f"1 / {whole}" if whole > 1 and 1 / whole == step else repr(step)
+
+
+def _domain_text(domain: Any) -> str:
+    text = repr(domain)
+    return f"paoding.{text}" if text.startswith("Box(") else text
