@@ -1,0 +1,1 @@
+"""Sound bounds of networks and of what pruning does to them: certificates."""

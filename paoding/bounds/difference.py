@@ -1,0 +1,214 @@
+"""Bounds of how much a pruned network differs from its original, for every legal input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from paoding.bounds.forward import checked, forward
+from paoding.bounds.intervals import UNIT, Interval, Twin
+from paoding.bounds.maps import Convolution, Ints, MatMul
+from paoding.bounds.pairs import Couple, Paired
+from paoding.bounds.primitives import Affine, Correction, Program, affine
+from paoding.graph import Graph
+
+NO_UNIT = -1
+
+
+class Gone(Protocol):
+    """A removal, as a plan holds it."""
+
+    @property
+    def group(self) -> str:
+        """The group's name."""
+        ...
+
+    @property
+    def unit(self) -> int:
+        """The unit that went."""
+        ...
+
+    @property
+    def into(self) -> int | None:
+        """The unit that it was merged into."""
+        ...
+
+
+Merges = Mapping[str, tuple[Ints, Ints]]
+
+
+def resolved(removals: Iterable[Gone]) -> Merges:
+    """Each group's removed units and the last survivors that they ended up in.
+
+    A unit merged into one that was merged itself later ends in the last of the chain; -1 where
+    the chain ends in a plain removal.
+
+    >>> from types import SimpleNamespace as R
+    >>> resolved([R(group="a", unit=3, into=2), R(group="a", unit=2, into=0)])
+    {'a': (array([2, 3]), array([0, 0]))}
+    """
+    groups: dict[str, dict[int, int]] = {}
+    for removal in removals:
+        into = NO_UNIT if removal.into is None else int(removal.into)
+        groups.setdefault(removal.group, {})[int(removal.unit)] = into
+    result = {}
+    for name, went in groups.items():
+        gone = sorted(went)
+        ends = []
+        for unit in gone:
+            end = went[unit]
+            while end in went:
+                end = went[end]
+            ends.append(end)
+        result[name] = (np.array(gone, dtype=np.int64), np.array(ends, dtype=np.int64))
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class Readers:
+    """Where the units of a group are read: the rows of a step's kernel.
+
+    Args:
+        step: number of the affine step.
+        rows: (units, k) rows of its kernel that read each unit.
+    """
+
+    step: int
+    rows: Ints
+
+
+def readers(graph: Graph, program: Program) -> dict[str, list[Readers]]:
+    """For each group, the affine steps that read its units through rows of a plain kernel."""
+    by_variable: dict[int, list[int]] = {}
+    for (number, _), variable in program.kernels.items():
+        by_variable.setdefault(variable, []).append(number)
+    found: dict[str, list[Readers]] = {}
+    for group in graph.groups:
+        for member in group.with_role("consume"):
+            indices = member.indices()
+            for number in by_variable.get(member.variable, []):
+                kernel = kernel_of(program, number)
+                if indices is None or kernel is None or member.axis != kernel.ndim - 2:
+                    continue
+                if len(indices) == group.units:
+                    found.setdefault(group.name, []).append(Readers(number, indices))
+    return found
+
+
+def kernel_of(program: Program, number: int) -> Any:
+    """The kernel of an affine step with a single plain matrix or convolution, else None."""
+    primitive = program.steps[number].primitive
+    if not isinstance(primitive, Affine) or len(primitive.maps) != 1:
+        return None
+    linear = primitive.maps[0]
+    if isinstance(linear, MatMul) or (isinstance(linear, Convolution) and linear.groups == 1):
+        return linear.kernel
+    return None
+
+
+def with_kernel(linear: Any, kernel: np.ndarray) -> MatMul | Convolution:
+    """The same layer with another kernel (other rows, columns or values)."""
+    return MatMul(kernel) if isinstance(linear, MatMul) else Convolution(kernel, linear.windows)
+
+
+@dataclass(frozen=True, eq=False)
+class Swap:
+    """The units of one group that a step reads through other rows than before.
+
+    Args:
+        gone, into: rows of the kernel, (k,) each: what row ``gone`` read is now read at
+            ``into`` (the same unit's rows in the same order).
+    """
+
+    gone: Ints
+    into: Ints
+
+
+def swaps(graph: Graph, program: Program, merges: Merges) -> dict[int, Swap]:
+    """Step -> the rows that merges have moved."""
+    found: dict[int, tuple[list[Ints], list[Ints]]] = {}
+    where = readers(graph, program)
+    for name, (gone, into) in merges.items():
+        merged = into >= 0
+        for reader in where.get(name, []):
+            parts = found.setdefault(reader.step, ([], []))
+            parts[0].append(reader.rows[gone[merged]].ravel())
+            parts[1].append(reader.rows[into[merged]].ravel())
+    return {
+        number: Swap(np.concatenate(a), np.concatenate(b))
+        for number, (a, b) in found.items()
+        if sum(map(len, a))
+    }
+
+
+def correction(
+    before: Program, after: Program, number: int, swap: Swap, paired: Paired
+) -> Correction:
+    """What is known of ``y @ (V' - V)`` when some rows were merged into others.
+
+    ``y @ (V' - V) = (y_into - y_gone) @ V_gone + y @ R``, an identity for any pairs; R is what
+    the merges leave unexplained (rounding of the stored weights, or other compensation).
+    """
+    step = before.steps[number]
+    assert isinstance(step.primitive, Affine)
+    linear = step.primitive.maps[0]
+    old, new = kernel_of(before, number), kernel_of(after, number)
+    old, new = old.astype(np.float64), new.astype(np.float64)
+    gone_rows = old[..., swap.gone, :]
+    moved = paired.bound(step.inputs[0], Couple.of(swap.into, swap.gone))
+    known = affine([moved], [with_kernel(linear, gone_rows)])
+    rest, size = new - old, np.zeros_like(old)
+    # Rows that went: R = (V' - V) + V = V', without any rounding.
+    rest[..., swap.gone, :] = new[..., swap.gone, :]
+    by_row, sizes = np.moveaxis(rest, -2, 0), np.moveaxis(size, -2, 0)  # views
+    rows = np.moveaxis(gone_rows, -2, 0)
+    np.subtract.at(by_row, swap.into, rows)
+    np.add.at(sizes, swap.into, np.abs(rows))
+    touched = np.unique(swap.into)
+    size[..., touched, :] += np.abs(old[..., touched, :]) + np.abs(new[..., touched, :])
+    size *= (len(swap.gone) + 4) * UNIT
+    return Correction(
+        known, with_kernel(linear, rest) if rest.any() else None, with_kernel(linear, size)
+    )
+
+
+def differences(
+    graph: Graph,
+    before: Program,
+    after: Program,
+    inputs: Sequence[Interval],
+    merges: Merges | None = None,
+) -> list[Twin]:
+    """Sound bounds of every value in both networks and of its change.
+
+    Args:
+        graph: the traced model.
+        before, after: the two networks, lowered from the same graph.
+        inputs: one interval per model input, (B, *shape).
+        merges: which units were merged into which (``resolved``); only tightens the bounds.
+
+    Raises:
+        BoundsError: a layer has no finite bounds.
+    """
+    old, new = forward(before, inputs), forward(after, inputs)
+    moved = swaps(graph, before, merges or {})
+    twins: list[Twin | None] = [None] * len(before.shapes)
+    for value, box in zip(before.inputs, inputs, strict=True):
+        twins[value] = Twin.same(box)
+    for number, (step, changed) in enumerate(zip(before.steps, after.steps, strict=True)):
+        known = [twin for i in step.inputs if (twin := twins[i]) is not None]
+        plain = new[step.output] - old[step.output]
+        primitive = step.primitive
+        if isinstance(primitive, Affine) and number in moved:
+            swap = moved[number]
+            pairs = [Paired(before, old), Paired(after, new)]
+            both = [[correction(before, after, number, swap, p)] for p in pairs]
+            change = primitive.difference(changed.primitive, known, (both[0], both[1]))
+        else:
+            change = primitive.difference(changed.primitive, known)
+        change = checked(before, step, change.meet(plain))
+        twins[step.output] = Twin(old[step.output], new[step.output], change).tightened()
+    return [twin for twin in twins if twin is not None]
