@@ -163,22 +163,21 @@ class Ranking:
         return units[np.argsort(self.saliency[units], kind="stable")]
 
     def take(self, unit: int, once: bool) -> int:
-        """Let a unit go; returns its survivor. ``once``: a survivor takes only one unit.
+        """Let a unit go; returns its survivor, which may follow it later.
 
-        A survivor does not go in the same step. Units whose survivor is gone find another.
+        Units whose survivor is gone find another. ``once``: a unit takes part in one merge only.
         """
         into = int(self.into[unit])
         self.may_go[unit] = False
-        if self.may_survive is not None:
-            self.may_survive[unit] = False
-            lost = self.may_go & (self.into == unit)
-            if into != PLAIN:
-                self.may_go[into] = False
-                lost[into] = False
-                if once:
-                    self.may_survive[into] = False
-                    lost |= self.may_go & (self.into == into)
-            self._match(np.flatnonzero(lost))
+        if self.may_survive is None:
+            return into
+        self.may_survive[unit] = False
+        lost = self.may_go & (self.into == unit)
+        if once and into != PLAIN:
+            self.may_go[into] = self.may_survive[into] = False
+            lost |= self.may_go & (self.into == into)
+            lost[into] = False
+        self._match(np.flatnonzero(lost))
         return into
 
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from paoding.evaluation import Report
+    from paoding.run_folder import Run
+
 _KEEP_BYTES = 1 << 30  # weights of earlier steps held for undo; older ones are worked out again
 
 
@@ -146,6 +149,515 @@ class Pruner:
 
     @cached_property
     def fingerprint(self) -> str:
+        """Identifies the model that a plan belongs to."""
+        return fingerprint(self.graph)
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        return {
+            **plain(asdict(self.settings)),
+            "strategy": plain(self.strategy) if _plain_enough(self.strategy) else "custom",
+            "compensation": self.compensation.name,
+            "domain": [box.to_dict() for box in _compact(self.domain)],
+            "options": {k: v for k, v in plain(self.options).items() if _is_json(v)},
+        }
+
+    # -- the loop -----------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Step]:
+        return self
+
+    def __next__(self) -> Step:
+        if self._stopped:
+            raise StopIteration
+        started = time.perf_counter()
+        state = self.state
+        turns = self._turns(state)
+        if not turns:
+            raise StopIteration
+        for turn in turns:
+            self.strategy.choose(turn)
+        removals = tuple(
+            self._removal(turn.group, unit, into) for turn in turns for unit, into in turn.chosen
+        )
+        if not removals:
+            raise StopIteration
+        after = self.compensation.apply(self._work, state, removals)
+        index = len(self._history.steps) + 1
+        energies = [energy for turn in turns for energy in turn.energies]
+        step = Step(
+            index=index,
+            removals=removals,
+            decisions=Decisions.of(
+                [{"step": np.full(len(b["unit"]), index), **b} for turn in turns for b in turn.log]
+            ),
+            remaining={
+                name: int(after.alive[self.graph.by_name[name].ids].sum()) for name in self.quotas
+            },
+            progress=self._progress(after.alive),
+            energy=float(np.mean(energies)) if energies else None,
+            seconds=time.perf_counter() - started,
+            _bound=lambda: certificate(self, after),
+        )
+        self._undone.clear()  # a new step after an undo begins a branch
+        self._history.add(step, after)
+        return step
+
+    def _turns(self, state: State) -> list[Turn]:
+        scorer, no_scorer = self._scorer(state)
+        turns = []
+        for place, (name, total) in enumerate(self.quotas.items()):
+            group = self.graph.by_name[name]
+            alive = state.alive[group.ids]
+            gone = int((~alive).sum())
+            wanted = min(int(np.ceil(self.settings.step * group.units - 1e-9)), total - gone)
+            if wanted <= 0:
+                continue
+            rng = np.random.default_rng([self.settings.seed, len(self._history.steps), place])
+            turns.append(
+                Turn(
+                    group=group,
+                    quota=wanted,
+                    ranking=self._ranking(group, state),
+                    scorer=scorer,
+                    no_scorer=no_scorer,
+                    rng=rng,
+                    progress=gone / group.units,
+                    once=not self.settings.recursive and self.compensation.merges,
+                )
+            )
+        return turns
+
+    def _ranking(self, group: Group, state: State) -> Ranking:
+        alive = state.alive[group.ids]
+        may_go, may_survive = alive & group.removable, alive.copy()
+        if not self.settings.recursive and self.compensation.merges:
+            taken = [
+                removal.into
+                for step in self._history.steps
+                for removal in step.removals
+                if removal.group == group.name and removal.into is not None
+            ]
+            may_go[taken] = False
+            may_survive[taken] = False
+        if isinstance(self.strategy, Magnitude):
+            return Ranking.plain(magnitude(group, state), may_go)
+        return self.compensation.rank(self._work, group, state, may_go, may_survive)
+
+    def _scorer(self, state: State) -> tuple[Any, str]:
+        if not hasattr(self.strategy, "energy"):
+            return None, "this strategy looks at no outputs"
+        from paoding.bounds import Scorer
+
+        try:
+            return Scorer(self.graph, state, self._work.boxes), ""
+        except BoundsError as error:
+            return None, str(error)
+
+    def _removal(self, group: Group, unit: int, into: int) -> Removal:
+        survivor = None if into == PLAIN else int(into)
+        return Removal(group.name, int(unit), survivor, self.compensation.method(group, survivor))
+
+    # -- back, forth and away -----------------------------------------------------------------
+
+    def undo(self) -> Step | None:
+        """Take the last step back; returns it, or None where there is none."""
+        if not self._history.steps:
+            return None
+        self._undone.append(self._history.pop(self._redo_step))
+        return self._undone[-1][0]
+
+    def redo(self) -> Step | None:
+        """Apply the step that was taken back last; returns it, or None."""
+        if not self._undone:
+            return None
+        step, state = self._undone.pop()
+        self._history.add(step, state)
+        return step
+
+    def stop(self) -> None:
+        """End the iteration after the step that is running; :meth:`result` still works."""
+        self._stopped = True
+
+    def resume(self) -> None:
+        """Let the iteration go on after :meth:`stop`."""
+        self._stopped = False
+
+    def apply(self, removals: Iterable[Removal]) -> Step:
+        """Apply removals that were decided elsewhere (a plan, a person) as one step.
+
+        Raises:
+            PlanError: a removal is not possible now; nothing is changed.
+        """
+        removals = tuple(removals)
+        started = time.perf_counter()
+        state = self.state
+        index = len(self._history.steps) + 1
+        check_removals(self.graph, state, removals, index)
+        after = self.compensation.apply(self._work, state, removals)
+        remaining = {g.name: int(after.alive[g.ids].sum()) for g in self.graph.prunable}
+        step = Step(
+            index=index,
+            removals=removals,
+            decisions=Decisions.of([_as_decisions(index, removals)] if removals else []),
+            remaining=remaining,
+            progress=self._progress(after.alive),
+            energy=None,
+            seconds=time.perf_counter() - started,
+            _bound=lambda: certificate(self, after),
+        )
+        self._undone.clear()
+        self._history.add(step, after)
+        return step
+
+    def fast_forward(self, plan: Plan) -> None:
+        """Apply every step of a plan after the present one (resume a saved run).
+
+        Raises:
+            PlanError: the plan belongs to another model, or cannot be applied.
+        """
+        if plan.fingerprint != self.fingerprint:
+            raise PlanError(
+                f"The plan belongs to another model than '{self.graph.model.name}' (its "
+                "fingerprint differs); load the model that it was made for."
+            )
+        for removals in plan.steps:
+            self.apply(removals)
+
+    def _redo_step(self, state: State, step: Step) -> State:
+        return self.compensation.apply(self._work, state, step.removals)
+
+    # -- what comes out -----------------------------------------------------------------------
+
+    def model(self) -> keras.Model:
+        """The smaller model as it stands now."""
+        return surgery.cut(self.graph, self.state)
+
+    def masked(self) -> keras.Model:
+        """A model of the original's shape that computes the same as :meth:`model`."""
+        return surgery.mask(self.graph, self.state)
+
+    def weights(self) -> list[np.ndarray]:
+        """Weights of :meth:`masked`, in the order of ``model.weights``."""
+        values = self.state.values
+        return [values[self.graph.number(v)] for v in self.graph.model.weights]
+
+    def result(self) -> PruningResult:
+        """What the steps so far have led to."""
+        return PruningResult(
+            graph=self.graph,
+            state=self.state,
+            plan=self.plan,
+            steps=self.steps,
+            _certify=lambda: certificate(self, self.state),
+        )
+
+    # -- what a person may ask between steps --------------------------------------------------
+
+    def saliencies(self) -> dict[str, np.ndarray]:
+        """Each group's saliency now: (units,), NaN for units that are gone or stay anyway."""
+        state = self.state
+        found = {}
+        for name in self.quotas:
+            group = self.graph.by_name[name]
+            ranking = self._ranking(group, state)
+            found[name] = np.where(ranking.may_go, ranking.saliency, np.nan)
+        return found
+
+    def alike(self, name: str, unit: int, count: int = 5) -> list[tuple[int, float]]:
+        """Units most like this one: pairs (survivor, distance), nearest first."""
+        group = self.graph.by_name[name]
+        state = self.state
+        distance = self._work.cache.get(group, state)[:, unit].copy()
+        distance[~state.alive[group.ids]] = np.inf
+        distance[unit] = np.inf
+        order = np.argsort(distance, kind="stable")[:count]
+        return [(int(u), float(distance[u])) for u in order if np.isfinite(distance[u])]
+
+
+class History:
+    """Applied steps and their states; old states are dropped and worked out again at need."""
+
+    def __init__(self, original: State) -> None:
+        self.steps: list[Step] = []
+        self._states: dict[int, State] = {0: original}
+
+    def add(self, step: Step, state: State) -> None:
+        """Append a step with the state after it."""
+        self.steps.append(step)
+        self._states[len(self.steps)] = state
+        self._forget()
+
+    def pop(self, redo: Callable[[State, Step], State]) -> tuple[Step, State]:
+        """Drop the last step; returns it with the state after it."""
+        last = len(self.steps)
+        state = self.at(last, redo)
+        self.at(last - 1, redo)
+        del self._states[last]
+        return self.steps.pop(), state
+
+    def at(self, count: int, redo: Callable[[State, Step], State]) -> State:
+        """The state after ``count`` steps."""
+        if count not in self._states:
+            start = max(k for k in self._states if k < count)
+            state = self._states[start]
+            for step in self.steps[start:count]:
+                state = redo(state, step)
+            self._states[count] = state
+        return self._states[count]
+
+    def _forget(self) -> None:
+        """Drop the oldest states (but the first) beyond the memory allowed for them."""
+        own = {id(v) for v in self._states[0].values}
+        held: dict[int, int] = {}
+        for number in sorted(self._states, reverse=True):
+            for value in self._states[number].values:
+                if id(value) not in own:
+                    held[id(value)] = value.nbytes
+            if sum(held.values()) > _KEEP_BYTES and 0 < number < len(self.steps) - 1:
+                for older in [k for k in self._states if 0 < k <= number]:
+                    del self._states[older]
+                return
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A sound bound on each output's change over the domain; None, with a reason, if none.
+
+    Args:
+        lower, upper: one entry per output, in the units of the outputs.
+        reason: why there is no bound.
+    """
+
+    lower: np.ndarray | None
+    upper: np.ndarray | None
+    reason: str | None = None
+
+
+def certificate(pruner: Pruner, state: State) -> Certificate:
+    """Certify a state of a run against the original."""
+    from paoding import bounds
+
+    work = pruner._work
+    try:
+        lower, upper = bounds.certificate(
+            work.graph,
+            work.graph.original,
+            state,
+            work.boxes,
+            method=work.options["bounds"],
+        )
+    except BoundsError as error:
+        return Certificate(None, None, str(error))
+    return Certificate(lower, upper)
+
+
+@dataclass(frozen=True, eq=False)
+class PruningResult:
+    """A pruned model with the plan, the log and the certificate that go with it.
+
+    Attributes:
+        graph: the traced original.
+        plan: every removal, with the settings.
+        steps: the steps.
+    """
+
+    graph: Graph
+    state: State
+    plan: Plan
+    steps: tuple[Step, ...]
+    _certify: Callable[[], Certificate] = field(repr=False)
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The physically smaller model."""
+        return surgery.cut(self.graph, self.state)
+
+    @cached_property
+    def masked(self) -> keras.Model:
+        """The original's shape, removed units' outgoing weights at zero, survivors compensated."""
+        return surgery.mask(self.graph, self.state)
+
+    @cached_property
+    def decisions(self) -> pd.DataFrame:
+        """Every candidate considered, with verdict and reason."""
+        import pandas as pd
+
+        frames = [step.decisions.frame() for step in self.steps]
+        empty = Decisions.of([]).frame()
+        return pd.concat(frames, ignore_index=True) if frames else empty
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """Sound bound on each output's change over the domain (*certified*)."""
+        return self._certify()
+
+    def __repr__(self) -> str:
+        gone = len(self.plan.removals)
+        return (
+            f"PruningResult('{self.graph.model.name}', {len(self.steps)} steps, {gone} units "
+            f"removed, {self.graph.model.count_params():,} -> {self.model.count_params():,} "
+            "parameters)"
+        )
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        evaluation: Report | None = None,
+        original: bool = False,
+    ) -> None:
+        """Write model.keras, plan.json, decisions.parquet, report.json and report.html.
+
+        Args:
+            path: a folder that does not exist yet; it appears whole or not at all.
+            evaluation: a report of ``paoding.evaluate`` to keep with it.
+            original: keep the model before as well, so that the run can go on from the folder.
+
+        Raises:
+            OutputExistsError: the folder exists.
+        """
+        from paoding import run_folder
+
+        run_folder.save(self, path, evaluation=evaluation, original=original)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Run:
+        """Read a folder that :meth:`save` wrote.
+
+        Raises:
+            ModelError, PlanError: it is no such folder, or cannot be read.
+        """
+        from paoding import run_folder
+
+        return run_folder.load(path)
+
+
+def prune(
+    model: keras.Model,
+    *,
+    progress: Callable[[Step, Pruner], Any] | None = None,
+    **settings: Any,
+) -> PruningResult:
+    """Make a model smaller without data, step by step.
+
+    Args:
+        model: a built functional or Sequential ``keras.Model``; it is never changed.
+        progress: called after each step with the step and the pruner.
+        target: share of each group's units to remove, between 0 and 1.
+        step: share removed in one step, at most the target.
+        strategy: "annealing" (default), "impact", "saliency", "magnitude" or an object.
+        compensation: what survivors take over: "least-squares" (default), "merge" (the
+            paper's), "scaled-merge", "mean" or "none".
+        domain: ``Box(lo, hi)`` of legal inputs in input units; [0, 1] by default.
+        seed: of everything random; one seed, one result.
+        recursive: whether a survivor may be merged into again, or removed, later.
+        targets: layer name -> its own target (0 keeps it whole).
+        locked: layer names, types or patterns that keep their units.
+        round_to: units left in a group are a multiple of this.
+        floor: the least number of units left in a group.
+        inexact: also prune through LayerNormalization, where no removal is exact.
+        prior: what synthetic inputs look like: a name, or ``callable(rng, n) -> array``; chosen
+            from the model by default.
+        samples: how many synthetic inputs a compensation draws.
+        bounds: "interval" (default) or "linear" for the certificate.
+        allocation: "uniform" (default: every group to the target) or "global".
+
+    Returns:
+        A ``PruningResult``.
+
+    Raises:
+        ModelError: no layer graph, or NaN weights (``WeightsError``).
+        NothingToPruneError: no unit may go.
+        ArgumentError, DomainError: a setting lies outside of what it may be.
+
+    Source: arXiv 2204.00783.
+
+    >>> import keras, paoding
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu", name="hidden"),
+    ...                           keras.layers.Dense(2, name="scores")])
+    >>> result = paoding.prune(model, target=0.5, step=0.25, compensation="merge")
+    >>> result.model.get_layer("hidden").units
+    4
+    """
+    pruner = Pruner(model, **settings)
+    for step in pruner:
+        if progress is not None:
+            progress(step, pruner)
+    return pruner.result()
+
+
+def replay(model: keras.Model, plan: Plan, **options: Any) -> PruningResult:
+    """Do a plan again on the model that it was made for; bit for bit the same weights.
+
+    Args:
+        model: the original model.
+        plan: what to remove.
+        options: what a plan cannot hold, such as a prior of one's own.
+
+    Raises:
+        PlanError: the plan belongs to another model, or names a removal that is not possible.
+    """
+    pruner = pruner_for(model, plan, **options)
+    pruner.fast_forward(plan)
+    return pruner.result()
+
+
+def masked(model: keras.Model, plan: Plan, **options: Any) -> keras.Model:
+    """The original's shape after a plan: removed units' outgoing weights at zero.
+
+    What the physically pruned model must equal. Arguments and errors as for :func:`replay`.
+    """
+    return replay(model, plan, **options).masked
+
+
+def pruner_for(model: keras.Model, plan: Plan, **options: Any) -> Pruner:
+    """A pruner with a plan's settings, before its first step.
+
+    Raises:
+        PlanError: the settings are not those of a plan.
+    """
+    from paoding.domain import Box
+
+    settings = dict(plan.settings)
+    try:
+        strategy = dict(settings.pop("strategy"))
+        boxes = [Box.from_dict(box) for box in settings.pop("domain")]
+        own = {**settings.pop("options"), **options}
+        chosen = strategies.get(strategy.pop("name"), **strategy)
+        domain: Domain | None = boxes[0] if len(boxes) == 1 else boxes or None
+        return Pruner(model, strategy=chosen, domain=domain, **settings, **own)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        raise PlanError(f"The plan's settings are not complete ({error}); save it again.") from None
+
+
+def check_removals(graph: Graph, state: State, removals: Iterable[Removal], step: int) -> None:
+    """Raise ``PlanError`` where a removal is not possible, before anything is changed."""
+    alive = state.alive.copy()
+    for removal in removals:
+        group = graph.by_name.get(removal.group)
+        where = f"Step {step} of the plan, group '{removal.group}'"
+        if group is None:
+            raise PlanError(f"{where}: the model has no such group.")
+        for unit in (removal.unit, removal.into):
+            if unit is not None and not 0 <= unit < group.units:
+                raise PlanError(f"{where}: unit {unit} is not one of its {group.units} units.")
+        if not group.removable[removal.unit]:
+            raise PlanError(f"{where}: unit {removal.unit} has to stay ({group.reason}).")
+        if removal.into == removal.unit:
+            raise PlanError(f"{where}: unit {removal.unit} cannot be merged into itself.")
+        for unit in (removal.unit, removal.into):
+            if unit is not None and not alive[group.ids[unit]]:
+                raise PlanError(f"{where}: unit {unit} has gone already.")
+        alive[group.ids[removal.unit]] = False
+        if not alive[group.ids].any():
+            raise PlanError(f"{where}: no unit would be left.")
+
+
+def fingerprint(self) -> str:
         """Identifies the model that a plan belongs to."""
         return fingerprint(self.graph)
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from paoding.criteria import DistanceCache, Ranking, magnitude, pair_ranking
-from paoding.graph import Graph, Group, State
+from paoding.graph import Graph, Group, Member, State
 from paoding.plan import Removal
 
 
@@ -75,24 +75,44 @@ def move_rows(graph: Graph, state: State, removals: Sequence[Removal]) -> dict[i
         by_group.setdefault(removal.group, []).append(removal)
     for name, entries in by_group.items():
         group = graph.by_name[name]
+        source, target = last_survivors(entries)
         going = np.array([r.unit for r in entries])
-        merged = [(r.unit, r.into) for r in entries if r.into is not None and r.method != "none"]
         for member in group.with_role("consume"):
             value = changed.get(member.variable)
             if value is None:
                 value = changed[member.variable] = state.values[member.variable].copy()
             front = np.moveaxis(value, member.axis, 0)
-            held = member.indices()
-            if merged and held is not None and len(held) == group.units:
-                pairs = np.array(merged)
-                source, target = held[pairs[:, 0]].ravel(), held[pairs[:, 1]].ravel()
-                np.add.at(front, target, front[source])
-            elif merged:
-                for unit, into in merged:
-                    source = np.flatnonzero(member.unit == unit)
-                    np.add.at(front, np.flatnonzero(member.unit == into), front[source])
+            _add_rows(front, member, source, target)
             front[np.isin(member.unit, going)] = 0
     return changed
+
+
+def last_survivors(removals: Sequence[Removal]) -> tuple[np.ndarray, np.ndarray]:
+    """Merged units of one group and, for each, the unit that holds its rows in the end.
+
+    A survivor may go later in the same step; what it had taken over goes on with it. Where it
+    goes without a survivor, so does what it had taken over.
+    """
+    into: dict[int, int | None] = {r.unit: None if r.method == "none" else r.into for r in removals}
+    ends: dict[int, int | None] = {}
+    for unit in reversed(into):  # later removals first: their ends are known by then
+        survivor = into[unit]
+        ends[unit] = ends.get(survivor, survivor) if survivor is not None else None
+    pairs = [(unit, end) for unit, end in ends.items() if end is not None]
+    table = np.array(pairs[::-1], dtype=np.int64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def _add_rows(front: np.ndarray, member: Member, source: np.ndarray, target: np.ndarray) -> None:
+    """Add the rows of the source units to those of their targets, one by one in order."""
+    held = member.indices()
+    if held is not None:
+        present = (source < len(held)) & (target < len(held))
+        np.add.at(front, held[target[present]].ravel(), front[held[source[present]].ravel()])
+        return
+    for unit, into in zip(source, target, strict=True):
+        rows = np.flatnonzero(member.unit == into)
+        np.add.at(front, rows, front[np.flatnonzero(member.unit == unit)[: len(rows)]])
 
 
 class Plain:

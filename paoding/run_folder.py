@@ -1,0 +1,146 @@
+"""A run as a folder: the smaller model, the plan, the log and the report, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from paoding.errors import ModelError
+from paoding.io import load_model, output_folder
+from paoding.plan import Plan
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+    from paoding.evaluation import Report
+    from paoding.pruner import PruningResult
+
+MODEL, ORIGINAL, PLAN = "model.keras", "original.keras", "plan.json"
+DECISIONS, REPORT, PAGE = "decisions.parquet", "report.json", "report.html"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A saved run.
+
+    Args:
+        model: the pruned model.
+        plan: its removals and settings.
+        decisions: every candidate considered.
+        report: sizes, layers, certificate, and the evaluation where there was one.
+        original: the model before, if it was saved too; with it the run can go on.
+    """
+
+    model: keras.Model
+    plan: Plan
+    decisions: pd.DataFrame
+    report: dict[str, Any]
+    original: keras.Model | None
+
+
+def save(
+    result: PruningResult,
+    path: str | os.PathLike[str],
+    *,
+    evaluation: Report | None = None,
+    original: bool = False,
+) -> Path:
+    """Write a result as a folder that appears whole or not at all.
+
+    Args:
+        result: what to save.
+        path: a folder that does not exist yet.
+        evaluation: a report of ``paoding.evaluate`` to keep with it.
+        original: keep the model before as well, so that the run can go on from the folder.
+
+    Raises:
+        OutputExistsError: the folder exists.
+        ArgumentError: it cannot be written there.
+    """
+    from paoding.evaluation.page import write_html
+
+    with output_folder(path) as folder:
+        report = summary(result, evaluation)
+        result.model.save(folder / MODEL)
+        if original:
+            result.graph.model.save(folder / ORIGINAL)
+        result.plan.save(folder / PLAN)
+        result.decisions.to_parquet(folder / DECISIONS, index=False)
+        (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
+        write_html(folder / PAGE, report)
+    return Path(path)
+
+
+def load(path: str | os.PathLike[str]) -> Run:
+    """Read a folder that ``save`` wrote.
+
+    Raises:
+        ModelError: it is no such folder, or its models cannot be read.
+        PlanError: its plan cannot be read.
+    """
+    import pandas as pd
+
+    folder = Path(path)
+    missing = [n for n in (MODEL, PLAN, DECISIONS, REPORT) if not (folder / n).is_file()]
+    if missing:
+        raise ModelError(f"'{folder}' is not a saved run: {missing[0]} is missing.")
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        decisions = pd.read_parquet(folder / DECISIONS)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The run in '{folder}' cannot be read: {error}.") from None
+    before = folder / ORIGINAL
+    return Run(
+        model=load_model(folder / MODEL),
+        plan=Plan.load(folder / PLAN),
+        decisions=decisions,
+        report=report,
+        original=load_model(before) if before.is_file() else None,
+    )
+
+
+def summary(result: PruningResult, evaluation: Report | None = None) -> dict[str, Any]:
+    """What a run came to, as plain values: sizes, layers, steps, certificate, evaluation."""
+    from paoding.evaluation import cost
+
+    alive, graph = result.state.alive, result.graph
+    bound = result.certificate
+    return {
+        "model": graph.model.name,
+        "fingerprint": result.plan.fingerprint,
+        "settings": dict(result.plan.settings),
+        "before": cost(graph.model, latency=False).to_dict(),
+        "after": cost(result.model, latency=False).to_dict(),
+        "layers": [
+            {
+                "layer": group.name,
+                "units": group.units,
+                "left": int(alive[group.ids].sum()),
+                "prunable": group.prunable,
+                "reason": group.reason,
+            }
+            for group in graph.groups
+        ],
+        "steps": [
+            {
+                "step": step.index,
+                "removed": len(step.removals),
+                "progress": step.progress,
+                "energy": step.energy,
+                "seconds": step.seconds,
+            }
+            for step in result.steps
+        ],
+        "certificate": {
+            "lower": None if bound.lower is None else np.asarray(bound.lower).ravel().tolist(),
+            "upper": None if bound.upper is None else np.asarray(bound.upper).ravel().tolist(),
+            "reason": bound.reason,
+        },
+        "evaluation": None if evaluation is None else evaluation.to_dict(),
+    }
