@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -235,20 +235,25 @@ def run(
         for t in node.inputs:
             uses[t] = uses.get(t, 0) + 1
 
-    def resolve(value: Any) -> Any:
-        return known[value.tensor] if isinstance(value, TensorRef) else value
-
     mapping = [(variables[i], keras.ops.cast(v, variables[i].dtype)) for i, v in values.items()]
     with keras.StatelessScope(state_mapping=mapping):
         for node in flat.nodes[: last + 1]:
-            args = tree.map_structure(resolve, node.args)
-            kwargs = tree.map_structure(resolve, node.kwargs)
-            if isinstance(node.op, keras.layers.Layer) and node.op._call_has_training_arg:
-                kwargs["training"] = False
-            out = node.op(*args, **kwargs)
-            known.update(zip(node.outputs, tree.flatten(out), strict=True))
+            known.update(zip(node.outputs, call(node, known), strict=True))
             for t in node.inputs:  # memory: forget what nobody reads again
                 uses[t] -= 1
                 if not uses[t] and t not in left and t not in flat.inputs:
                     known.pop(t, None)
     return [np.asarray(known[t]) for t in wanted]
+
+
+def call(node: Node, known: Mapping[int, Any]) -> list[Any]:
+    """The output tensors of one node at inference, from the tensors that it reads by number."""
+
+    def resolve(value: Any) -> Any:
+        return known[value.tensor] if isinstance(value, TensorRef) else value
+
+    args = tree.map_structure(resolve, node.args)
+    kwargs = tree.map_structure(resolve, node.kwargs)
+    if isinstance(node.op, keras.layers.Layer) and node.op._call_has_training_arg:
+        kwargs["training"] = False
+    return list(tree.flatten(node.op(*args, **kwargs)))
