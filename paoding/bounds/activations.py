@@ -35,22 +35,24 @@ class Activation:
         slope: the largest slope anywhere, infinite where there is none.
         noise: absolute error of ``function`` per unit of the argument's size, beside the
             relative error of a few units in the last place.
+        exact: whether ``function`` never rounds (it only chooses, like ReLU).
     """
 
     name: str
     function: Function
     slope: float = 1.0
     noise: float = 0.0
+    exact: bool = False
 
     def below(self, z: Floats) -> Floats:
         """A value that is surely not above the function at ``z``."""
         value = self._value(z)
-        return down(value - self._error(z, value))
+        return value if self.exact else down(value - self._error(z, value))
 
     def above(self, z: Floats) -> Floats:
         """A value that is surely not below the function at ``z``."""
         value = self._value(z)
-        return up(value + self._error(z, value))
+        return value if self.exact else up(value + self._error(z, value))
 
     def _value(self, z: Floats) -> Floats:
         with np.errstate(over="ignore", under="ignore"):
@@ -66,12 +68,11 @@ class Activation:
     def difference(self, twin: Twin) -> Interval:
         """The change of the value when the argument goes from ``before`` to ``after``."""
         twin = twin.tightened()
-        change = self._by_slope(twin.change).meet(self._subtracted(twin))
-        return change.meet(self._rule(twin))
+        return self._by_slope(twin.change).meet(self._rule(twin))
 
     def _rule(self, twin: Twin) -> Interval:
-        """What the shape of the function adds; nothing is known of one that only rises."""
-        return Interval.of(-np.inf, np.inf)
+        """What the shape of the function says; of one that only rises, the subtraction."""
+        return self._subtracted(twin)
 
     def _subtracted(self, twin: Twin) -> Interval:
         return self.interval(twin.after) - self.interval(twin.before)
@@ -129,7 +130,7 @@ class Concave(Activation):
     """Concave and never decreasing, such as log-sigmoid: a convex function turned round."""
 
     def _rule(self, twin: Twin) -> Interval:
-        turned = Convex(self.name, lambda z: -self.function(-z), self.slope, self.noise)
+        turned = Convex(self.name, lambda z: -self.function(-z), self.slope, self.noise, self.exact)
         # g(z) = -f(-z) is convex, and f(z') - f(z) = g(-z) - g(-z').
         swapped = Twin(-twin.after, -twin.before, twin.change)
         return turned._rule(swapped)
@@ -344,7 +345,7 @@ class HardSiLU(Valley):
 
 
 LINEAR = Exact("linear", lambda z: z)
-RELU = Convex("relu", lambda z: np.maximum(z, 0.0))
+RELU = Convex("relu", lambda z: np.maximum(z, 0.0), exact=True)
 SIGMOID = SShaped("sigmoid", _sigmoid, slope=0.25)
 TANH = SShaped("tanh", np.tanh)
 SILU = Valley(
@@ -394,7 +395,7 @@ def elu(alpha: float) -> Activation | None:
 
 def clipped_relu(top: float) -> Activation:
     """ReLU up to a largest value, such as ReLU6; symmetric about half of it."""
-    return SShaped("relu6", lambda z: np.clip(z, 0.0, top), center=0.5 * top)
+    return SShaped("relu6", lambda z: np.clip(z, 0.0, top), exact=True, center=0.5 * top)
 
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -418,7 +419,7 @@ _BY_NAME: dict[str, Activation] = {
         Convex("leaky_relu", lambda z: np.where(z >= 0, z, 0.2 * z)),
         Concave("log_sigmoid", lambda z: -_softplus(-z)),
         SShaped("hard_sigmoid", lambda z: np.clip(z / 6.0 + 0.5, 0.0, 1.0), slope=1 / 6),
-        SShaped("hard_tanh", lambda z: np.clip(z, -1.0, 1.0)),
+        SShaped("hard_tanh", lambda z: np.clip(z, -1.0, 1.0), exact=True),
         SShaped("softsign", lambda z: z / (1.0 + np.abs(z))),
         Activation(
             "selu", lambda z: _SELU_SCALE * _elu(z, _SELU_ALPHA), slope=_SELU_SCALE * _SELU_ALPHA

@@ -38,8 +38,8 @@ def forward(program: Program, inputs: Sequence[Interval]) -> list[Interval]:
         BoundsError: a layer's bounds are not finite; the message names it.
     """
     values: list[Interval | None] = [None] * len(program.shapes)
-    for value, box in zip(program.inputs, inputs, strict=True):
-        values[value] = box
+    for number, box in zip(program.inputs, inputs, strict=True):
+        values[number] = box
     for step in program.steps:
         known = [value for i in step.inputs if (value := values[i]) is not None]
         values[step.output] = checked(program, step, step.primitive.interval(known))

@@ -8,22 +8,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+Floats = NDArray[Any]  # always float64; any shape
 
 UNIT = 2.0**-53  # the unit roundoff of float64
+_ULP = 2.0**-52  # at least one unit in the last place, relative to the number
+_TINY = np.finfo(np.float64).tiny
 # Products below the smallest normal number lose more than a relative error. One such loss per
 # term, generously: libraries may also flush what is subnormal to zero.
 UNDERFLOW = 1e-300
 
 
 def up(x: ArrayLike) -> Floats:
-    """The next float64 above: covers one operation rounded to nearest."""
-    return np.nextafter(np.asarray(x, dtype=np.float64), np.inf)
+    """A number above: covers one operation rounded to nearest.
+
+    At least one unit in the last place away, at most two; several times quicker than
+    ``nextafter``. Infinite arguments are not allowed.
+    """
+    exact = np.asarray(x, dtype=np.float64)
+    step = np.abs(exact)
+    step *= _ULP
+    step += _TINY
+    step += exact
+    return step
 
 
 def down(x: ArrayLike) -> Floats:
-    """The next float64 below: covers one operation rounded to nearest."""
-    return np.nextafter(np.asarray(x, dtype=np.float64), -np.inf)
+    """A number below: covers one operation rounded to nearest (see ``up``)."""
+    exact = np.asarray(x, dtype=np.float64)
+    step = np.abs(exact)
+    step *= -_ULP
+    step -= _TINY
+    step += exact
+    return step
 
 
 def gamma(terms: int) -> float:

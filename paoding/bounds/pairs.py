@@ -141,7 +141,7 @@ class Paired:
 
     def _columns(self, linear: MatMul | Convolution, x: int, couple: Couple) -> Interval:
         """One product with the differences of the weights' columns."""
-        kernel = linear.kernel.astype(np.float64) if not couple.plain else linear.kernel
+        kernel: Floats = linear.kernel if couple.plain else linear.kernel.astype(np.float64)
         if couple.plain:
             columns = np.subtract(
                 kernel[..., couple.first], kernel[..., couple.second], dtype=np.float64
