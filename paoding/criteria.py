@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,8 @@ _EXACT_LIMIT = 2e10  # multiply-adds up to which distances are worked out in dou
 
 def producers(group: Group, state: State) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The weights that make each unit: kernels as (units, features), biases as (units, k)."""
-    kernels, biases = [], []
+    kernels: list[np.ndarray] = []
+    biases: list[np.ndarray] = []
     for member in group.with_role("produce"):
         value = state.values[member.variable]
         (biases if value.ndim == 1 else kernels).append(member.rows(value, group.units))
@@ -41,7 +43,7 @@ def distances(group: Group, state: State) -> np.ndarray:
     total = np.zeros((group.units, group.units))
     for kernel in kernels:
         exact = group.units**2 * kernel.shape[1] <= _EXACT_LIMIT
-        rows = kernel.astype(np.float64 if exact else np.float32)
+        rows: Any = kernel.astype(np.float64 if exact else np.float32)
         rows -= rows.mean(axis=0)  # the same differences, with less cancellation
         squares = np.einsum("ij,ij->i", rows, rows)
         square = rows @ rows.T

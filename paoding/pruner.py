@@ -14,6 +14,8 @@ import numpy as np
 
 from paoding import compensation as compensations
 from paoding import strategies, surgery
+from paoding.bounds.certificate import certificate
+from paoding.bounds.scoring import Scorer
 from paoding.compensation import Compensation, Work
 from paoding.criteria import PLAIN, Ranking, magnitude
 from paoding.domain import Domain, resolve
@@ -198,14 +200,14 @@ class Pruner:
             progress=self._progress(after.alive),
             energy=float(np.mean(energies)) if energies else None,
             seconds=time.perf_counter() - started,
-            _bound=lambda: certificate(self, after),
+            _bound=self._certifier(after, (*self.plan.removals, *removals)),
         )
         self._undone.clear()  # a new step after an undo begins a branch
         self._history.add(step, after)
         return step
 
     def _turns(self, state: State) -> list[Turn]:
-        scorer, no_scorer = self._scorer(state)
+        scorer = Scorer(self.graph, state, self._work.boxes)
         turns = []
         for place, (name, total) in enumerate(self.quotas.items()):
             group = self.graph.by_name[name]
@@ -221,7 +223,6 @@ class Pruner:
                     quota=wanted,
                     ranking=self._ranking(group, state),
                     scorer=scorer,
-                    no_scorer=no_scorer,
                     rng=rng,
                     progress=gone / group.units,
                     once=not self.settings.recursive and self.compensation.merges,
@@ -245,19 +246,29 @@ class Pruner:
             return Ranking.plain(magnitude(group, state), may_go)
         return self.compensation.rank(self._work, group, state, may_go, may_survive)
 
-    def _scorer(self, state: State) -> tuple[Any, str]:
-        if not hasattr(self.strategy, "energy"):
-            return None, "this strategy looks at no outputs"
-        from paoding.bounds import Scorer
-
-        try:
-            return Scorer(self.graph, state, self._work.boxes), ""
-        except BoundsError as error:
-            return None, str(error)
-
     def _removal(self, group: Group, unit: int, into: int) -> Removal:
         survivor = None if into == PLAIN else int(into)
         return Removal(group.name, int(unit), survivor, self.compensation.method(group, survivor))
+
+    def _certifier(self, state: State, removals: tuple[Removal, ...]) -> Callable[[], Certificate]:
+        """Certifies a state against the original, when it is asked for."""
+
+        def certify() -> Certificate:
+            merges = [removal for removal in removals if removal.method == "merge"]
+            try:
+                lower, upper = certificate(
+                    self.graph,
+                    self.graph.original,
+                    state,
+                    self._work.boxes,
+                    self._work.options["bounds"],
+                    merges,
+                )
+            except BoundsError as error:
+                return Certificate(None, None, str(error))
+            return Certificate(lower, upper)
+
+        return certify
 
     # -- back, forth and away -----------------------------------------------------------------
 
@@ -305,7 +316,7 @@ class Pruner:
             progress=self._progress(after.alive),
             energy=None,
             seconds=time.perf_counter() - started,
-            _bound=lambda: certificate(self, after),
+            _bound=self._certifier(after, (*self.plan.removals, *removals)),
         )
         self._undone.clear()
         self._history.add(step, after)
@@ -350,7 +361,7 @@ class Pruner:
             state=self.state,
             plan=self.plan,
             steps=self.steps,
-            _certify=lambda: certificate(self, self.state),
+            _certify=self._certifier(self.state, self.plan.removals),
         )
 
     # -- what a person may ask between steps --------------------------------------------------
@@ -433,24 +444,6 @@ class Certificate:
     lower: np.ndarray | None
     upper: np.ndarray | None
     reason: str | None = None
-
-
-def certificate(pruner: Pruner, state: State) -> Certificate:
-    """Certify a state of a run against the original."""
-    from paoding import bounds
-
-    work = pruner._work
-    try:
-        lower, upper = bounds.certificate(
-            work.graph,
-            work.graph.original,
-            state,
-            work.boxes,
-            method=work.options["bounds"],
-        )
-    except BoundsError as error:
-        return Certificate(None, None, str(error))
-    return Certificate(lower, upper)
 
 
 @dataclass(frozen=True, eq=False)

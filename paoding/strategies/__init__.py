@@ -13,7 +13,10 @@ from paoding.strategies.magnitude import Magnitude
 from paoding.strategies.saliency import Saliency
 
 BY_NAME: dict[str, Callable[..., Strategy]] = {
-    kind.name: kind for kind in (Saliency, Impact, Annealing, Magnitude)
+    "saliency": Saliency,
+    "impact": Impact,
+    "annealing": Annealing,
+    "magnitude": Magnitude,
 }
 
 

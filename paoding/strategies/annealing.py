@@ -53,8 +53,9 @@ class Annealing:
             if not len(units):
                 return
             into = survivors(turn, units)
-            lower, upper, _ = turn.intervals(units, into)
-            amounts, evennesses = amount(lower, upper), evenness(lower, upper)
+            found = turn.scores(units, into)
+            amounts = amount(found.lower, found.upper)
+            evennesses = evenness(found.lower, found.upper)
             energies = compute(amounts, evennesses)
             for k, unit in enumerate(units):
                 if len(turn.chosen) == turn.quota:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from paoding.criteria import PLAIN, Ranking
 from paoding.energy import Energy
 from paoding.errors import BoundsError
 from paoding.graph import Group
+
+if TYPE_CHECKING:
+    from paoding.bounds.scoring import Scorer, Scores
 
 POOL = 2  # candidates considered, as a multiple of the quota (paper, section IV-C)
 
@@ -24,8 +27,7 @@ class Turn:
         group: the group that loses units.
         quota: how many.
         ranking: who may go, into whom, at what saliency.
-        scorer: gives the changes of the outputs; None where no interval can be had.
-        no_scorer: why not.
+        scorer: gives the changes of the outputs, for strategies that ask.
         rng: of this turn alone.
         progress: share of the group's units already gone, 0 to 1.
         once: whether a survivor takes only one unit (non-recursive mode).
@@ -34,8 +36,7 @@ class Turn:
     group: Group
     quota: int
     ranking: Ranking
-    scorer: Any
-    no_scorer: str
+    scorer: Scorer
     rng: np.random.Generator
     progress: float
     once: bool = False
@@ -62,13 +63,16 @@ class Turn:
         }
         self.log.append({**row, **columns})
 
-    def intervals(
-        self, units: np.ndarray, into: np.ndarray, base: Any = None
-    ) -> tuple[np.ndarray, np.ndarray, Any]:
-        """Change of every output by each candidate: lower, upper (C, outputs), and the deltas."""
-        deltas = self.scorer.deltas(self.group, units, into)
-        lower, upper = self.scorer.propagate(self.group, deltas.plus(base))
-        return lower, upper, deltas
+    def scores(self, units: np.ndarray, into: np.ndarray) -> Scores:
+        """Change of every output by each candidate: ``.lower``, ``.upper`` (C, outputs).
+
+        Raises:
+            BoundsError: a layer has no rule, or the work would be too much.
+        """
+        found = self.scorer.score(self.group.name, units, into)
+        if found is None:
+            raise BoundsError(self.scorer.why_not(self.group.name, len(units)))
+        return found
 
 
 class Strategy(Protocol):
@@ -100,15 +104,11 @@ def log_runners_up(turn: Turn, reason: str) -> None:
 
 def usable(turn: Turn, call: Callable[[], None]) -> None:
     """Run a strategy that needs intervals; without them fall back to saliency, and say so."""
-    why = turn.no_scorer
-    if turn.scorer is not None:
-        try:
-            call()
-            return
-        except BoundsError as error:
-            why = str(error)
-    fill_by_saliency(turn, f"least saliency, since no energy can be had: {why}")
-    log_runners_up(turn, "higher saliency")
+    try:
+        call()
+    except BoundsError as error:
+        fill_by_saliency(turn, f"least saliency, since no energy can be had: {error}")
+        log_runners_up(turn, "higher saliency")
 
 
 def survivors(turn: Turn, units: np.ndarray) -> np.ndarray:

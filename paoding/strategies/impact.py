@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,22 +42,24 @@ class Impact:
     def _choose(self, turn: Turn) -> None:
         energy = get(self.energy, self.alpha, self.beta)
         pool = turn.ranking.order()[: POOL * turn.quota]
-        base: Any = None
         scores: dict[str, np.ndarray] = {}
         while len(turn.chosen) < turn.quota:
             pool = pool[turn.ranking.may_go[pool]]
             if not len(pool):
                 fill_by_saliency(turn, "least saliency, the pool being empty")
                 return
-            lower, upper, deltas = turn.intervals(pool, survivors(turn, pool), base)
-            scores = {"amount": amount(lower, upper), "evenness": evenness(lower, upper)}
+            found = turn.scores(pool, survivors(turn, pool))
+            scores = {
+                "amount": amount(found.lower, found.upper),
+                "evenness": evenness(found.lower, found.upper),
+            }
             scores["energy"] = energy(scores["amount"], scores["evenness"])
             best = int(np.argmin(scores["energy"]))
             picked = {name: value[best] for name, value in scores.items()}
             turn.note(pool[best], "removed", "least energy in the pool", **picked)
             turn.energies.append(float(picked["energy"]))
-            turn.take(int(pool[best]))
-            base = deltas[np.array([best])].plus(base)
+            unit = int(pool[best])
+            turn.scorer.commit(turn.group.name, unit, turn.take(unit))
             keep = np.arange(len(pool)) != best
             pool, scores = pool[keep], {name: value[keep] for name, value in scores.items()}
         if len(pool):
