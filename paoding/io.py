@@ -375,13 +375,9 @@ def _memory() -> int:
 
 
 def _size(count: int) -> str:
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if count < 1024:
-            break
-        count //= 1024
-    else:
-        unit = "TB"
-    return f"{count} {unit}"
+    """Return a number of bytes as people read it."""
+    power = min(max(count.bit_length() - 1, 0) // 10, 4)
+    return f"{count >> 10 * power} {('bytes', 'KB', 'MB', 'GB', 'TB')[power]}"
 
 
 # -- what Keras says -----------------------------------------------------------------------------

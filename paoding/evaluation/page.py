@@ -1,0 +1,187 @@
+"""The report of a pruning run as one HTML page that needs nothing else to be shown."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+# An outline of many outputs is as good as a picture of all of them.
+_MOST_OUTPUTS = 24
+# The drawing areas inside the 760 wide pictures of the page.
+_LEFT, _RIGHT = 60.0, 750.0
+_TOP, _BOTTOM = 12.0, 190.0
+_BAR_WIDTH = 440.0
+
+
+def write_html(path: str | Path, report: Mapping[str, Any]) -> None:
+    """Write the page of a pruning run.
+
+    Args:
+        path: The file to write.
+        report: Plain values: ``model``, ``settings``, ``before`` and ``after`` (parameters,
+            flops, bytes), ``layers`` (layer, units, left, prunable, reason), ``steps`` (step,
+            removed, progress, energy, seconds), ``certificate`` (lower, upper, reason),
+            ``evaluation`` (a ``Report.to_dict()`` or None), ``fingerprint``. What is missing is
+            left out of the page. Every text is shown as text, whatever it holds.
+    """
+    Path(path).write_text(render(report), encoding="utf-8")
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """Return the page of a pruning run as HTML; see :func:`write_html`."""
+    import paoding
+    from paoding.evaluation.report import Report
+
+    template = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    ).get_template("page.html")
+    found = report.get("evaluation")
+    evaluation = None if found is None else Report.from_dict(found)
+    certificate = report.get("certificate") or {}
+    return template.render(
+        model=report.get("model") or "Model",
+        lead=_lead(report),
+        cards=_cards(report, evaluation),
+        bars=None if evaluation is None else _bars(evaluation),
+        note="" if evaluation is None else evaluation.note(),
+        evaluation=[] if evaluation is None else list(evaluation.rows()),
+        layers=[_layer(layer) for layer in report.get("layers", ())],
+        energy=_energy(report.get("steps", ())),
+        certificate=_certificate(certificate.get("lower"), certificate.get("upper")),
+        reason=certificate.get("reason"),
+        settings=[(key, _text(value)) for key, value in report.get("settings", {}).items()],
+        fingerprint=report.get("fingerprint"),
+        version=paoding.__version__,
+    )
+
+
+def _lead(report: Mapping[str, Any]) -> str:
+    layers = [layer for layer in report.get("layers", ()) if layer["prunable"]]
+    units, left = sum(x["units"] for x in layers), sum(x["left"] for x in layers)
+    steps = report.get("steps", ())
+    seconds = sum(step.get("seconds") or 0 for step in steps)
+    text = f"{units - left:,} of {units:,} prunable units removed in {len(steps):,} steps"
+    return f"{text} ({seconds:.2g} s), without training data."
+
+
+def _cards(report: Mapping[str, Any], evaluation: Any) -> list[dict[str, Any]]:
+    cards = []
+    before, after = report.get("before") or {}, report.get("after") or {}
+    for key, title in (("parameters", "Parameters"), ("flops", "FLOPs"), ("bytes", "Bytes")):
+        if key in before and key in after:
+            was, now = before[key], after[key]
+            change = f"{100 * (now - was) / was:+.0f} %" if was else ""
+            cards.append(_card(title, _short(now), _short(was), change, now > was))
+    if evaluation is not None:
+        pairs = [("Accuracy", evaluation.accuracy, evaluation.reference_accuracy)]
+        if evaluation.robust_accuracy is not None:
+            robust = evaluation.robust_accuracy, evaluation.reference_robust_accuracy
+            pairs.append(("Robust accuracy", *robust))
+        for title, now, was in pairs:
+            change = "" if was is None else f"{100 * (now - was):+.1f} points"
+            shown = "" if was is None else f"{was:.3f}"
+            cards.append(_card(title, f"{now:.3f}", shown, change, was is not None and now < was))
+    return cards
+
+
+def _card(title: str, now: str, was: str, change: str, worse: bool) -> dict[str, Any]:
+    return {"title": title, "now": now, "was": was, "change": change, "worse": worse}
+
+
+def _short(count: float) -> str:
+    """Return a count in three digits or four: 125,898 -> 126 k."""
+    for power, letter in ((9, " G"), (6, " M"), (3, " k")):
+        if count >= 10**power:
+            return f"{count / 10**power:.3g}{letter}"
+    return f"{count:,.0f}"
+
+
+def _bars(evaluation: Any) -> dict[str, Any]:
+    """Return bars of accuracy, clean and under each attack, for both models."""
+    rows = [("clean", evaluation.accuracy, evaluation.reference_accuracy)]
+    for attack in evaluation.attacks:
+        rows.append((attack.name, attack.robust_accuracy, attack.reference_robust_accuracy))
+    drawn = [
+        {
+            "name": name if len(name) <= 36 else name[:35] + "…",
+            "y": 8 + 38 * i,
+            "now": f"{now:.3f}",
+            "was": None if was is None else f"{was:.3f}",
+            "now_width": round(_BAR_WIDTH * now, 1),
+            "was_width": round(_BAR_WIDTH * (was or 0), 1),
+        }
+        for i, (name, now, was) in enumerate(rows)
+    ]
+    return {"rows": drawn, "height": 8 + 38 * len(rows)}
+
+
+def _layer(layer: Mapping[str, Any]) -> dict[str, Any]:
+    share = layer["left"] / layer["units"] if layer["units"] else 0
+    return {**layer, "percent": round(100 * share, 1)}
+
+
+def _energy(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the line of the steps' energies, or None where fewer than two are known."""
+    known = [(s["step"], s["energy"]) for s in steps if _finite(s.get("energy"))]
+    if len(known) < 2:
+        return None
+    lo, hi = min(e for _, e in known), max(e for _, e in known)
+    span = (hi - lo) or 1.0
+    first, last = known[0][0], known[-1][0]
+
+    def place(step: float, energy: float) -> tuple[float, float]:
+        x = _LEFT + (_RIGHT - _LEFT) * (step - first) / ((last - first) or 1)
+        return round(x, 1), round(_BOTTOM - (_BOTTOM - _TOP) * (energy - lo) / span, 1)
+
+    dots = [place(*pair) for pair in known]
+    ticks = [lo + span * part for part in (0, 0.5, 1)]
+    return {
+        "points": " ".join(f"{x},{y}" for x, y in dots),
+        "dots": dots if len(dots) <= 80 else [],
+        "ticks": [{"y": place(first, tick)[1], "text": f"{tick:.3g}"} for tick in ticks],
+        "first": first,
+        "last": last,
+        "note": "Lower is better.",
+    }
+
+
+def _certificate(lower: Any, upper: Any) -> dict[str, Any] | None:
+    """Return one interval a row, on a common scale that holds zero."""
+    if lower is None or upper is None or not len(lower):
+        return None
+    pairs = list(zip(lower, upper, strict=True))[:_MOST_OUTPUTS]
+    if not all(_finite(a) and _finite(b) for a, b in pairs):
+        return None
+    lo, hi = min(0.0, *(a for a, _ in pairs)), max(0.0, *(b for _, b in pairs))
+    scale = 470.0 / ((hi - lo) or 1.0)
+    rows = [
+        {
+            "index": k,
+            "y": 20 * k,
+            "x": round(90 + scale * (a - lo), 1),
+            "width": round(max(scale * (b - a), 1.0), 1),
+            "lower": f"{a:+.3g}",
+            "upper": f"{b:+.3g}",
+        }
+        for k, (a, b) in enumerate(pairs)
+    ]
+    zero = round(90 - scale * lo, 1)
+    more = len(lower) - len(pairs)
+    return {"rows": rows, "zero": zero, "height": 20 * len(rows) + 4, "more": more}
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
