@@ -53,6 +53,8 @@ COLUMNS: dict[str, Any] = {
     "reason": object,
 }
 
+BLANKS: dict[Any, Any] = {np.int64: 0, np.float64: np.nan, object: ""}
+
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
@@ -72,14 +74,15 @@ class Decisions:
     @classmethod
     def of(cls, parts: Sequence[Mapping[str, Any]]) -> Decisions:
         """Put blocks of rows together; what a block leaves out is NaN (or empty, for text)."""
+        counts = [len(part["unit"]) for part in parts]
         columns: dict[str, np.ndarray] = {}
         for name, kind in COLUMNS.items():
-            blocks = []
-            for part in parts:
-                count = len(part["unit"])
-                value = part.get(name, np.nan if kind is np.float64 else "")
-                blocks.append(np.broadcast_to(np.asarray(value, dtype=kind), (count,)))
-            column = np.concatenate(blocks) if blocks else np.zeros(0, dtype=kind)
+            column = np.full(sum(counts), BLANKS[kind], dtype=kind)
+            start = 0
+            for part, count in zip(parts, counts, strict=True):
+                if name in part:
+                    column[start : start + count] = part[name]
+                start += count
             column.flags.writeable = False
             columns[name] = column
         return cls(columns)

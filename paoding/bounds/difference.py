@@ -88,7 +88,7 @@ def readers(graph: Graph, program: Program) -> dict[str, list[Readers]]:
     found: dict[str, list[Readers]] = {}
     for group in graph.groups:
         for member in group.with_role("consume"):
-            indices = member.indices()
+            indices = member.indices
             for number in by_variable.get(member.variable, []):
                 kernel = kernel_of(program, number)
                 if indices is None or kernel is None or member.axis != kernel.ndim - 2:

@@ -105,7 +105,7 @@ def last_survivors(removals: Sequence[Removal]) -> tuple[np.ndarray, np.ndarray]
 
 def _add_rows(front: np.ndarray, member: Member, source: np.ndarray, target: np.ndarray) -> None:
     """Add the rows of the source units to those of their targets, one by one in order."""
-    held = member.indices()
+    held = member.indices
     if held is not None:
         present = (source < len(held)) & (target < len(held))
         np.add.at(front, held[target[present]].ravel(), front[held[source[present]].ravel()])

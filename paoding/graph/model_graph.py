@@ -44,14 +44,19 @@ class Member:
         """``produce``, ``through`` or ``consume``."""
         return self.binding.role
 
+    @cached_property
+    def order(self) -> np.ndarray:
+        """Indices that hold units, by unit and, inside a unit, in order."""
+        order = np.argsort(self.unit, kind="stable")
+        return order[np.searchsorted(self.unit[order], 0) :]
+
+    @cached_property
     def indices(self) -> np.ndarray | None:
         """Indices of each unit along the axis, (units, k) in order; None where k differs."""
-        order = np.argsort(self.unit, kind="stable")
-        order = order[np.searchsorted(self.unit[order], 0) :]
-        counts = np.bincount(self.unit[order])
+        counts = np.bincount(self.unit[self.order])
         if not len(counts) or (counts != counts[0]).any():
             return None
-        return order.reshape(len(counts), -1)
+        return self.order.reshape(len(counts), -1)
 
     def rows(self, value: np.ndarray, units: int) -> np.ndarray:
         """The weight's slices, one flat row per unit: (units, features); absent units are 0.
@@ -59,14 +64,13 @@ class Member:
         A unit that holds several indices of the axis has their slices side by side, in order.
         """
         front = np.moveaxis(value, self.axis, 0).reshape(len(self.unit), -1)
-        held = self.indices()
+        held = self.indices
         if held is not None and len(held) == units:
             return np.ascontiguousarray(front[held].reshape(units, -1))
         counts = np.bincount(self.unit[self.unit >= 0], minlength=units)
         width = int(counts.max(initial=0))
         out = np.zeros((units, width, front.shape[1]), dtype=front.dtype)
-        order = np.argsort(self.unit, kind="stable")
-        order = order[np.searchsorted(self.unit[order], 0) :]
+        order = self.order
         place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
         out[self.unit[order], place] = front[order]
         return out.reshape(units, -1)
@@ -121,13 +125,18 @@ class Group:
         """Names of the layers that the units touch, root first."""
         return tuple(dict.fromkeys(part.layer for part in self.parts))
 
-    def with_role(self, role: str) -> list[Member]:
+    def with_role(self, role: str) -> tuple[Member, ...]:
         """Members of one role, each weight axis once."""
-        found: dict[tuple[int, int], Member] = {}
+        return self._by_role.get(role, ())
+
+    @cached_property
+    def _by_role(self) -> dict[str, tuple[Member, ...]]:
+        found: dict[tuple[str, int, int], Member] = {}
         for member in self.members:
-            if member.role == role:
-                found.setdefault((member.variable, member.axis), member)
-        return list(found.values())
+            found.setdefault((member.role, member.variable, member.axis), member)
+        return {
+            role: tuple(m for key, m in found.items() if key[0] == role) for role in ROLE_REASONS
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """The group as plain values, for JSON."""

@@ -53,9 +53,9 @@ class Annealing:
             if not len(units):
                 return
             into = survivors(turn, units)
-            found = turn.scores(units, into)
-            amounts = amount(found.lower, found.upper)
-            evennesses = evenness(found.lower, found.upper)
+            deltas = turn.scorer.deltas(turn.group, units, into)
+            lower, upper = turn.scorer.propagate(turn.group, deltas)
+            amounts, evennesses = amount(lower, upper), evenness(lower, upper)
             energies = compute(amounts, evennesses)
             for k, unit in enumerate(units):
                 if len(turn.chosen) == turn.quota:

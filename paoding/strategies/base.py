@@ -14,7 +14,7 @@ from paoding.errors import BoundsError
 from paoding.graph import Group
 
 if TYPE_CHECKING:
-    from paoding.bounds.scoring import Scorer, Scores
+    from paoding.bounds.scoring import Scorer
 
 POOL = 2  # candidates considered, as a multiple of the quota (paper, section IV-C)
 
@@ -63,17 +63,6 @@ class Turn:
         }
         self.log.append({**row, **columns})
 
-    def scores(self, units: np.ndarray, into: np.ndarray) -> Scores:
-        """Change of every output by each candidate: ``.lower``, ``.upper`` (C, outputs).
-
-        Raises:
-            BoundsError: a layer has no rule, or the work would be too much.
-        """
-        found = self.scorer.score(self.group.name, units, into)
-        if found is None:
-            raise BoundsError(self.scorer.why_not(self.group.name, len(units)))
-        return found
-
 
 class Strategy(Protocol):
     """Who goes next: fills ``turn.chosen`` and ``turn.log``."""
@@ -86,13 +75,20 @@ class Strategy(Protocol):
 
 
 def fill_by_saliency(turn: Turn, reason: str) -> None:
-    """Take the rest of the quota by rising saliency, and log who came close."""
-    while len(turn.chosen) < turn.quota:
-        order = turn.ranking.order()
-        if not len(order):
-            return
-        turn.note(order[0], "removed", reason)
-        turn.take(int(order[0]))
+    """Take the rest of the quota by rising saliency, and log who went."""
+    ranking = turn.ranking
+    wanted = turn.quota - len(turn.chosen)
+    if ranking.pairs is None:  # nobody's saliency depends on who goes
+        units = ranking.order()[:wanted]
+        turn.note(units, "removed", reason)
+        for unit in units:
+            turn.take(int(unit))
+        return
+    while wanted and ranking.may_go.any():
+        unit = int(np.where(ranking.may_go, ranking.saliency, np.inf).argmin())
+        turn.note(unit, "removed", reason)
+        turn.take(unit)
+        wanted -= 1
 
 
 def log_runners_up(turn: Turn, reason: str) -> None:

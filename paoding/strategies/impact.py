@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from paoding.bounds.scoring import Deltas
 from paoding.energy import Energy, amount, evenness, get
 from paoding.strategies.base import POOL, Turn, fill_by_saliency, survivors, usable
 
@@ -40,27 +41,30 @@ class Impact:
         usable(turn, lambda: self._choose(turn))
 
     def _choose(self, turn: Turn) -> None:
-        energy = get(self.energy, self.alpha, self.beta)
+        compute = get(self.energy, self.alpha, self.beta)
         pool = turn.ranking.order()[: POOL * turn.quota]
+        into = survivors(turn, pool)
+        deltas = turn.scorer.deltas(turn.group, pool, into)
+        base: Deltas | None = None
         scores: dict[str, np.ndarray] = {}
         while len(turn.chosen) < turn.quota:
-            pool = pool[turn.ranking.may_go[pool]]
             if not len(pool):
                 fill_by_saliency(turn, "least saliency, the pool being empty")
                 return
-            found = turn.scores(pool, survivors(turn, pool))
-            scores = {
-                "amount": amount(found.lower, found.upper),
-                "evenness": evenness(found.lower, found.upper),
-            }
-            scores["energy"] = energy(scores["amount"], scores["evenness"])
+            lower, upper = turn.scorer.propagate(turn.group, deltas.plus(base))
+            scores = {"amount": amount(lower, upper), "evenness": evenness(lower, upper)}
+            scores["energy"] = compute(scores["amount"], scores["evenness"])
             best = int(np.argmin(scores["energy"]))
             picked = {name: value[best] for name, value in scores.items()}
             turn.note(pool[best], "removed", "least energy in the pool", **picked)
             turn.energies.append(float(picked["energy"]))
-            unit = int(pool[best])
-            turn.scorer.commit(turn.group.name, unit, turn.take(unit))
-            keep = np.arange(len(pool)) != best
-            pool, scores = pool[keep], {name: value[keep] for name, value in scores.items()}
+            turn.take(int(pool[best]))
+            base = deltas[np.array([best])].plus(base)
+            keep = turn.ranking.may_go[pool]
+            pool, into, deltas = pool[keep], into[keep], deltas[keep]
+            scores = {name: value[keep] for name, value in scores.items()}
+            if (survivors(turn, pool) != into).any():  # somebody's survivor has gone
+                into = survivors(turn, pool)
+                deltas = turn.scorer.deltas(turn.group, pool, into)
         if len(pool):
             turn.note(pool, "rejected", "higher energy", **scores)
