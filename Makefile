@@ -23,7 +23,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 QUICKSTART := notebooks/quickstart.ipynb
 
 JS_SOURCES := $(shell find js -type f -not -path '*/node_modules/*' -not -path '*/lib/*' \
-    -not -path 'js/ui-tests/*' -not -name '*.test.ts')
+    -not -path '*/dist/*' -not -path 'js/ui-tests/*' -not -name '*.test.ts')
 PACKAGING := pyproject.toml constraints.txt hatch_build.py $(JS_SOURCES)
 
 # The environment's own Node, the same version on every machine, whatever is on PATH.
@@ -116,7 +116,7 @@ constraints: $(STAMPS)/test
 	$(PIP) freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^+]+$$' > constraints.txt
 
 clean:
-	rm -rf build dist paoding_widgets/static paoding_widgets/labextension js/packages/labextension/lib
+	rm -rf build dist paoding_widgets/static js/packages/labextension/lib js/packages/labextension/dist
 	rm -rf js/ui-tests/test-results js/ui-tests/screenshots js/ui-tests/playwright-report
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 

@@ -12,9 +12,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 OUTPUTS = (
     "paoding_widgets/static/widget.js",
-    "paoding_widgets/labextension/package.json",
+    "js/packages/labextension/dist/package.json",
 )
-NOT_SOURCES = {"node_modules", "lib", "ui-tests"}
+NOT_SOURCES = {"node_modules", "lib", "dist", "ui-tests"}
 
 
 class JavaScriptBuildHook(BuildHookInterface):
