@@ -154,7 +154,7 @@ def prune(
     compensation: Annotated[
         str,
         typer.Option(
-            help="What the survivors take over: least-squares, merge, scaled-merge or none."
+            help="What the survivors take over: least-squares, merge, scaled-merge, mean or none."
         ),
     ] = "least-squares",
     domain: DomainOption = (0.0, 1.0),
@@ -188,6 +188,24 @@ def prune(
     recursive: Annotated[
         bool, typer.Option(help="Whether a unit that took another over may be touched again.")
     ] = True,
+    inexact: Annotated[
+        bool,
+        typer.Option("--inexact", help="Also prune through LayerNormalization and its kin."),
+    ] = False,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            help="What synthetic inputs look like; told from the model by default.",
+            show_default=False,
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(help="How many synthetic inputs compensation draws.", show_default=False),
+    ] = None,
+    bounds: Annotated[str, typer.Option(help="interval, or linear, for the certificate.")] = (
+        "interval"
+    ),
     json_only: JsonOption = False,
 ) -> None:
     """Remove units of a model step by step, and save it with its plan and its report."""
@@ -198,21 +216,26 @@ def prune(
     with working():
         box = paoding.Box(*domain)
         original, xy = load_with_data(model, data)
-        attacks = [paoding.evaluation.parse(text) for text in attack or ()]
+        from paoding.evaluation import parse
+
+        attacks = [parse(text) for text in attack or ()]
         pruner = paoding.Pruner(
             original,
             target=target,
             step=step,
-            strategy=_strategy(strategy, alpha, beta),
+            strategy=_strategy(strategy, alpha, beta, energy),
             compensation=compensation,
             domain=box,
             seed=seed,
             recursive=recursive,
-            energy=energy,
-            targets=targets or None,
-            locked=tuple(lock or ()),
+            targets=targets,
+            locked=lock or (),
             round_to=round_to,
             floor=floor,
+            inexact=inexact,
+            prior=prior,
+            samples=samples,
+            bounds=bounds,
             allocation=allocation,
         )
         if xy is not None:  # data that does not fit should say so before the work, not after it
@@ -222,7 +245,7 @@ def prune(
         report = None
         if xy is not None:
             report = paoding.evaluate(result.model, *xy, reference=original, attacks=attacks)
-        result.save(out)
+        result.save(out, evaluation=report)
     if json_only:
         print_json(describe(original, result, report, out, complete))
     else:
@@ -266,7 +289,9 @@ def evaluate(
         if xy is None:
             raise ArgumentError("Evaluation needs data: give --data XY.npz with arrays x and y.")
         original = load(reference) if reference else None
-        attacks = [paoding.evaluation.parse(text) for text in attack or ()]
+        from paoding.evaluation import parse
+
+        attacks = [parse(text) for text in attack or ()]
         report = paoding.evaluate(judged, *xy, reference=original, attacks=attacks, clip=clip)
     if json_only:
         print_json(report.to_dict())
@@ -431,7 +456,7 @@ def working() -> Iterator[None]:
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
-            warnings.filterwarnings("default", module=r"paoding")
+            warnings.filterwarnings("default", category=UserWarning, module=r"paoding")
             warnings.showwarning = _warn  # type: ignore[assignment]
         yield
 
@@ -451,14 +476,12 @@ def _layer_target(text: str) -> tuple[str, float]:
     raise typer.BadParameter(f"{text!r} is not of the form NAME=SHARE, such as dense_1=0.3.")
 
 
-def _strategy(name: Strategy, alpha: float, beta: float) -> Any:
+def _strategy(name: Strategy, alpha: float, beta: float, energy: str) -> Any:
     from paoding import strategies
 
-    if name is Strategy.impact:
-        return strategies.Impact(alpha=alpha, beta=beta)
-    if name is Strategy.annealing:
-        return strategies.Annealing(alpha=alpha, beta=beta)
-    return strategies.Saliency() if name is Strategy.saliency else strategies.Magnitude()
+    if name in (Strategy.impact, Strategy.annealing):
+        return strategies.get(name.value, alpha=alpha, beta=beta, energy=energy)
+    return strategies.get(name.value)  # the others look at no energy
 
 
 # -- what is printed -------------------------------------------------------------------------------
@@ -513,11 +536,15 @@ def print_zoo(json_only: bool) -> None:
     """List the models of the zoo, which needs none of them to be loaded."""
     from paoding import zoo as shelf
 
-    names = shelf.names()
+    entries = shelf.describe()
     if json_only:
-        print_json(names)
-    else:
-        print(*(f"{ZOO}{name}" for name in names), sep="\n")
+        print_json(entries)
+        return
+    rows = table("model", "")
+    rows.columns[1].justify = "left"
+    for name, description in entries.items():
+        rows.add_row(f"{ZOO}{name}", description)
+    console().print(rows)
 
 
 def describe(
