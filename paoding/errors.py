@@ -45,3 +45,7 @@ class ExportError(PaodingError):
 
 class BoundsError(PaodingError):
     """No certificate can be given, with the layer at which bounding stops."""
+
+
+class BusyError(PaodingError):
+    """A studio is still at work on what is asked for."""
