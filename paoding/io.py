@@ -81,7 +81,7 @@ def load_model(path: PathLike) -> keras.Model:
 def check_weights(model: keras.Model, name: str | None = None) -> None:
     """Raise WeightsError when a weight of ``model`` is NaN or infinite, naming the weight."""
     for variable in model.weights:
-        values = np.asarray(variable)
+        values = variable.numpy()
         if values.dtype.kind == "V":  # bfloat16 and its like, which isfinite does not know
             values = values.astype("float32")
         if values.dtype.kind in "fc" and not np.isfinite(values).all():
@@ -397,13 +397,13 @@ def _first_line(error: BaseException) -> str:
     text = str(error).partition("Exception encountered:")[2] or str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
+    return text.rstrip(".") if len(text) <= 200 else text[:199] + "…"
 
 
 def _why_not_loaded(path: Path, error: Exception) -> str:
     """Return one sentence for whatever Keras, h5py or zipfile raised."""
     text = str(error)
-    if isinstance(error, zipfile.BadZipFile | EOFError) or "truncated" in text.lower():
+    if isinstance(error, zipfile.BadZipFile | EOFError | OSError) or "truncated" in text.lower():
         return f"{path} is damaged or truncated; copy or save it again."
     if "lambda" in text.lower() and ("safe" in text or "unsafe" in text):
         return (
@@ -417,7 +417,7 @@ def _why_not_loaded(path: Path, error: Exception) -> str:
         )
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
         return f"{path} has a config that cannot be read; the file is damaged."
-    return f"{path} cannot be loaded by Keras: {_first_line(error)}"
+    return f"{path} cannot be loaded by Keras: {_first_line(error)}."
 
 
 # -- files of Keras 2 ----------------------------------------------------------------------------

@@ -1,0 +1,96 @@
+"""Files that Keras 2 wrote load in Keras 3, and answer as they did."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from paoding import io
+from paoding.errors import ModelError
+
+k2 = pytest.importorskip("tf_keras", reason="writes files as Keras 2 did")
+L = k2.layers
+
+
+def sequential(*layers):
+    return k2.Sequential(list(layers))
+
+
+def pictures():
+    return sequential(
+        L.InputLayer(input_shape=(8, 8, 2)),
+        L.Conv2D(4, 3, padding="same"),
+        L.BatchNormalization(),
+        L.LeakyReLU(0.2),
+        L.DepthwiseConv2D(3),
+        L.SeparableConv2D(4, 2),
+        L.ThresholdedReLU(0.1),
+        L.Conv2DTranspose(4, 2),
+        L.MaxPooling2D(),
+        L.Flatten(),
+        L.Dense(3, activation="softmax"),
+    )
+
+
+def recurrent():
+    return sequential(
+        L.InputLayer(input_shape=(5, 2)),
+        L.Bidirectional(L.LSTM(3, return_sequences=True)),
+        L.GRU(3),
+        L.Dense(1),
+    )
+
+
+def two_inputs():
+    a, b = k2.Input((4,), name="a"), k2.Input((4,), name="b")
+    h = L.Concatenate()([L.Dense(3)(a), L.Dense(2)(b)])
+    return k2.Model([a, b], [L.Dense(2)(h), L.Dense(1, activation="sigmoid")(h)])
+
+
+def nested():
+    x = k2.Input((4,))
+    inner = sequential(L.Dense(4, input_shape=(4,)), L.Dense(4))
+    other = sequential(L.Dense(4, input_shape=(4,)))
+    return k2.Model(x, L.Dense(2)(other(inner(x))))
+
+
+def shared():
+    layer, x = L.Dense(4, activation="tanh"), k2.Input((4,))
+    return k2.Model(x, L.Dense(2)(layer(layer(x))))
+
+
+def attention():
+    x = k2.Input((5, 8))
+    return k2.Model(x, L.MultiHeadAttention(2, 4)(x, x))
+
+
+def mobile():
+    return k2.applications.MobileNetV2((32, 32, 3), weights=None, classes=3, alpha=0.35)
+
+
+@pytest.mark.parametrize(
+    "make", [pictures, recurrent, two_inputs, nested, shared, attention, mobile]
+)
+def test_a_model_of_keras_2_answers_as_it_did(make, tmp_path):
+    rng = np.random.default_rng(0)
+    old = make()
+    path = tmp_path / "old.h5"
+    with pytest.warns(UserWarning, match="HDF5"):
+        old.save(path)
+    new = io.load_model(path)
+    inputs = [rng.random((2, *i.shape[1:]), dtype="float32") for i in old.inputs]
+    given = inputs if len(inputs) > 1 else inputs[0]
+    for was, now in zip(_list(old(given)), _list(new(given)), strict=True):
+        np.testing.assert_allclose(np.asarray(was), np.asarray(now), atol=1e-6)
+
+
+def _list(value):
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def test_operations_of_keras_2_that_keras_3_lacks_are_named(tmp_path):
+    x = k2.Input((4,))
+    with pytest.warns(UserWarning, match="HDF5"):
+        k2.Model(x, L.Dense(2)(x) * 2 + 1).save(tmp_path / "old.h5")
+    with pytest.raises(ModelError, match="TFOpLambda"):
+        io.load_model(tmp_path / "old.h5")
