@@ -116,7 +116,7 @@ class AccuracyChart(Chart):
         self.now = line(EARLIER, stroke_width=1, opacities=[0.8])
         axes = [
             bqplot.Axis(scale=self.x, label="share of units removed", tick_format=".0%", **_GRID),
-            bqplot.Axis(scale=y, orientation="vertical", tick_format=".1f", **_GRID),
+            bqplot.Axis(scale=y, orientation="vertical", tick_format=".0%", num_ticks=6, **_GRID),
         ]
         marks = [
             self.original,
@@ -126,7 +126,7 @@ class AccuracyChart(Chart):
             self.robust,
             self.accuracy,
         ]
-        super().__init__("Accuracy", marks, axes, left=40)
+        super().__init__("Accuracy", marks, axes, left=48)
 
     def draw(
         self,
@@ -138,22 +138,20 @@ class AccuracyChart(Chart):
     ) -> None:
         """Show a run up to now; ``shown`` is the moment that the reader looks at."""
         self.x.max = max(limit, 0.01)
-        known = [m for m in moments if m.measured]
+        known = [(m, m.measured) for m in moments if m.measured]
         if not known:
             for mark in self.figure.marks:
                 _set_line(mark, [], [])
             self.say("not measured: the studio was given no data")
             return
-        first = known[0].measured
-        assert first is not None
-        shares = [m.share for m in known]
-        robust = [m.measured.robust for m in known if m.measured]
-        _set_line(self.accuracy, shares, [m.measured.accuracy for m in known if m.measured])
-        _set_line(self.robust, shares, robust)
+        first = known[0][1]
+        shares = [moment.share for moment, _ in known]
+        _set_line(self.accuracy, shares, [measured.accuracy for _, measured in known])
+        _set_line(self.robust, shares, [measured.robust for _, measured in known])
         _set_line(self.original, [0, limit], [first.accuracy] * 2)
         _set_line(self.original_robust, [0, limit], [first.robust] * 2)
-        old = [m for m in earlier if m.measured]
-        _set_line(self.earlier, [m.share for m in old], [m.measured.accuracy for m in old if m.measured])
+        old = [(m.share, m.measured.accuracy) for m in earlier if m.measured]
+        _set_line(self.earlier, [share for share, _ in old], [value for _, value in old])
         here = moments[min(shown, len(moments) - 1)].share
         _set_line(self.now, [here, here], [0, 1])
         overlaid = " · dashed: the run before" if old else ""
@@ -163,9 +161,13 @@ class AccuracyChart(Chart):
         self.fill_table(
             ["step", "share removed", "accuracy", "robust accuracy"],
             [
-                [m.step.index if m.step else 0, m.share, m.measured.accuracy, m.measured.robust]
-                for m in known
-                if m.measured
+                [
+                    moment.step.index if moment.step else 0,
+                    moment.share,
+                    found.accuracy,
+                    found.robust,
+                ]
+                for moment, found in known
             ],
         )
 
@@ -198,12 +200,21 @@ class EnergyChart(Chart):
             line_style="dashed",
             stroke_width=1.5,
         )
+        self.heat_axis = bqplot.Axis(
+            scale=heat,
+            orientation="vertical",
+            side="right",
+            tick_format=".1f",
+            num_ticks=6,
+            grid_lines="none",
+            visible=False,
+        )
         axes = [
             bqplot.Axis(scale=self.x, label="step", tick_format="d", **_GRID),
-            bqplot.Axis(scale=self.y, orientation="vertical", tick_format=".3~g", **_GRID),
             bqplot.Axis(
-                scale=heat, orientation="vertical", side="right", tick_format=".1f", grid_lines="none"
+                scale=self.y, orientation="vertical", tick_format=".3~g", num_ticks=6, **_GRID
             ),
+            self.heat_axis,
         ]
         super().__init__("Candidates", [self.heat, self.rejected, self.accepted], axes, right=40)
 
@@ -223,6 +234,7 @@ class EnergyChart(Chart):
             _set_line(mark, points[which, 0], points[which, 1])
         heats = [(s.index, float(np.nanmean(t))) for s in steps if len(t := _temperatures(s))]
         _set_line(self.heat, [h[0] for h in heats], [h[1] for h in heats])
+        self.heat_axis.visible = bool(heats)
         what = "energy" if not len(points) or points[-1, 3] else "saliency"
         warm = "  - - temperature (right)" if heats else ""
         self.say(f"{what}: ● removed  ✕ rejected{warm}")
@@ -280,11 +292,18 @@ class ParametersChart(Chart):
             colors=["#8a919980", ACCURACY],
             padding=0.25,
         )
+        self.count_axis = bqplot.Axis(scale=self.count, tick_format=".3~s", **_GRID)
         axes = [
             bqplot.Axis(scale=self.layers, orientation="vertical", grid_lines="none"),
-            bqplot.Axis(scale=self.count, tick_format="~s", num_ticks=5, **_GRID),
+            self.count_axis,
         ]
-        super().__init__("Parameters", [self.bars], axes, left=112)
+        super().__init__("Parameters", [self.bars], axes, left=112, right=24)
+
+    def _set_ticks(self, largest: float) -> None:
+        ticks = nice_ticks(largest)
+        if self.count.max != ticks[-1]:
+            self.count.max = float(ticks[-1])
+            self.count_axis.tick_values = ticks
 
     def draw(self, original: Moment, now: Moment) -> None:
         """Show the layers that hold most of the parameters."""
@@ -298,14 +317,20 @@ class ParametersChart(Chart):
         with self.bars.hold_sync():
             self.bars.x = np.array(labels)
             self.bars.y = _clear([before[::-1], after[::-1]])
-        self.count.max = float(max(before, default=1))
+        self._set_ticks(float(max(before, default=1)))
         rest = len(names) - len(shown)
         more = f"; the {len(shown)} largest of {len(names)} layers" if rest > 0 else ""
         self.say(f"grey: original, green: left{more}")
-        rows = [
-            [n, b, a, f"{1 - a / b:.0%}"] for n, b, a in zip(shown, before, after, strict=True)
-        ]
+        rows = [[n, b, a, f"{1 - a / b:.0%}"] for n, b, a in zip(shown, before, after, strict=True)]
         self.fill_table(["layer", "original", "left", "removed"], rows)
+
+
+def nice_ticks(largest: float) -> np.ndarray:
+    """Four to six round numbers from 0 to at least ``largest``."""
+    step = 10.0 ** np.floor(np.log10(max(largest, 1.0)))
+    while largest / step < 4:
+        step /= 2
+    return np.arange(0.0, np.ceil(largest / step) + 1) * step
 
 
 def _labels(names: Sequence[str]) -> list[str]:
@@ -326,12 +351,8 @@ class ChangeChart(Chart):
         self.x = bqplot.LinearScale(min=-0.5, max=9.5)
         self.y = bqplot.LinearScale(min=-1.0, max=1.0)
         scales = {"x": self.x, "y": self.y}
-        self.bars = bqplot.Lines(
-            x=_NONE, y=_NONE, scales=scales, colors=[ACCURACY], stroke_width=7
-        )
-        self.zero = bqplot.Lines(
-            x=_NONE, y=_NONE, scales=scales, colors=[EARLIER], stroke_width=1
-        )
+        self.bars = bqplot.Lines(x=_NONE, y=_NONE, scales=scales, colors=[ACCURACY], stroke_width=7)
+        self.zero = bqplot.Lines(x=_NONE, y=_NONE, scales=scales, colors=[EARLIER], stroke_width=1)
         axes = [
             bqplot.Axis(scale=self.x, label="output", tick_format="d", grid_lines="none"),
             bqplot.Axis(scale=self.y, orientation="vertical", tick_format=".2~g", **_GRID),

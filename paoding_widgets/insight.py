@@ -70,8 +70,8 @@ class Insight:
             if rule is not None:
                 flops += rule.flops(
                     _Cut(node.op, cut),
-                    [self.graph.shape_after(t, state.alive) for t in node.inputs],
-                    [self.graph.shape_after(t, state.alive) for t in node.outputs],
+                    tuple(self.graph.shape_after(t, state.alive) for t in node.inputs),
+                    tuple(self.graph.shape_after(t, state.alive) for t in node.outputs),
                 )
         total = sum(count * size for count, size in zip(counts, sizes, strict=True))
         return Cost(sum(counts), flops, total)

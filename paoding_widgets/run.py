@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paoding import surgery
+from paoding.bounds.certificate import certificate
+from paoding.errors import BoundsError
 from paoding.evaluation import FGSM, evaluate
-from paoding.graph import Graph
-from paoding.plan import Plan, Step
+from paoding.graph import Graph, State
+from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.pruner import Pruner, PruningResult
 from paoding_widgets.insight import Insight
 from paoding_widgets.session import Measured, Moment
@@ -93,14 +95,12 @@ class PrunerRun:
         """Take a step again that was taken back."""
         return self.pruner.redo() is not None
 
-    def replay(self, plan: Plan, known: Sequence[Step] = ()) -> list[Moment]:
-        """Apply a plan's steps, and measure each; ``known`` steps bring their decisions along."""
+    def replay(self, plan: Plan, decisions: Sequence[Decisions]) -> list[Moment]:
+        """Apply a plan's steps, and measure each; the decisions that led to them come along."""
         moments = [self.first()]
-        for number, removals in enumerate(plan.steps):
+        for removals, decided in zip(plan.steps, decisions, strict=True):
             step = self.pruner.apply(removals)
-            if number < len(known):
-                step = replace(step, decisions=known[number].decisions, energy=known[number].energy)
-            moments.append(self._moment(step))
+            moments.append(self._moment(replace(step, decisions=decided)))
         return moments
 
     def catch_up(self, moments: Sequence[Moment]) -> list[Moment]:
@@ -114,9 +114,36 @@ class PrunerRun:
         """What the steps so far have led to."""
         return self.pruner.result()
 
-    def certify(self, moment: Moment) -> Moment:
-        """The same moment with its bounds, however long they take."""
-        return moment if moment.step is None else self._bounded(moment, moment.step)
+    def about(self, group: str, unit: int) -> dict[str, Any]:
+        """What the inspector can tell of a living unit: its neighbours, what its going would do."""
+        state = self.pruner.state
+        of = self.pruner.graph.by_name[group]
+        if not state.alive[of.ids[unit]]:
+            return {"facts": [], "alike": []}
+        alike = self.pruner.alike(group, unit)
+        facts = [] if not of.removable[unit] else self._consequences(group, unit, alike)
+        return {
+            "facts": facts,
+            "alike": [{"unit": other, "saliency": distance} for other, distance in alike],
+        }
+
+    def _consequences(
+        self, group: str, unit: int, alike: Sequence[tuple[int, float]]
+    ) -> list[dict[str, str]]:
+        """What removing one more unit would change: proved over the domain, and measured."""
+        pruner = self.pruner
+        into = alike[0][0] if alike and pruner.compensation.merges else None
+        method = pruner.compensation.method(pruner.graph.by_name[group], into)
+        removal = Removal(group, unit, into, method)
+        before = pruner.state
+        after = pruner.compensation.apply(pruner._work, before, (removal,))
+        facts = [_certified(pruner, before, after)]
+        if self._meter is not None:
+            weights = [after.values[pruner.graph.number(v)] for v in pruner.graph.model.weights]
+            now, then = self._meter.measure(pruner.weights()), self._meter.measure(weights)
+            value = f"accuracy {now.accuracy:.1%} → {then.accuracy:.1%}"
+            facts.append({"label": "If it went", "value": value, "tag": "estimated"})
+        return facts
 
     def _moment(self, step: Step | None) -> Moment:
         state = self.pruner.state
@@ -155,3 +182,13 @@ class PrunerRun:
             why = "" if bound is None else bound.reason or ""
             return replace(moment, bound_note=f"no certificate: {why}")
         return replace(moment, lower=bound.lower, upper=bound.upper, certified=True, bound_note="")
+
+
+def _certified(pruner: Pruner, before: State, after: State) -> dict[str, str]:
+    """The widest change of an output from one state to another, over the whole domain."""
+    try:
+        lower, upper = certificate(pruner.graph, before, after, pruner._work.boxes)
+    except BoundsError as error:
+        return {"label": "Outputs move", "value": f"not known: {error}"}
+    value = f"within [{np.min(lower):.4g}, {np.max(upper):.4g}]"
+    return {"label": "Outputs move", "value": value, "tag": "certified"}

@@ -31,6 +31,11 @@ class Scene:
     total: int
     fixed: np.ndarray
 
+    @classmethod
+    def empty(cls, name: str) -> Scene:
+        """The scene of a model that can't be read."""
+        return cls({"name": name, "nodes": [], "groups": []}, {}, 0, np.zeros(0, bool))
+
     def flat(self, per_group: Mapping[str, np.ndarray], fill: float = np.nan) -> np.ndarray:
         """Lay per-unit values of the groups end to end, as float32; absent groups get ``fill``."""
         out = np.full(self.total, fill, dtype=np.float32)

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from paoding.errors import PaodingError
 from paoding.plan import Step
 from paoding_widgets.insight import Cost
 
@@ -72,18 +71,20 @@ class Run(Protocol):
 class Event:
     """What the worker tells: a kind, and what belongs to it.
 
-    ``begun`` (moment), ``step`` (moment), ``at`` (number of steps applied), ``state`` (text),
-    ``failed`` (error), ``result`` (function and value).
+    ``begun`` (run and moments), ``step`` (moment), ``at`` (number of steps applied), ``state``
+    (text), ``failed`` and ``error`` (the exception; after ``error`` the run is as it was),
+    ``result`` (function and value).
     """
 
     kind: str
     value: Any = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Command:
     kind: str
-    value: Any = None
+    value: Any
+    halts: int
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Session:
     on_event: Callable[[], None]
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
     _commands: queue.SimpleQueue[_Command] = field(default_factory=queue.SimpleQueue)
-    _halt: threading.Event = field(default_factory=threading.Event)
+    _halts: int = 0
     _thread: threading.Thread | None = None
     _run: Run | None = None
     _applied: int = 0
@@ -117,18 +118,14 @@ class Session:
         """
         with self._lock:
             self._waiting += 1
-        self._commands.put(_Command(kind, value))
+        self._commands.put(_Command(kind, value, self._halts))
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="paoding", daemon=True)
             self._thread.start()
 
     def halt(self) -> None:
-        """Let a run end after the step that it is in; later commands are carried out."""
-        self._halt.set()
-
-    def clear_halt(self) -> None:
-        """Let the next run go on."""
-        self._halt.clear()
+        """End every run asked for so far after the step that it is in; later ones go on."""
+        self._halts += 1
 
     def _tell(self, kind: str, value: Any = None) -> None:
         self.events.put(Event(kind, value))
@@ -141,10 +138,8 @@ class Session:
                 if command.kind == "close":
                     return
                 self._carry_out(command)
-            except PaodingError as error:
-                self._tell("failed", str(error))
             except Exception as error:  # whatever went wrong is shown, the studio stays alive
-                self._tell("failed", f"{type(error).__name__}: {error}")
+                self._tell("error" if command.kind == "do" else "failed", error)
             finally:
                 with self._lock:
                     self._waiting -= 1
@@ -161,9 +156,9 @@ class Session:
         if self._run is None:
             return
         if command.kind == "run":
-            self._advance(limit=None)
+            self._advance(lambda taken: self._halts != command.halts)
         elif command.kind == "step":
-            self._advance(limit=1)
+            self._advance(lambda taken: taken == 1)
         elif command.kind == "undo":
             self._go_to(self._applied - 1)
         elif command.kind == "redo":
@@ -178,23 +173,21 @@ class Session:
         run, moments = factory()
         self._run = run
         self._applied = len(moments) - 1
-        self._tell("begun", moments)
+        self._tell("begun", (run, moments))
 
-    def _advance(self, limit: int | None) -> None:
+    def _advance(self, enough: Callable[[int], bool]) -> None:
+        """Take steps until there are enough, or none is left."""
         assert self._run is not None
-        taken = 0
-        while limit is None or taken < limit:
-            if limit is None and self._halt.is_set():
-                self._tell("state", "paused")
-                return
+        taken, done = 0, False
+        while not done and not enough(taken):
             moment = self._run.advance()
             if moment is None:
-                self._tell("state", "finished")
-                return
+                done = True
+                break
             taken += 1
             self._applied += 1
             self._tell("step", moment)
-        done = moment is not None and moment.step is not None and moment.step.progress >= 1
+            done = moment.step is not None and moment.step.progress >= 1
         self._tell("state", "finished" if done else "paused")
 
     def _go_to(self, target: int) -> None:

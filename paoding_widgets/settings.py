@@ -9,8 +9,12 @@ from typing import Any
 from paoding.domain import Box
 from paoding.strategies import Annealing, Impact, Magnitude, Saliency, Strategy
 
-STRATEGIES = {"Annealing": Annealing, "Impact": Impact, "Saliency": Saliency, "Magnitude": Magnitude}
-COMPENSATIONS = ("least-squares", "scaled-merge", "merge", "mean", "none")
+STRATEGIES = {
+    "Annealing": Annealing,
+    "Impact": Impact,
+    "Saliency": Saliency,
+    "Magnitude": Magnitude,
+}
 # Written into the code only where they differ from what the pruner does anyway.
 _DEFAULTS = {"seed": 0, "targets": {}, "locked": ()}
 
@@ -43,6 +47,13 @@ class Settings:
         """Whether the strategy has an energy, so that alpha and beta count."""
         return self.strategy in ("Annealing", "Impact")
 
+    def replays_like(self, other: Settings) -> bool:
+        """Whether steps taken with the other settings come out the same under these."""
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("compensation", "domain", "seed", "extra")
+        )
+
     def make_strategy(self) -> Strategy:
         """The strategy with its weights.
 
@@ -64,7 +75,7 @@ class Settings:
             "step": self.step,
             "strategy": self.make_strategy(),
             "compensation": self.compensation,
-            "domain": self.domain,
+            "domain": Box(*self.domain) if isinstance(self.domain, tuple) else self.domain,
             "seed": self.seed,
             "targets": dict(self.targets) or None,
             "locked": tuple(self.locked),
@@ -93,11 +104,9 @@ class Settings:
         )
 
 
-def from_arguments(
-    strategy: Any, domain: Any, extra: Mapping[str, Any], **rest: Any
-) -> Settings:
+def from_arguments(strategy: Any, domain: Any, extra: Mapping[str, Any], **rest: Any) -> Settings:
     """Settings from the arguments of a studio, which are those of the pruner."""
-    weights: dict[str, float] = {}
+    weights: dict[str, Any] = {}
     name = _strategy_name(strategy)
     kind = type(strategy).__name__
     if name is None:
@@ -105,8 +114,6 @@ def from_arguments(
         if name in ("Annealing", "Impact"):
             weights = {"alpha": strategy.alpha, "beta": strategy.beta}
             extra = {"energy": strategy.energy, **extra} if strategy.energy != "log" else extra
-    if isinstance(domain, tuple):
-        domain = Box(*domain)
     return Settings(strategy=name, domain=domain, extra=dict(extra), **weights, **rest)
 
 
@@ -125,5 +132,5 @@ def _step_text(step: float) -> str:
 
 
 def _domain_text(domain: Any) -> str:
-    text = repr(domain)
+    text = repr(domain if not isinstance(domain, tuple) else Box(*domain))
     return f"paoding.{text}" if text.startswith("Box(") else text

@@ -55,7 +55,8 @@ export class StructureView {
   private found: number[] = [];
   private foundAt = 0;
   private searching = false;
-  private framed = false;
+  /** Whether the reader has moved the picture; until then it is fitted to its window. */
+  private moved = false;
   private pending = 0;
 
   constructor(
@@ -105,7 +106,7 @@ export class StructureView {
     this.selected = null;
     this.focused = null;
     this.hovered = null;
-    this.framed = false;
+    this.moved = false;
     this.legend.hidden = !scene.groups.some((group) => group.prunable);
     this.tiles.clear();
     this.frameOnce();
@@ -244,9 +245,8 @@ export class StructureView {
   }
 
   private frameOnce(): void {
-    if (this.framed || this.size.width === 0 || this.layout.cards.length === 0) return;
+    if (this.moved || this.size.width === 0 || this.layout.cards.length === 0) return;
     this.camera = firstView(this.layout, this.size);
-    this.framed = true;
   }
 
   private redraw(): void {
@@ -322,11 +322,13 @@ export class StructureView {
   }
 
   private zoom(factor: number, x: number, y: number): void {
+    this.moved = true;
     this.camera = keepInSight(zoomAt(this.camera, factor, x, y), this.layout, this.size);
     this.redraw();
   }
 
   private pan(dx: number, dy: number): void {
+    this.moved = true;
     const moved = { ...this.camera, x: this.camera.x + dx, y: this.camera.y + dy };
     this.camera = keepInSight(moved, this.layout, this.size);
     this.redraw();
@@ -377,6 +379,7 @@ export class StructureView {
     const hit = this.at(event.offsetX, event.offsetY);
     const card = hit ? this.cardOf(hit.node) : undefined;
     if (!card) return;
+    this.moved = true;
     this.camera = fitCard(card, this.size);
     this.redraw();
   }
@@ -452,6 +455,7 @@ export class StructureView {
   }
 
   private onOverview(event: PointerEvent): void {
+    this.moved = true;
     const { scale } = this.camera;
     const x = (event.offsetX / Math.max(1, this.size.width)) * this.layout.width;
     const y = (event.offsetY / OVERVIEW_HEIGHT) * this.layout.height;

@@ -1,0 +1,273 @@
+"""Everything of a studio that is seen: told what is the case, it sends what has changed."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+import ipywidgets
+
+from paoding.graph import Graph
+from paoding_widgets import picture, present
+from paoding_widgets.charts import Charts
+from paoding_widgets.controls import Buttons, Form
+from paoding_widgets.explain import explain, unit_story
+from paoding_widgets.insight import Insight
+from paoding_widgets.scene import Scene, group_rows
+from paoding_widgets.session import Moment
+from paoding_widgets.settings import Settings
+from paoding_widgets.view import StudioView, no_decisions, pack_units, untouched
+
+
+@dataclass(frozen=True, eq=False)
+class Now:
+    """What is the case in a studio, as far as it can be seen.
+
+    Args:
+        state, message, error: for the head.
+        moments: the original and every step, also those that were taken back.
+        applied: how many steps are applied.
+        shown: the moment that the reader looks at.
+        earlier: the moments of the run before, overlaid in the chart.
+        settings, eps: those that the run was made with.
+        run: tells one run from another.
+        known: (group, unit, steps applied) and what the worker found out about that unit.
+    """
+
+    state: str
+    message: str
+    error: str
+    moments: Sequence[Moment]
+    applied: int
+    shown: int
+    earlier: Sequence[Moment]
+    settings: Settings
+    eps: float
+    run: int
+    known: tuple[tuple[str, int, int], dict[str, Any]] | None = field(default=None)
+
+    @property
+    def applied_moments(self) -> Sequence[Moment]:
+        """The original and the steps that are applied."""
+        return self.moments[: self.applied + 1]
+
+    @property
+    def moving(self) -> bool:
+        """Whether steps are being taken."""
+        return self.state == "running"
+
+    @property
+    def says(self) -> str:
+        """The message, or what goes without saying."""
+        if self.message:
+            return self.message
+        if self.state == "ready" and self.moments:
+            return "press Start to prune, or Step to go one step at a time"
+        step = self.moments[self.applied].step if self.moments else None
+        return f"step {self.applied}, {step.progress:.0%} of the target" if step else ""
+
+    def header(self, name: str) -> dict[str, Any]:
+        """What the head of the studio shows."""
+        step = self.moments[self.applied].step if self.moments else None
+        figures = []
+        if self.moments:
+            figures = present.figures(self.moments[0], self.moments[self.shown])
+        return {
+            "name": name,
+            "state": self.state,
+            "message": self.says,
+            "error": self.error,
+            "figures": figures,
+            "progress": 0.0 if step is None else step.progress,
+        }
+
+
+class Board:
+    """Controls, structure, inspector, timeline, charts and explanations of one studio.
+
+    Args:
+        scene, graph: of the model; without a graph nothing but a message can be shown.
+        settings, eps: what the controls say at first.
+        changed: called when the reader has changed a setting.
+        press: called with the name of a button that was pressed.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        graph: Graph | None,
+        settings: Settings,
+        eps: float,
+        *,
+        changed: Callable[[], None],
+        press: Callable[[str], None],
+    ) -> None:
+        self.scene, self.graph = scene, graph
+        self.showing = False
+        self._sent: dict[str, Any] = {}
+        self.form = Form(settings, eps, changed)
+        self.buttons = Buttons(press, f"runs/{_file_name(self.name)}")
+        self.charts = Charts()
+        self.code = ipywidgets.HTML()
+        self.explanation = ipywidgets.HTMLMath()
+        for panel, name in ((self.code, "paoding-code-box"), (self.explanation, "paoding-explain")):
+            panel.add_class(name)
+            panel.layout.display = "none"
+        removed_at, into = untouched(scene)
+        colours = {} if graph is None else Insight(graph).magnitudes(graph.original)
+        self.view = StudioView(
+            scene=scene.values,
+            units=pack_units(removed_at, into, scene.flat(colours)),
+            decisions=no_decisions(),
+            layers=[] if graph is None else group_rows(graph),
+            locked=list(settings.locked),
+            targets=dict(settings.targets),
+            target=settings.target,
+        )
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return str(self.scene.values["name"])
+
+    @property
+    def parts(self) -> list[ipywidgets.Widget]:
+        """The widgets, from top to bottom."""
+        return [
+            self.buttons.run_row,
+            self.form.box,
+            self.view,
+            self.buttons.more_row,
+            self.explanation,
+            self.code,
+            self.charts.box,
+        ]
+
+    def settings(self) -> Settings:
+        """What the controls say."""
+        return self.form.read(dict(self.view.targets), tuple(self.view.locked))
+
+    def chosen(self) -> tuple[str, int] | None:
+        """Group and unit that the reader has chosen, or None."""
+        selected = self.view.selected
+        node, unit = int(selected.get("node", -1)), int(selected.get("unit", -1))
+        nodes = self.scene.values["nodes"]
+        if not 0 <= node < len(nodes) or nodes[node]["group"] < 0:
+            return None
+        group = self.scene.values["groups"][nodes[node]["group"]]
+        return (group["name"], unit) if 0 <= unit < group["units"] else None
+
+    def toggle_panels(self) -> None:
+        """Show or hide code and explanation, as their buttons say."""
+        for button, panel in (
+            (self.buttons.code, self.code),
+            (self.buttons.explain, self.explanation),
+        ):
+            panel.layout.display = None if button.value else "none"
+
+    def toggle_tables(self) -> None:
+        """Show or hide the tables behind the charts."""
+        self.charts.show_tables(self.buttons.tables.value)
+        self._sent.pop("charts", None)
+
+    def show(self, now: Now) -> None:
+        """Send what has changed since the last time, each widget in one message."""
+        self.showing = True
+        try:
+            with self.view.hold_sync():
+                self._show_view(now)
+            self._show_controls(now)
+            self._show_charts(now)
+        finally:
+            self.showing = False
+
+    def _show_view(self, now: Now) -> None:
+        view = self.view
+        header = now.header(self.name)
+        self._put("header", header, lambda: header)
+        view.last = now.applied
+        view.moment = now.shown
+        view.editable = view.branchable = not now.moving
+        view.target = float(self.form.target.value)
+        graph = self.graph
+        if not now.moments or graph is None:
+            return
+        run = (now.run, now.applied)
+        self._put("remarks", run, lambda: [present.remark(m) for m in now.applied_moments])
+        self._put("units", (run, now.shown), lambda: self._units(now))
+        step = now.moments[now.shown].step
+        self._put("decisions", (run, id(step)), lambda: present.decisions(step, graph))
+        key = (run, now.shown, dict(view.selected), now.known and now.known[0])
+        self._put("inspected", key, lambda: self._inspected(now, graph))
+
+    def _put(self, trait: str, key: Any, make: Callable[[], Any]) -> None:
+        """Set a trait where what it depends on has changed."""
+        if trait not in self._sent or self._sent[trait] != key:
+            self._sent[trait] = key
+            setattr(self.view, trait, make())
+
+    def _units(self, now: Now) -> dict[str, bytes]:
+        removed_at, into = present.unit_arrays(self.scene, now.applied_moments)
+        colours = self.scene.flat(now.moments[now.shown].saliency)
+        return pack_units(removed_at, into, colours)
+
+    def _inspected(self, now: Now, graph: Graph) -> dict[str, Any]:
+        node = int(self.view.selected.get("node", -1))
+        if not 0 <= node < len(self.scene.values["nodes"]):
+            return {"node": -1, "layer": None, "unit": None}
+        layer = present.layer_details(self.scene, graph, now.moments, now.shown, node)
+        chosen = self.chosen()
+        if chosen is None:
+            return {"node": node, "layer": layer, "unit": None}
+        group, unit = chosen
+        known = None
+        if now.known and now.known[0] == (group, unit, now.applied) and now.shown == now.applied:
+            known = now.known[1]
+        story = unit_story(now.moments, now.shown, group, unit)
+        details = present.unit_details(self.scene, now.moments, now.shown, node, unit, story, known)
+        return {"node": node, "layer": layer, "unit": details}
+
+    def _show_controls(self, now: Now) -> None:
+        undone = len(now.moments) - 1 - now.applied
+        self.buttons.show_state(now.state, steps=now.applied, undone=undone)
+        self.form.show(editable=not now.moving)
+        if self.buttons.code.value:
+            code = f'<pre class="paoding-code">{escape(self.settings().code())}</pre>'
+            if self.code.value != code:
+                self.code.value = code
+        if self.buttons.explain.value and now.moments:
+            text = explain(now.moments, now.shown, now.settings)
+            if self.explanation.value != text:
+                self.explanation.value = text
+
+    def _show_charts(self, now: Now) -> None:
+        # A hidden page keeps every update in memory until it is seen: it gets none.
+        if not now.moments or not self.view.page_visible:
+            return
+        key = (now.run, now.applied, now.shown, len(now.earlier), now.eps)
+        if self._sent.get("charts") == key:
+            return
+        self._sent["charts"] = key
+        attack = f"FGSM, ε = {now.eps:g}"
+        applied = now.applied_moments
+        limit = min(1.0, max(now.settings.target, applied[-1].share) + 0.02)
+        self.charts.draw(applied, now.shown, limit, now.earlier, attack)
+
+    def still(self, now: Now) -> dict[str, str]:
+        """The studio as text, HTML and a picture, for a page without a kernel."""
+        header = now.header(self.name)
+        text = picture.as_text(self.name, now.state, now.says, header["figures"], now.error)
+        groups = {}
+        for group in () if self.graph is None else self.graph.prunable:
+            left = present.units_left(group, now.applied_moments[1:])
+            groups[group.name] = (group.units, left)
+        png = base64.b64encode(picture.as_png(self.name, groups, now.applied_moments)).decode()
+        return {"text/plain": text, "text/html": picture.as_html(text, png), "image/png": png}
+
+
+def _file_name(name: str) -> str:
+    kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+    return kept.strip(".-")[:60] or "model"

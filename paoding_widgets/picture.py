@@ -1,0 +1,98 @@
+"""A still picture and a text of a studio, for a page that has no kernel."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from paoding_widgets.charts import ACCURACY, EARLIER, ROBUST
+from paoding_widgets.session import Moment
+
+_MAX_BARS = 12
+
+
+def as_png(name: str, groups: Mapping[str, tuple[int, int]], moments: Sequence[Moment]) -> bytes:
+    """Units left of each layer, and accuracy against the share removed, as a PNG.
+
+    Args:
+        name: of the model.
+        groups: group name -> (units before, units left).
+        moments: of the run, the original first; may be empty.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    measured = [m for m in moments if m.measured]
+    axes = figure.subplots(1, 2 if measured else 1, squeeze=False)[0]
+    _draw_units(axes[0], groups)
+    if measured:
+        _draw_accuracy(axes[1], measured)
+    figure.suptitle(_plain(name), fontsize=10)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=96)
+    return out.getvalue()
+
+
+def _plain(text: str) -> str:
+    """A name as matplotlib shows it unchanged: no formulas, not endless."""
+    return text.replace("$", r"\$")[:60]
+
+
+def _draw_units(axes: Any, groups: Mapping[str, tuple[int, int]]) -> None:
+    shown = list(groups.items())[:_MAX_BARS]
+    at = np.arange(len(shown))
+    axes.barh(at, [before for _, (before, _) in shown], color=EARLIER, alpha=0.4, label="original")
+    axes.barh(at, [left for _, (_, left) in shown], color=ACCURACY, height=0.5, label="left")
+    axes.set_yticks(at, [_plain(name)[:20] for name, _ in shown], fontsize=7)
+    axes.invert_yaxis()
+    rest = len(groups) - len(shown)
+    axes.set_xlabel("units" + (f" ({rest} more layers)" if rest > 0 else ""), fontsize=8)
+    axes.legend(fontsize=7, frameon=False)
+
+
+def _draw_accuracy(axes: Any, moments: Sequence[Moment]) -> None:
+    shares = [100 * m.share for m in moments]
+    accuracy = [m.measured.accuracy for m in moments if m.measured]
+    robust = [m.measured.robust for m in moments if m.measured]
+    axes.axhline(accuracy[0], color=ACCURACY, linestyle=":", linewidth=1)
+    axes.plot(shares, accuracy, color=ACCURACY, marker="o", markersize=3, label="accuracy")
+    axes.plot(shares, robust, color=ROBUST, marker="^", markersize=3, label="robust accuracy")
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("% of units removed", fontsize=8)
+    axes.legend(fontsize=7, frameon=False)
+
+
+def as_text(
+    name: str, state: str, message: str, figures: Sequence[Mapping[str, Any]], error: str
+) -> str:
+    """What the head of the studio says, as lines of text."""
+    lines = [f"Pruning studio: {name}, {state}. {message}".rstrip()]
+    for figure in figures:
+        before, after = (_number(figure[key], figure["kind"]) for key in ("before", "after"))
+        lines.append(f"  {figure['label']}: {before}" + (f" -> {after}" if after != before else ""))
+    if error:
+        lines.append(f"  {error}")
+    return "\n".join(lines)
+
+
+def _number(value: float, kind: str) -> str:
+    return f"{value:.1%}" if kind == "share" else f"{int(value):,}"
+
+
+def as_html(text: str, png: str) -> str:
+    """Text and picture as HTML.
+
+    Args:
+        text: from :func:`as_text`.
+        png: the picture, in base64.
+    """
+    return (
+        f'<pre>{escape(text)}</pre><img alt="Units left of each layer, and accuracy against the '
+        f'share removed" src="data:image/png;base64,{png}">'
+    )

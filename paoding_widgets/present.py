@@ -1,0 +1,170 @@
+"""Moments of a run as the plain values and buffers that the browser shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from paoding.graph import Graph, Group
+from paoding.plan import Step
+from paoding_widgets.scene import Scene
+from paoding_widgets.session import Moment
+from paoding_widgets.view import no_decisions, untouched
+
+# One step of a wide network can look at more candidates than anyone reads.
+MAX_DECISIONS = 4000
+_NUMBERS = ("saliency", "amount", "evenness", "energy", "temperature", "probability")
+_VERDICTS = ("removed", "rejected", "not reached")
+
+
+def unit_arrays(scene: Scene, moments: Sequence[Moment]) -> tuple[np.ndarray, np.ndarray]:
+    """For every unit the step (from 0) that removed it, and who took it over."""
+    removed_at, into = untouched(scene)
+    for number, moment in enumerate(moments[1:]):
+        assert moment.step is not None
+        for removal in moment.step.removals:
+            at = scene.starts[removal.group] + removal.unit
+            removed_at[at] = number
+            into[at] = -1 if removal.into is None else removal.into
+    return removed_at, into
+
+
+def figures(original: Moment, now: Moment) -> list[dict[str, Any]]:
+    """The numbers in the head of the studio, before and now."""
+    rows: list[tuple[str, float, float, str]] = [
+        ("Parameters", original.cost.parameters, now.cost.parameters, "count"),
+        ("FLOPs", original.cost.flops, now.cost.flops, "count"),
+        ("Size", original.cost.bytes, now.cost.bytes, "bytes"),
+    ]
+    if original.measured and now.measured:
+        rows.append(("Accuracy", original.measured.accuracy, now.measured.accuracy, "share"))
+        rows.append(("Robust", original.measured.robust, now.measured.robust, "share"))
+    return [
+        {"label": label, "before": before, "after": after, "kind": kind}
+        for label, before, after, kind in rows
+    ]
+
+
+def remark(moment: Moment) -> str:
+    """What the timeline says of a moment."""
+    parts = [f"{moment.share:.0%} of the units removed"]
+    if moment.measured:
+        parts.append(f"accuracy {moment.measured.accuracy:.1%}")
+    return ", ".join(parts)
+
+
+def decisions(step: Step | None, graph: Graph) -> dict[str, Any]:
+    """The candidates of a step, in columns of binary buffers."""
+    if step is None:
+        return no_decisions()
+    columns = step.decisions.columns
+    count = min(len(step.decisions), MAX_DECISIONS)
+    groups = [group.name for group in graph.groups]
+    verdict, verdicts = _coded(columns["verdict"][:count], _VERDICTS)
+    reason, reasons = _coded(columns["reason"][:count], ())
+    group, names = _coded(columns["group"][:count], groups)
+    whole = {"group": group, "verdict": verdict, "reason": reason}
+    whole |= {name: columns[name][:count] for name in ("unit", "into")}
+    packed = {n: np.ascontiguousarray(v, np.int32).tobytes() for n, v in whole.items()}
+    for name in _NUMBERS:
+        packed[name] = np.ascontiguousarray(columns[name][:count], np.float64).tobytes()
+    return {
+        "step": step.index - 1,
+        "count": count,
+        "omitted": len(step.decisions) - count,
+        "groups": names,
+        "verdicts": verdicts,
+        "reasons": reasons,
+        "columns": packed,
+    }
+
+
+def _coded(values: np.ndarray, known: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Texts as numbers into a list that begins with the known ones."""
+    texts = list(known)
+    number = {text: place for place, text in enumerate(texts)}
+    codes = np.empty(len(values), np.int32)
+    for row, value in enumerate(values):
+        text = str(value)
+        if text not in number:
+            number[text] = len(texts)
+            texts.append(text)
+        codes[row] = number[text]
+    return codes, texts
+
+
+def layer_details(
+    scene: Scene, graph: Graph, moments: Sequence[Moment], shown: int, node: int
+) -> dict[str, Any]:
+    """What the inspector says of a layer."""
+    values = scene.values["nodes"][node]
+    now = moments[shown] if moments else None
+    facts = [{"label": "Type", "value": values["op"]}]
+    if values["detail"]:
+        facts.append({"label": "Output", "value": values["detail"]})
+    group = graph.groups[values["group"]] if values["group"] >= 0 else None
+    if group is not None:
+        left = units_left(group, moments[1 : shown + 1])
+        text = str(group.units) if left == group.units else f"{left} of {group.units} left"
+        facts.append({"label": "Units", "value": text})
+    before = values["parameters"]
+    after = before if now is None else now.parameters.get(values["name"], before)
+    text = f"{before:,}"
+    if after != before:
+        text += f" → {after:,} (−{1 - after / before:.0%})"
+    facts.append({"label": "Parameters", "value": text})
+    members: list[str] = []
+    if group is not None:
+        members = [f"{part.layer}: {part.reason}" for part in group.parts]
+        if group.prunable and not group.mergeable:
+            facts.append({"label": "Merging", "value": f"no: {group.distinct}"})
+    note = f"Its units stay: {values['note']}." if values["note"] else ""
+    if group is not None and group.prunable and group.reason:
+        note = f"Some of its units stay: {group.reason}."
+    return {
+        "title": values["name"],
+        "facts": facts,
+        "note": note,
+        "group": values["group"],
+        "members": members,
+    }
+
+
+def units_left(group: Group, moments: Sequence[Moment]) -> int:
+    """How many units of a group are left after some moments of a run (without the original)."""
+    gone = sum(
+        removal.group == group.name
+        for moment in moments
+        if moment.step is not None
+        for removal in moment.step.removals
+    )
+    return group.units - gone
+
+
+def unit_details(
+    scene: Scene,
+    moments: Sequence[Moment],
+    shown: int,
+    node: int,
+    unit: int,
+    story: str,
+    known: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """What the inspector says of a unit; ``known`` is what the worker found out about it."""
+    values = scene.values["nodes"][node]
+    group = scene.values["groups"][values["group"]]
+    facts: list[dict[str, str]] = []
+    if moments and group["name"] in moments[shown].saliency:
+        saliency = float(moments[shown].saliency[group["name"]][unit])
+        if np.isfinite(saliency):
+            facts.append({"label": "Saliency", "value": f"{saliency:.4g}"})
+    facts += known["facts"] if known else []
+    return {
+        "title": f"{group['name']}, unit {unit} of {group['units']}",
+        "facts": facts,
+        "story": story,
+        "group": values["group"],
+        "alike": known["alike"] if known else [],
+    }

@@ -1,0 +1,559 @@
+"""The studio: one widget that prunes a model step by step and shows what happens and why."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from paoding.errors import ArgumentError, BusyError, PaodingError
+from paoding.graph import Graph, inspect
+from paoding.plan import Decisions, Plan, Step
+from paoding_widgets import folder
+from paoding_widgets.board import Board, Now
+from paoding_widgets.mainloop import MainLoop
+from paoding_widgets.run import PrunerRun
+from paoding_widgets.scene import Scene, make_scene
+from paoding_widgets.session import Event, Moment, Session
+from paoding_widgets.settings import Settings, from_arguments
+
+if TYPE_CHECKING:
+    import keras
+
+    from paoding.pruner import PruningResult
+
+
+class PruningStudio(ipywidgets.VBox):
+    """Prune a model in a notebook: controls, structure, inspector, charts, and the reasons.
+
+    The cell returns at once; the run goes on in a thread of its own, and the kernel stays free.
+
+    Args:
+        model: a built functional or Sequential ``keras.Model``; it is never changed.
+        data: evaluation inputs and labels ``(x, y)``, or a split of the zoo; they only measure
+            accuracy and robustness, nothing is fitted to them. None: nothing is measured.
+        target: share of each layer's units to remove.
+        step: share removed in one step.
+        strategy: a name ("annealing", "impact", "saliency", "magnitude") or an object.
+        compensation: what the survivors take over.
+        domain: the box of legal inputs, or ``(lo, hi)``.
+        seed: of everything random.
+        eps: size of the attack (FGSM) that robust accuracy is measured with, in input units.
+        targets: layer name -> its own target.
+        locked: layer names, types or patterns that keep their units.
+        options: further arguments of ``paoding.Pruner``.
+
+    A mistake in the arguments is told in the studio; what is wrong with the model is told there
+    too, and raised by :attr:`result`.
+
+    >>> import paoding
+    >>> from paoding_widgets import PruningStudio
+    >>> model, data = paoding.zoo.load("breast-cancer")
+    >>> studio = PruningStudio(model, data=data, target=0.25, step=0.125, strategy="saliency",
+    ...                        compensation="merge")
+    >>> studio.start()
+    >>> studio.wait()
+    'finished'
+    >>> len(studio.result.steps)
+    2
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        data: Any = None,
+        target: float = 0.5,
+        step: float = 1 / 32,
+        strategy: Any = None,
+        compensation: Any = "least-squares",
+        domain: Any = None,
+        seed: int = 0,
+        *,
+        eps: float = 0.05,
+        targets: dict[str, float] | None = None,
+        locked: str | Sequence[str] = (),
+        **options: Any,
+    ) -> None:
+        self._model = model
+        self._data, own_domain = _as_data(data)
+        given = from_arguments(
+            strategy,
+            own_domain if domain is None else domain,
+            options,
+            target=target,
+            step=step,
+            compensation=compensation,
+            seed=seed,
+            targets=dict(targets or {}),
+            locked=(locked,) if isinstance(locked, str) else tuple(locked),
+        )
+        self._begin_empty()
+        scene = self._read_model(model)
+        given, self._eps = self._checked(given, eps)
+        self._settings = given
+        self._board = Board(
+            scene,
+            self._graph,
+            given,
+            self._eps,
+            changed=lambda: self._main.post(self._settings_changed),
+            press=self._press,
+        )
+        super().__init__(self._board.parts)
+        self.add_class("paoding-studio")
+        self._listen()
+        if self._fault is None:
+            self._make()
+        self._show()
+
+    # -- set-up -----------------------------------------------------------------------------
+
+    def _begin_empty(self) -> None:
+        self._state = "ready"
+        self._message = ""
+        self._error = ""
+        self._fault: Exception | None = None
+        self._run: PrunerRun | None = None
+        self._runs = itertools.count()
+        self._run_number = 0
+        self._moments: list[Moment] = []
+        self._applied = 0
+        self._earlier: list[Moment] = []
+        self._shown = 0
+        self._stale = False
+        self._stopping = False
+        self._known: tuple[tuple[str, int, int], dict[str, Any]] | None = None
+        self._asked: tuple[str, int, int] | None = None
+        self._main = MainLoop(self._turn, self._call_failed)
+        self._session = Session(self._main.wake)
+
+    def _read_model(self, model: keras.Model) -> Scene:
+        """Trace the model; one that can't be traced leaves an empty structure and its reason."""
+        self._graph: Graph | None = None
+        try:
+            self._graph = inspect(model)
+            return make_scene(self._graph)
+        except PaodingError as error:
+            self._complain(error)
+            return Scene.empty(str(getattr(model, "name", type(model).__name__)))
+
+    def _checked(self, settings: Settings, eps: float) -> tuple[Settings, float]:
+        """Settings that the form can hold; what it can't is told, and replaced."""
+        for name in ("target", "step", "seed"):
+            value = getattr(settings, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                self._complain(ArgumentError(f"{name}={value!r} must be a number."))
+                settings = replace(settings, **{name: getattr(Settings(), name)})
+        if isinstance(eps, bool) or not isinstance(eps, int | float):
+            self._complain(ArgumentError(f"eps={eps!r} must be a number."))
+            eps = 0.05
+        return settings, float(eps)
+
+    def _complain(self, error: Exception) -> None:
+        self._fault = self._fault or error
+        self._state, self._error = "failed", str(self._fault)
+
+    def _listen(self) -> None:
+        view, buttons, post = self._board.view, self._board.buttons, self._main.post
+        view.observe(lambda change: self._seen(self._look_at, change.new), names="moment")
+        view.observe(lambda _: self._seen(), names=["selected", "page_visible"])
+        view.observe(lambda _: self._seen(self._settings_changed), names=["locked", "targets"])
+        view.on_msg(lambda _, content, __: post(lambda: self._message_from_view(content)))
+        for button in (buttons.code, buttons.explain):
+            button.observe(lambda _: post(self._board.toggle_panels), names="value")
+        buttons.tables.observe(lambda _: post(self._board.toggle_tables), names="value")
+
+    # -- what a button does, a method does ------------------------------------------------------
+
+    def start(self) -> None:
+        """Prune until the target is reached; goes on after a pause."""
+        if self._state == "running" or not self._ready():
+            return
+        self._stopping = False
+        self._session.send("run")
+        self._set_state("running")
+
+    def pause(self) -> None:
+        """Pause after the step that is running."""
+        if self._state == "running":
+            self._session.halt()
+            self._message = "pausing after this step"
+            self._show()
+
+    def step(self) -> None:
+        """Take one step."""
+        if self._state == "running":
+            self.pause()
+        if self._ready():
+            self._session.send("step")
+            self._set_state("running", "one step")
+
+    def stop(self) -> None:
+        """End the run after the step that is running; Undo, Reset or a branch begins again."""
+        if self._state == "running":
+            self._stopping = True
+            self._session.halt()
+            self._message = "stopping after this step"
+            self._show()
+        elif self._state == "paused":
+            self._set_state("stopped")
+
+    def undo(self) -> None:
+        """Take the last step back."""
+        self._session.halt()
+        self._session.send("undo")
+
+    def redo(self) -> None:
+        """Take the step again that was taken back."""
+        self._session.halt()
+        self._session.send("redo")
+
+    def branch(self, moment: int) -> None:
+        """Go back to after so many steps, to go on from there; the run so far stays overlaid."""
+        if not 0 <= moment <= self._applied:
+            raise ArgumentError(f"moment={moment} must be from 0 to {self._applied}.")
+        self._session.halt()
+        self._session.send("goto", moment)
+
+    def reset(self) -> None:
+        """Go back to the original model; the run so far stays overlaid."""
+        self._session.halt()
+        self._stopping = False
+        self._make()
+        self._set_state("ready")
+
+    @property
+    def state(self) -> str:
+        """``ready``, ``running``, ``paused``, ``finished``, ``stopped`` or ``failed``."""
+        return self._state
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that are applied now."""
+        return tuple(m.step for m in self._moments[1 : self._applied + 1] if m.step is not None)
+
+    @property
+    def settings(self) -> Settings:
+        """What the controls say."""
+        return self._board.settings()
+
+    @property
+    def result(self) -> PruningResult:
+        """The pruned model with its plan, decisions and certificate, as far as the run is.
+
+        Raises:
+            BusyError: a run is going; pause it, or wait for its end.
+            PaodingError: the run has failed, with the reason.
+        """
+        if self._fault is not None:
+            raise self._fault
+        if self._session.busy:
+            raise BusyError(
+                "The studio is still at work: pause it, or call studio.wait(), before you take "
+                "the result."
+            )
+        self._take_in()
+        if self._fault is not None or self._run is None:
+            raise self._fault or BusyError("The studio has no run yet: call studio.wait() first.")
+        return self._run.result()
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Wait until nothing moves (the run has ended or pauses); returns the state.
+
+        The buttons work meanwhile, other cells do not.
+
+        Args:
+            timeout: seconds after which to return all the same.
+        """
+        self._main.wait(lambda: self._session.busy, timeout)
+        return self._state
+
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Write the run into a new folder, from which :meth:`load` goes on.
+
+        Args:
+            path: a folder that does not exist yet.
+
+        Returns:
+            The folder.
+
+        Raises:
+            OutputExistsError: the folder exists.
+            BusyError: a run is going.
+        """
+        folder.save(path, self.result, self._data, self._eps)
+        self._message = f"saved to {os.fspath(path)}"
+        self._show()
+        return os.fspath(path)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        data: Any = None,
+        model: keras.Model | None = None,
+    ) -> PruningStudio:
+        """Open a run that was saved, ready to go on.
+
+        Args:
+            path: the folder.
+            data: evaluation data, where it is not to be what was saved with the run.
+            model: the original model, where it was not saved with the run.
+
+        Raises:
+            PlanError, ModelError: the folder holds no run, or a broken one.
+        """
+        saved = folder.load(path, model)
+        settings = saved.settings
+        studio = cls(
+            saved.model,
+            data=saved.data if data is None else data,
+            target=settings.target,
+            step=settings.step,
+            strategy=settings.make_strategy(),
+            compensation=settings.compensation,
+            domain=settings.domain,
+            seed=settings.seed,
+            eps=saved.eps,
+            targets=dict(settings.targets),
+            locked=settings.locked,
+            **{name: value for name, value in settings.extra.items() if name != "energy"},
+        )
+        studio._make(resume=(saved.plan, saved.decisions))
+        studio._show()
+        return studio
+
+    # -- to the worker --------------------------------------------------------------------------
+
+    def _ready(self) -> bool:
+        """Make sure that there is a run with the present settings; whether there can be one."""
+        if self._graph is None:
+            self._set_state("failed")
+            return False
+        self._error = ""
+        if self._stale or self._run is None or self._fault is not None:
+            self._remake()
+        return True
+
+    def _make(self, resume: tuple[Plan, Sequence[Decisions]] | None = None) -> None:
+        """Ask the worker for a fresh run, or for one that begins with a plan's steps."""
+        if self._graph is None:
+            return
+        settings, eps = self.settings, self._board.form.eps.value
+        model, data = self._model, self._data
+        self._begin(settings)
+
+        def make() -> tuple[PrunerRun, list[Moment]]:
+            run = PrunerRun(model, settings, data, eps)
+            moments = [run.first()] if resume is None else run.replay(*resume)
+            return run, moments
+
+        self._session.send("make", make)
+        self._message = "measuring the original" if resume is None else "replaying the run"
+
+    def _remake(self) -> None:
+        """Go on from the present step with changed settings."""
+        settings, eps = self.settings, self._board.form.eps.value
+        model, data = self._model, self._data
+        kept = self._moments[: self._applied + 1]
+        same = eps == self._eps and settings.replays_like(self._settings)
+        self._begin(settings)
+
+        def make() -> tuple[PrunerRun, list[Moment]]:
+            run = PrunerRun(model, settings, data, eps)
+            if kept and same:
+                return run, run.catch_up(kept)
+            steps = [m.step for m in kept[1:] if m.step is not None]
+            plan = Plan(tuple(s.removals for s in steps), {}, "")
+            return run, run.replay(plan, [s.decisions for s in steps])
+
+        self._session.send("make", make)
+
+    def _begin(self, settings: Settings) -> None:
+        self._settings = settings
+        self._eps = self._board.form.eps.value
+        self._stale = False
+        self._fault = None
+        self._error = ""
+
+    # -- from the worker ------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        """The one writer: take in what happened, and show it."""
+        self._take_in()
+        self._ask_about_unit()
+        self._show()
+
+    def _take_in(self) -> None:
+        while not self._session.events.empty():
+            self._take(self._session.events.get())
+
+    def _call_failed(self, error: BaseException) -> None:
+        self._error = _sentence(error)
+
+    def _take(self, event: Event) -> None:
+        if event.kind == "begun":
+            self._take_begun(*event.value)
+        elif event.kind == "step":
+            self._take_step(event.value)
+        elif event.kind == "at":
+            self._take_place(event.value)
+        elif event.kind == "state":
+            stopped = event.value == "paused" and self._stopping
+            self._state = "stopped" if stopped else event.value
+            self._message = ""
+        elif event.kind == "failed":
+            self._fault = event.value
+            self._state, self._error, self._message = "failed", _sentence(event.value), ""
+        elif event.kind == "error":
+            self._error, self._message = _sentence(event.value), ""
+        elif event.kind == "result":
+            after, value = event.value
+            after(value)
+
+    def _take_begun(self, run: PrunerRun, moments: list[Moment]) -> None:
+        if len(self._moments) > len(moments):
+            self._earlier = self._moments
+        self._run = run
+        self._run_number = next(self._runs)
+        self._known = self._asked = None
+        self._moments = moments
+        self._applied = self._shown = len(moments) - 1
+        if self._state != "running":
+            self._settle()
+
+    def _take_step(self, moment: Moment) -> None:
+        following = self._shown == self._applied
+        if len(self._moments) > self._applied + 1:
+            self._earlier = self._moments
+            self._moments = self._moments[: self._applied + 1]
+        self._moments = [*self._moments, moment]
+        self._applied += 1
+        if following:
+            self._shown = self._applied
+
+    def _take_place(self, applied: int) -> None:
+        self._applied = self._shown = applied
+        self._stopping = False
+        self._settle()
+
+    def _settle(self) -> None:
+        """The state of a run that does not move, from how far it is."""
+        step = self._moments[self._applied].step
+        self._state = "ready" if step is None else "paused" if step.progress < 1 else "finished"
+        self._message = ""
+
+    # -- from the reader ------------------------------------------------------------------------
+
+    def _press(self, name: str) -> None:
+        acts = {
+            "start": self.start,
+            "pause": self.pause,
+            "step": self.step,
+            "stop": self.stop,
+            "undo": self.undo,
+            "redo": self.redo,
+            "reset": self.reset,
+            "save": self._save_pressed,
+        }
+        self._main.post(acts[name])
+
+    def _save_pressed(self) -> None:
+        path = self._board.buttons.folder.value.strip()
+        data, eps = self._data, self._eps
+        self._message, self._error = "saving", ""
+
+        def write(run: PrunerRun) -> str:
+            return str(folder.save(path, run.result(), data, eps))
+
+        def done(saved: str) -> None:
+            self._message = f"saved to {saved}"
+
+        self._session.send("do", (write, done))
+
+    def _seen(self, act: Callable[..., None] | None = None, *values: Any) -> None:
+        """A trait changed in the browser; what we set ourselves is not news."""
+        if not self._board.showing:
+            self._main.post(lambda: None if act is None else act(*values))
+
+    def _look_at(self, moment: int) -> None:
+        self._shown = min(max(0, moment), self._applied)
+
+    def _message_from_view(self, content: Any) -> None:
+        if isinstance(content, dict) and content.get("action") == "branch":
+            self.branch(int(content.get("moment", -1)))
+
+    def _settings_changed(self) -> None:
+        self._stale = True
+
+    # -- what is known about the chosen unit ----------------------------------------------------
+
+    def _ask_about_unit(self) -> None:
+        """Let the worker find out what only the pruner knows; not while it is at work."""
+        chosen = self._board.chosen()
+        if chosen is None or self._session.busy or self._shown != self._applied:
+            return
+        group, unit = chosen
+        key = (group, unit, self._applied)
+        if self._asked == key:
+            return
+        self._asked = key
+
+        def told(known: dict[str, Any]) -> None:
+            self._known = (key, known)
+
+        self._session.send("do", (lambda run: run.about(group, unit), told))
+
+    # -- to the browser -------------------------------------------------------------------------
+
+    def _set_state(self, state: str, message: str = "") -> None:
+        self._state, self._message = state, message
+        self._show()
+
+    def _now(self) -> Now:
+        return Now(
+            state=self._state,
+            message=self._message,
+            error=self._error,
+            moments=self._moments,
+            applied=self._applied,
+            shown=self._shown,
+            earlier=self._earlier,
+            settings=self._settings,
+            eps=self._eps,
+            run=self._run_number,
+            known=self._known,
+        )
+
+    def _show(self) -> None:
+        self._board.show(self._now())
+
+    def __repr__(self) -> str:
+        # Cheap on purpose: the inherited one writes out every trait of every part.
+        return f"PruningStudio({self._board.name!r}, {self._state}, {self._applied} steps)"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return data | self._board.still(self._now()), metadata
+
+
+def _as_data(data: Any) -> tuple[tuple[Any, Any] | None, Any]:
+    """Inputs and labels, and the domain that a split of the zoo brings along."""
+    if data is None:
+        return None, None
+    if hasattr(data, "x") and hasattr(data, "y"):
+        return (data.x, data.y), getattr(data, "domain", None)
+    try:
+        x, y = data
+    except (TypeError, ValueError):
+        raise ArgumentError("data must be a pair (x, y) of inputs and labels, or None.") from None
+    return (x, y), None
+
+
+def _sentence(error: BaseException) -> str:
+    return str(error) if isinstance(error, PaodingError) else f"{type(error).__name__}: {error}"
