@@ -10,10 +10,9 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-OUTPUTS = (
-    "paoding_widgets/static/widget.js",
-    "js/packages/labextension/dist/package.json",
-)
+WIDGET = "paoding_widgets/static"
+EXTENSION = "js/packages/labextension/dist"
+OUTPUTS = (f"{WIDGET}/widget.js", f"{EXTENSION}/package.json")
 NOT_SOURCES = {"node_modules", "lib", "dist", "ui-tests"}
 
 
@@ -21,15 +20,19 @@ class JavaScriptBuildHook(BuildHookInterface):
     """Builds the widget and the JupyterLab extension, unless they are up to date."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build; ``version`` is "editable" or "standard", and the result is the same."""
+        """Build, and add what Git ignores; ``version`` is "editable" or "standard"."""
         root = Path(self.root)
-        if is_current([root / name for name in OUTPUTS], sources(root / "js")):
-            return
-        install_packages(root / "js")
-        npm(root / "js", "run", "build")
+        if not is_current([root / name for name in OUTPUTS], sources(root / "js")):
+            install_packages(root / "js")
+            npm(root / "js", "run", "build")
         for name in OUTPUTS:
             if not (root / name).is_file():
                 raise RuntimeError(f"The JavaScript build did not write {name}.")
+        # An editable install finds the widget in the source tree; pyproject.toml sends the
+        # extension of a wheel to where JupyterLab looks.
+        if version == "standard":
+            carried = (WIDGET, EXTENSION) if self.target_name == "sdist" else (WIDGET,)
+            build_data["force_include"].update({name: name for name in carried})
 
 
 def sources(folder: Path) -> Iterator[Path]:
