@@ -247,7 +247,7 @@ class Graph:
         """The model's own weights, every unit alive."""
         values = []
         for variable in self.variables:
-            value = np.array(variable)
+            value = np.array(variable.numpy())
             value.flags.writeable = False
             values.append(value)
         return State(tuple(values), np.ones(int(self.coupling.unit.max(initial=-1)) + 1, bool))
