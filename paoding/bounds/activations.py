@@ -36,6 +36,8 @@ class Activation:
         noise: absolute error of ``function`` per unit of the argument's size, beside the
             relative error of a few units in the last place.
         exact: whether ``function`` never rounds (it only chooses, like ReLU).
+        derivative: its slope, None where that is not known.
+        straight: whether it is made of straight lines, so that the slope has no error.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Activation:
     slope: float = 1.0
     noise: float = 0.0
     exact: bool = False
+    derivative: Function | None = None
+    straight: bool = False
 
     def below(self, z: Floats) -> Floats:
         """A value that is surely not above the function at ``z``."""
@@ -86,6 +90,27 @@ class Activation:
             return Interval(low, high)
         return Interval(down(low * self.slope), up(high * self.slope))
 
+    def slopes(self, z: Interval) -> Interval:
+        """The range of the slope of any chord over an interval."""
+        if self.derivative is None:
+            shape = z.shape
+            return Interval(np.zeros(shape), np.full(shape, self.slope))
+        low, high = self._slope_range(z)
+        if self.straight:
+            return Interval(low, high)
+        # A slope's error is absolute: 1 - tanh ** 2 and the like.
+        margin = 64 * 2.0**-53 * (1.0 + np.abs(high))
+        return Interval(low - margin, high + margin)
+
+    def _slope_range(self, z: Interval) -> tuple[Floats, Floats]:
+        """Least and largest slope; of a function without known shape, anything it may be."""
+        return np.zeros(z.shape), np.full(z.shape, self.slope)
+
+    def _slope_at(self, z: Floats) -> Floats:
+        assert self.derivative is not None
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(self.derivative(z), dtype=np.float64)
+
     def _gain_above(self, z: Floats, change: Floats) -> Floats:
         """Surely not below ``f(z + change) - f(z)``, for a function that never decreases."""
         return up(self.above(up(up(z + change))) - self.below(down(z)))
@@ -104,6 +129,9 @@ class Exact(Activation):
 
     def difference(self, twin: Twin) -> Interval:
         return twin.tightened().change
+
+    def _slope_range(self, z: Interval) -> tuple[Floats, Floats]:
+        return np.ones(z.shape), np.ones(z.shape)
 
 
 @dataclass(frozen=True)
@@ -124,6 +152,9 @@ class Convex(Activation):
         low = self._gain_below(np.where(least <= 0, rising, falling), least)
         return Interval(low, high)
 
+    def _slope_range(self, z: Interval) -> tuple[Floats, Floats]:
+        return self._slope_at(z.lower), self._slope_at(z.upper)
+
 
 @dataclass(frozen=True)
 class Concave(Activation):
@@ -134,6 +165,9 @@ class Concave(Activation):
         # g(z) = -f(-z) is convex, and f(z') - f(z) = g(-z) - g(-z').
         swapped = Twin(-twin.after, -twin.before, twin.change)
         return turned._rule(swapped)
+
+    def _slope_range(self, z: Interval) -> tuple[Floats, Floats]:
+        return self._slope_at(z.upper), self._slope_at(z.lower)
 
 
 @dataclass(frozen=True)
@@ -160,6 +194,13 @@ class SShaped(Activation):
         at_ends = np.maximum(self._gain_above(first, most), self._gain_above(last, most))
         return np.where(most >= 0, at_best, at_ends)
 
+    def _slope_range(self, z: Interval) -> tuple[Floats, Floats]:
+        left, right = self._slope_at(z.lower), self._slope_at(z.upper)
+        inside = (z.lower <= self.center) & (z.upper >= self.center)
+        peak = self._slope_at(np.asarray(self.center))
+        high = np.where(inside, np.maximum(peak, np.maximum(left, right)), np.maximum(left, right))
+        return np.minimum(left, right), high
+
 
 @dataclass(frozen=True)
 class Valley(Activation):
@@ -167,12 +208,10 @@ class Valley(Activation):
 
     Args:
         minimum: where the function is least, to double precision.
-        derivative: its slope.
         turns: where the slope has its extremes; between them it is monotone.
     """
 
     minimum: float = 0.0
-    derivative: Function = np.sign
     turns: tuple[float, ...] = ()
 
     def interval(self, z: Interval) -> Interval:
@@ -188,8 +227,7 @@ class Valley(Activation):
         hull = twin.before.hull(twin.after)
         return twin.change.times(self.slopes(hull)).meet(self._subtracted(twin))
 
-    def slopes(self, z: Interval) -> Interval:
-        """The range of the slope over an interval."""
+    def _slope_range(self, z: Interval) -> tuple[Floats, Floats]:
         low, high = self._slope_at(z.lower), self._slope_at(z.upper)
         low, high = np.minimum(low, high), np.maximum(low, high)
         for turn in self.turns:
@@ -197,12 +235,7 @@ class Valley(Activation):
             extreme = self._slope_at(np.asarray(turn))
             low = np.where(inside, np.minimum(low, extreme), low)
             high = np.where(inside, np.maximum(high, extreme), high)
-        margin = 64 * 2.0**-53  # slopes lie within [-0.2, 1.6]; their error is absolute
-        return Interval(low - margin, high + margin)
-
-    def _slope_at(self, z: Floats) -> Floats:
-        with np.errstate(over="ignore", under="ignore"):
-            return np.asarray(self.derivative(z), dtype=np.float64)
+        return low, high
 
 
 def softmax(z: Interval) -> Interval:
@@ -331,7 +364,7 @@ def _hard_silu(z: Floats) -> Floats:
 class HardSiLU(Valley):
     """``x * relu6(x + 3) / 6``: its slope jumps at -3 and 3 and is a straight line between."""
 
-    def slopes(self, z: Interval) -> Interval:
+    def _slope_range(self, z: Interval) -> tuple[Floats, Floats]:
         low = np.where(z.upper >= 3, 1.0, np.inf)
         low = np.where(z.lower <= -3, 0.0, low)
         high = np.where(z.lower <= -3, 0.0, -np.inf)
@@ -341,19 +374,31 @@ class HardSiLU(Valley):
         at_high = np.clip(z.upper, -3.0, 3.0) / 3.0 + 0.5
         low = np.where(middle, np.minimum(low, at_low), low)
         high = np.where(middle, np.maximum(high, at_high), high)
-        return Interval(down(down(low)), up(up(high)))
+        return low, high
 
 
-LINEAR = Exact("linear", lambda z: z)
-RELU = Convex("relu", lambda z: np.maximum(z, 0.0), exact=True)
-SIGMOID = SShaped("sigmoid", _sigmoid, slope=0.25)
-TANH = SShaped("tanh", np.tanh)
+def _at_least(least: float, slope: float = 0.0) -> Function:
+    """A step function: ``slope`` below ``least``, 1 from there on."""
+    return lambda z: np.where(z >= least, 1.0, slope)
+
+
+def _between(low: float, high: float, slope: float = 1.0) -> Function:
+    """``slope`` between two ends (included), 0 outside."""
+    return lambda z: np.where((z >= low) & (z <= high), slope, 0.0)
+
+
+LINEAR = Exact("linear", lambda z: z, derivative=np.ones_like, straight=True)
+RELU = Convex(
+    "relu", lambda z: np.maximum(z, 0.0), exact=True, derivative=_at_least(0.0), straight=True
+)
+SIGMOID = SShaped("sigmoid", _sigmoid, slope=0.25, derivative=lambda z: _sigmoid(z) * _sigmoid(-z))
+TANH = SShaped("tanh", np.tanh, derivative=lambda z: 1.0 - np.tanh(z) ** 2)
 SILU = Valley(
     "silu",
     lambda z: z * _sigmoid(z),
     slope=1.1,
-    minimum=-1.2784645427610738,
     derivative=_silu_slope,
+    minimum=-1.2784645427610738,
     turns=(-2.399357280520067, 2.399357280520067),
 )
 GELU = Valley(
@@ -361,8 +406,8 @@ GELU = Valley(
     _gelu,
     slope=1.13,
     noise=8 * 2.0**-53,  # 1 + erf cancels on the left
-    minimum=-0.7517915246935645,
     derivative=_gelu_slope,
+    minimum=-0.7517915246935645,
     turns=(-(2**0.5), 2**0.5),
 )
 TANH_GELU = Valley(
@@ -370,11 +415,11 @@ TANH_GELU = Valley(
     _tanh_gelu,
     slope=1.13,
     noise=8 * 2.0**-53,
-    minimum=-0.7524614220710162,
     derivative=_tanh_gelu_slope,
+    minimum=-0.7524614220710162,
     turns=(-1.4195234887675853, 1.4195234887675853),
 )
-HARD_SILU = HardSiLU("hard_silu", _hard_silu, slope=1.5, minimum=-1.5)
+HARD_SILU = HardSiLU("hard_silu", _hard_silu, slope=1.5, derivative=np.ones_like, minimum=-1.5)
 
 
 def leaky_relu(slope: float) -> Activation | None:
@@ -382,7 +427,13 @@ def leaky_relu(slope: float) -> Activation | None:
     if slope < 0:
         return None
     kind = Convex if slope <= 1 else Concave
-    return kind("leaky_relu", lambda z: np.where(z >= 0, z, slope * z), max(1.0, slope))
+    return kind(
+        "leaky_relu",
+        lambda z: np.where(z >= 0, z, slope * z),
+        max(1.0, slope),
+        derivative=_at_least(0.0, slope),
+        straight=True,
+    )
 
 
 def elu(alpha: float) -> Activation | None:
@@ -390,12 +441,23 @@ def elu(alpha: float) -> Activation | None:
     if alpha < 0:
         return None
     kind = Convex if alpha <= 1 else Activation
-    return kind("elu", lambda z: _elu(z, alpha), max(1.0, alpha))
+    return kind("elu", lambda z: _elu(z, alpha), max(1.0, alpha), derivative=_elu_slope(alpha))
+
+
+def _elu_slope(alpha: float) -> Function:
+    return lambda z: np.where(z >= 0, 1.0, alpha * np.exp(np.minimum(z, 0.0)))
 
 
 def clipped_relu(top: float) -> Activation:
     """ReLU up to a largest value, such as ReLU6; symmetric about half of it."""
-    return SShaped("relu6", lambda z: np.clip(z, 0.0, top), exact=True, center=0.5 * top)
+    return SShaped(
+        "relu6",
+        lambda z: np.clip(z, 0.0, top),
+        exact=True,
+        derivative=_between(0.0, top),
+        straight=True,
+        center=0.5 * top,
+    )
 
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -411,16 +473,36 @@ _BY_NAME: dict[str, Activation] = {
         GELU,
         HARD_SILU,
         clipped_relu(6.0),
-        Convex("softplus", _softplus),
-        Convex("squareplus", _squareplus),
-        Convex("exponential", np.exp, slope=np.inf),
-        Convex("celu", _elu),
-        Convex("elu", _elu),
-        Convex("leaky_relu", lambda z: np.where(z >= 0, z, 0.2 * z)),
-        Concave("log_sigmoid", lambda z: -_softplus(-z)),
-        SShaped("hard_sigmoid", lambda z: np.clip(z / 6.0 + 0.5, 0.0, 1.0), slope=1 / 6),
-        SShaped("hard_tanh", lambda z: np.clip(z, -1.0, 1.0), exact=True),
-        SShaped("softsign", lambda z: z / (1.0 + np.abs(z))),
+        Convex("softplus", _softplus, derivative=_sigmoid),
+        Convex("squareplus", _squareplus, derivative=lambda z: 0.5 + 0.5 * z / np.hypot(z, 2.0)),
+        Convex("exponential", np.exp, slope=np.inf, derivative=np.exp),
+        Convex("celu", _elu, derivative=_elu_slope(1.0)),
+        Convex("elu", _elu, derivative=_elu_slope(1.0)),
+        Convex(
+            "leaky_relu",
+            lambda z: np.where(z >= 0, z, 0.2 * z),
+            derivative=_at_least(0.0, 0.2),
+            straight=True,
+        ),
+        Concave("log_sigmoid", lambda z: -_softplus(-z), derivative=lambda z: _sigmoid(-z)),
+        SShaped(
+            "hard_sigmoid",
+            lambda z: np.clip(z / 6.0 + 0.5, 0.0, 1.0),
+            slope=1 / 6 + 2**-54,
+            derivative=_between(-3.0, 3.0, 1 / 6),
+        ),
+        SShaped(
+            "hard_tanh",
+            lambda z: np.clip(z, -1.0, 1.0),
+            exact=True,
+            derivative=_between(-1.0, 1.0),
+            straight=True,
+        ),
+        SShaped(
+            "softsign",
+            lambda z: z / (1.0 + np.abs(z)),
+            derivative=lambda z: 1.0 / (1.0 + np.abs(z)) ** 2,
+        ),
         Activation(
             "selu", lambda z: _SELU_SCALE * _elu(z, _SELU_ALPHA), slope=_SELU_SCALE * _SELU_ALPHA
         ),

@@ -11,6 +11,7 @@ import numpy as np
 from paoding.bounds.difference import Gone, differences, resolved
 from paoding.bounds.forward import input_intervals
 from paoding.bounds.intervals import Floats, Interval, Twin
+from paoding.bounds.linear import Linear
 from paoding.bounds.lowering import lower
 from paoding.bounds.primitives import Program
 from paoding.domain.box import Domain
@@ -58,8 +59,11 @@ class Certifier:
 
     def twins(self, state: State, removals: Iterable[Gone] = ()) -> list[Twin]:
         """Bounds of every value in both networks, and of its change."""
-        after = lower(self.graph, state)
-        return differences(self.graph, self.program, after, self.inputs, resolved(removals))
+        after, merges = lower(self.graph, state), resolved(removals)
+        refiner = None
+        if self.method == "linear":
+            refiner = Linear(self.graph, self.program, after, merges)
+        return differences(self.graph, self.program, after, self.inputs, merges, refiner)
 
     def certificate(self, state: State, removals: Iterable[Gone] = ()) -> tuple[Floats, Floats]:
         """Least and largest change of each output, over the whole domain.

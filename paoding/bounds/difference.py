@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from paoding.bounds.forward import checked, forward
+from paoding.bounds.forward import checked
 from paoding.bounds.intervals import UNIT, Interval, Twin
 from paoding.bounds.maps import Convolution, Ints, MatMul
 from paoding.bounds.pairs import Couple, Paired
@@ -175,12 +175,21 @@ def correction(
     )
 
 
+class Refiner(Protocol):
+    """Something that tightens a value's bounds before a step bends it."""
+
+    def refine(self, value: int, twins: list[Twin | None]) -> Twin:
+        """Tighter bounds of a value, from those of all values before it."""
+        ...
+
+
 def differences(
     graph: Graph,
     before: Program,
     after: Program,
     inputs: Sequence[Interval],
     merges: Merges | None = None,
+    refiner: Refiner | None = None,
 ) -> list[Twin]:
     """Sound bounds of every value in both networks and of its change.
 
@@ -189,26 +198,37 @@ def differences(
         before, after: the two networks, lowered from the same graph.
         inputs: one interval per model input, (B, *shape).
         merges: which units were merged into which (``resolved``); only tightens the bounds.
+        refiner: tightens values on the way (``bounds.linear``).
 
     Raises:
         BoundsError: a layer has no finite bounds.
     """
-    old, new = forward(before, inputs), forward(after, inputs)
     moved = swaps(graph, before, merges or {})
     twins: list[Twin | None] = [None] * len(before.shapes)
+    old: list[Interval | None] = [None] * len(before.shapes)
+    new: list[Interval | None] = [None] * len(before.shapes)
+
+    def keep(value: int, twin: Twin) -> None:
+        twins[value], old[value], new[value] = twin, twin.before, twin.after
+
     for value, box in zip(before.inputs, inputs, strict=True):
-        twins[value] = Twin.same(box)
+        keep(value, Twin.same(box))
     for number, (step, changed) in enumerate(zip(before.steps, after.steps, strict=True)):
+        if refiner is not None and not isinstance(step.primitive, Affine):
+            for value in step.inputs:
+                keep(value, refiner.refine(value, twins))
         known = [twin for i in step.inputs if (twin := twins[i]) is not None]
-        plain = new[step.output] - old[step.output]
-        primitive = step.primitive
-        if isinstance(primitive, Affine) and number in moved:
-            swap = moved[number]
-            pairs = [Paired(before, old), Paired(after, new)]
-            both = [[correction(before, after, number, swap, p)] for p in pairs]
-            change = primitive.difference(changed.primitive, known, (both[0], both[1]))
+        one = checked(before, step, step.primitive.interval([t.before for t in known]))
+        two = checked(before, step, changed.primitive.interval([t.after for t in known]))
+        if isinstance(step.primitive, Affine) and number in moved:
+            pairs = (Paired(before, old), Paired(after, new))
+            both = [[correction(before, after, number, moved[number], p)] for p in pairs]
+            change = step.primitive.difference(changed.primitive, known, (both[0], both[1]))
         else:
-            change = primitive.difference(changed.primitive, known)
-        change = checked(before, step, change.meet(plain))
-        twins[step.output] = Twin(old[step.output], new[step.output], change).tightened()
+            change = step.primitive.difference(changed.primitive, known)
+        change = checked(before, step, change.meet(two - one))
+        keep(step.output, Twin(one, two, change).tightened())
+    if refiner is not None:
+        for value in before.outputs:
+            keep(value, refiner.refine(value, twins))
     return [twin for twin in twins if twin is not None]

@@ -15,6 +15,7 @@ import networks
 from paoding.bounds.difference import differences, resolved
 from paoding.bounds.forward import input_intervals
 from paoding.bounds.intervals import Interval
+from paoding.bounds.linear import Linear
 from paoding.errors import BoundsError
 
 LONG = bool(os.environ.get("PAODING_LONG"))
@@ -26,26 +27,29 @@ def touches(bound: Interval, value: Interval) -> bool:
     return bool(((value.lower <= bound.upper) & (value.upper >= bound.lower)).all())
 
 
-def check(name: str, seed: int) -> None:
+def check(name: str, seed: int, method: str) -> None:
     case = networks.random_case(name, seed)
     rng = np.random.default_rng(seed)
     before, after = programs = networks.programs_of(case)
     try:
         boxes = input_intervals(before, case.boxes)
-        twins = differences(case.graph, before, after, boxes, resolved(case.removals))
+        merges = resolved(case.removals)
+        refiner = Linear(case.graph, before, after, merges) if method == "linear" else None
+        twins = differences(case.graph, before, after, boxes, merges, refiner)
     except BoundsError:
         assert "exponential" in name  # it overflows float64, and says so
         return
     points = networks.worst_points(case, programs, rng)
     old, new = (networks.exact(program, points) for program in programs)
     for value, twin in enumerate(twins):
-        where = f"{name}, seed {seed}, value {value}"
+        where = f"{name}, seed {seed}, {method}, value {value}"
         assert touches(twin.before, old[value]), where
         assert touches(twin.after, new[value]), where
         assert touches(twin.change, new[value] - old[value]), where
 
 
+@pytest.mark.parametrize("method", ["interval", "linear"])
 @pytest.mark.parametrize("name", networks.NETWORKS)
-def test_no_value_and_no_change_leaves_its_bounds_at_any_layer(name: str) -> None:
+def test_no_value_and_no_change_leaves_its_bounds_at_any_layer(name: str, method: str) -> None:
     for seed in range(CASES):
-        check(name, seed)
+        check(name, seed, method)
