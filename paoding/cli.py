@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from paoding.evaluation import Report
     from paoding.graph import Graph
-    from paoding.pruner import Pruner, PruningResult
+    from paoding.pruner import Pruner
 
 FAILED = 1  # 0 is done; 2, wrong usage, is typer's own
 ZOO = "zoo:"
@@ -206,6 +206,10 @@ def prune(
     bounds: Annotated[str, typer.Option(help="interval, or linear, for the certificate.")] = (
         "interval"
     ),
+    keep_original: Annotated[
+        bool,
+        typer.Option("--keep-original", help="Save the model before, too: the run can go on."),
+    ] = False,
     json_only: JsonOption = False,
 ) -> None:
     """Remove units of a model step by step, and save it with its plan and its report."""
@@ -216,6 +220,7 @@ def prune(
     with working():
         box = paoding.Box(*domain)
         original, xy = load_with_data(model, data)
+        from paoding import run_folder
         from paoding.evaluation import parse
 
         attacks = [parse(text) for text in attack or ()]
@@ -245,11 +250,12 @@ def prune(
         report = None
         if xy is not None:
             report = paoding.evaluate(result.model, *xy, reference=original, attacks=attacks)
-        result.save(out, evaluation=report)
+        result.save(out, evaluation=report, original=keep_original)
+        told = {"out": str(out), "complete": complete, **run_folder.summary(result, report)}
     if json_only:
-        print_json(describe(original, result, report, out, complete))
+        print_json(told)
     else:
-        print_result(original, result, report, out)
+        print_result(told, report)
     if not complete:
         raise Stopped(
             f"stopped after {len(result.steps)} steps, {pruner.progress:.0%} of the way; "
@@ -457,7 +463,7 @@ def working() -> Iterator[None]:
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
             warnings.filterwarnings("default", category=UserWarning, module=r"paoding")
-            warnings.showwarning = _warn  # type: ignore[assignment]
+            warnings.showwarning = _warn
         yield
 
 
@@ -547,69 +553,40 @@ def print_zoo(json_only: bool) -> None:
     console().print(rows)
 
 
-def describe(
-    original: keras.Model,
-    result: PruningResult,
-    report: Report | None,
-    out: Path,
-    complete: bool,
-) -> dict[str, Any]:
-    """Return what a run did, for JSON."""
-    from paoding.evaluation import cost
-
-    costs = [cost(each, latency=False) for each in (original, result.model)]
-    certificate = result.certificate
-    return {
-        "out": str(out),
-        "complete": complete,
-        "steps": len(result.steps),
-        "removed": len(result.plan.removals),
-        "parameters": {"before": costs[0].parameters, "after": costs[1].parameters},
-        "flops": {"before": costs[0].flops, "after": costs[1].flops},
-        "certificate": {"lower": certificate.lower, "upper": certificate.upper},
-        "report": report.to_dict() if report else None,
-    }
-
-
-def print_result(
-    original: keras.Model, result: PruningResult, report: Report | None, out: Path
-) -> None:
-    """Print what a run did: units per group, then the evaluation or at least the cost."""
-    graph, before = result.graph, len(result.plan.removals)
-    left = dict(result.steps[-1].remaining) if result.steps else {}
+def print_result(told: dict[str, Any], report: Report | None) -> None:
+    """Print what a run came to: units per group, cost, and the evaluation where there is one."""
     rows = table("group", "units before", "after", "removed")
-    for group in graph.prunable:
-        after = left.get(group.name, group.units)
-        rows.add_row(group.name, f"{group.units:,}", f"{after:,}", f"{1 - after / group.units:.0%}")
+    for layer in told["layers"]:
+        if layer["left"] < layer["units"]:
+            gone = f"{1 - layer['left'] / layer['units']:.0%}"
+            rows.add_row(layer["layer"], f"{layer['units']:,}", f"{layer['left']:,}", gone)
     console().print(rows)
     if report:
         print(report)
     else:
-        print_costs(original, result.model)
-    print(f"{before:,} units removed in {len(result.steps)} steps; {certified(result)}")
-    print(f"Saved in {out}.")
+        print_costs(told["before"], told["after"])
+    removed = sum(step["removed"] for step in told["steps"])
+    print(f"{removed:,} units removed in {len(told['steps'])} steps. {certified(told)}")
+    print(f"Saved in {told['out']}.")
 
 
-def print_costs(original: keras.Model, pruned: keras.Model) -> None:
+def print_costs(before: dict[str, Any], after: dict[str, Any]) -> None:
     """Print what needs no data: parameters, FLOPs and bytes."""
-    from paoding.evaluation import cost
-
-    rows = table("", "before", "after", "gone")
-    was, now = (vars(cost(model, latency=False)) for model in (original, pruned))
+    rows = table("", "before", "after", "removed")
     for key in ("parameters", "flops", "bytes"):
-        if was[key]:
-            gone = f"{1 - now[key] / was[key]:.1%}"
-            rows.add_row(key, f"{was[key]:,}", f"{now[key]:,}", gone)
+        if before.get(key):
+            gone = f"{1 - after[key] / before[key]:.1%}"
+            rows.add_row(key, f"{before[key]:,}", f"{after[key]:,}", gone)
     console().print(rows)
 
 
-def certified(result: PruningResult) -> str:
+def certified(told: dict[str, Any]) -> str:
     """Return the certificate in words."""
-    bound = result.certificate
-    if bound.lower is None:
-        return f"no certificate: {bound.reason}."
-    low, high = float(bound.lower.min()), float(bound.upper.max())
-    return f"over the whole domain, outputs change by {low:.4g} to {high:.4g} (certified)."
+    bound = told["certificate"]
+    if bound["lower"] is None:
+        return f"No certificate: {bound['reason']}"
+    low, high = min(bound["lower"]), max(bound["upper"])
+    return f"Certified: over the whole domain each output changes by {low:.4g} to {high:.4g}."
 
 
 def print_json(value: Any) -> None:
