@@ -1,4 +1,4 @@
-"""``python -m benchmarks`` runs Paoding and its peer side by side; the others run by their files."""
+"""``python -m benchmarks``: Paoding and its peer side by side; the others run by their files."""
 
 from __future__ import annotations
 
