@@ -116,7 +116,7 @@ class AccuracyChart(Chart):
         self.now = line(EARLIER, stroke_width=1, opacities=[0.8])
         axes = [
             bqplot.Axis(scale=self.x, label="share of units removed", tick_format=".0%", **_GRID),
-            bqplot.Axis(scale=y, orientation="vertical", tick_format=".0%", num_ticks=6, **_GRID),
+            bqplot.Axis(scale=y, side="left", tick_format=".0%", num_ticks=6, **_GRID),
         ]
         marks = [
             self.original,
@@ -190,7 +190,7 @@ class EnergyChart(Chart):
             colors=[REJECTED],
             marker="cross",
             default_size=22,
-            default_opacities=[0.7],
+            opacities=[0.7],
         )
         self.heat = bqplot.Lines(
             x=_NONE,
@@ -202,7 +202,6 @@ class EnergyChart(Chart):
         )
         self.heat_axis = bqplot.Axis(
             scale=heat,
-            orientation="vertical",
             side="right",
             tick_format=".1f",
             num_ticks=6,
@@ -211,9 +210,7 @@ class EnergyChart(Chart):
         )
         axes = [
             bqplot.Axis(scale=self.x, label="step", tick_format="d", **_GRID),
-            bqplot.Axis(
-                scale=self.y, orientation="vertical", tick_format=".3~g", num_ticks=6, **_GRID
-            ),
+            bqplot.Axis(scale=self.y, side="left", tick_format=".3~g", num_ticks=6, **_GRID),
             self.heat_axis,
         ]
         super().__init__("Candidates", [self.heat, self.rejected, self.accepted], axes, right=40)
@@ -294,7 +291,7 @@ class ParametersChart(Chart):
         )
         self.count_axis = bqplot.Axis(scale=self.count, tick_format=".3~s", **_GRID)
         axes = [
-            bqplot.Axis(scale=self.layers, orientation="vertical", grid_lines="none"),
+            bqplot.Axis(scale=self.layers, side="left", grid_lines="none"),
             self.count_axis,
         ]
         super().__init__("Parameters", [self.bars], axes, left=112, right=24)
@@ -355,7 +352,7 @@ class ChangeChart(Chart):
         self.zero = bqplot.Lines(x=_NONE, y=_NONE, scales=scales, colors=[EARLIER], stroke_width=1)
         axes = [
             bqplot.Axis(scale=self.x, label="output", tick_format="d", grid_lines="none"),
-            bqplot.Axis(scale=self.y, orientation="vertical", tick_format=".2~g", **_GRID),
+            bqplot.Axis(scale=self.y, side="left", tick_format=".2~g", **_GRID),
         ]
         super().__init__("Change of the outputs", [self.zero, self.bars], axes)
 

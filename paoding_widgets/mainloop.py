@@ -59,10 +59,13 @@ class MainLoop:
     def wait(self, busy: Callable[[], bool], timeout: float | None) -> None:
         """Take turns in the main thread until nothing is busy, or time is up."""
         end = None if timeout is None else time.monotonic() + timeout
-        while (busy() or not self._calls.empty()) and (end is None or time.monotonic() < end):
-            time.sleep(0.02)
-            if time.monotonic() - self._last > PERIOD:
-                self.turn()
+        # A turn can ask the worker for more: only one that leaves it idle is the last.
+        while True:
+            self.turn()
+            if not busy() or (end is not None and time.monotonic() > end):
+                break
+            while busy() and time.monotonic() < self._last + PERIOD:
+                time.sleep(0.01)
         self.turn()
 
     def _schedule(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from paoding import strategies
 from paoding.domain import Box
 from paoding.strategies import Annealing, Impact, Magnitude, Saliency, Strategy
 
@@ -62,9 +63,9 @@ class Settings:
         """
         if not isinstance(self.strategy, str):
             return self.strategy
-        kind: Any = STRATEGIES[self.strategy]
         if not self.weighs:
-            return kind()
+            return strategies.get(self.strategy.lower())
+        kind: Any = STRATEGIES[self.strategy]
         options = {"energy": self.extra["energy"]} if "energy" in self.extra else {}
         return kind(alpha=self.alpha, beta=self.beta, **options)
 

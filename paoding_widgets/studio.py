@@ -100,7 +100,7 @@ class PruningStudio(ipywidgets.VBox):
             self._graph,
             given,
             self._eps,
-            changed=lambda: self._main.post(self._settings_changed),
+            changed=self._main.wake,
             press=self._press,
         )
         super().__init__(self._board.parts)
@@ -124,7 +124,6 @@ class PruningStudio(ipywidgets.VBox):
         self._applied = 0
         self._earlier: list[Moment] = []
         self._shown = 0
-        self._stale = False
         self._stopping = False
         self._known: tuple[tuple[str, int, int], dict[str, Any]] | None = None
         self._asked: tuple[str, int, int] | None = None
@@ -160,8 +159,9 @@ class PruningStudio(ipywidgets.VBox):
     def _listen(self) -> None:
         view, buttons, post = self._board.view, self._board.buttons, self._main.post
         view.observe(lambda change: self._seen(self._look_at, change.new), names="moment")
-        view.observe(lambda _: self._seen(), names=["selected", "page_visible"])
-        view.observe(lambda _: self._seen(self._settings_changed), names=["locked", "targets"])
+        view.observe(
+            lambda _: self._seen(), names=["selected", "page_visible", "locked", "targets"]
+        )
         view.on_msg(lambda _, content, __: post(lambda: self._message_from_view(content)))
         for button in (buttons.code, buttons.explain):
             button.observe(lambda _: post(self._board.toggle_panels), names="value")
@@ -335,7 +335,8 @@ class PruningStudio(ipywidgets.VBox):
             self._set_state("failed")
             return False
         self._error = ""
-        if self._stale or self._run is None or self._fault is not None:
+        changed = self.settings != self._settings or self._board.form.eps.value != self._eps
+        if changed or self._run is None or self._fault is not None:
             self._remake()
         return True
 
@@ -376,7 +377,6 @@ class PruningStudio(ipywidgets.VBox):
     def _begin(self, settings: Settings) -> None:
         self._settings = settings
         self._eps = self._board.form.eps.value
-        self._stale = False
         self._fault = None
         self._error = ""
 
@@ -477,8 +477,12 @@ class PruningStudio(ipywidgets.VBox):
 
     def _seen(self, act: Callable[..., None] | None = None, *values: Any) -> None:
         """A trait changed in the browser; what we set ourselves is not news."""
-        if not self._board.showing:
-            self._main.post(lambda: None if act is None else act(*values))
+        if self._board.showing:
+            return
+        if act is None:
+            self._main.wake()
+        else:
+            self._main.post(lambda: act(*values))
 
     def _look_at(self, moment: int) -> None:
         self._shown = min(max(0, moment), self._applied)
@@ -486,9 +490,6 @@ class PruningStudio(ipywidgets.VBox):
     def _message_from_view(self, content: Any) -> None:
         if isinstance(content, dict) and content.get("action") == "branch":
             self.branch(int(content.get("moment", -1)))
-
-    def _settings_changed(self) -> None:
-        self._stale = True
 
     # -- what is known about the chosen unit ----------------------------------------------------
 

@@ -1,0 +1,549 @@
+"""The studio without a browser: driven by its methods, its buttons and its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import paoding
+from paoding.errors import ArgumentError, BusyError, ModelError, OutputExistsError, PlanError
+from paoding_widgets import ModelStructure, PruningStudio
+from paoding_widgets.view import StudioView
+
+Table = tuple[keras.Model, Any]
+QUICK = {"target": 0.5, "step": 0.125, "strategy": "saliency", "compensation": "merge"}
+
+
+def view_of(studio: PruningStudio) -> StudioView:
+    return next(part for part in studio.children if isinstance(part, StudioView))
+
+
+def press(studio: PruningStudio, name: str) -> None:
+    button = next(b for b in buttons_of(studio) if b.description == name)
+    button.click()
+
+
+def buttons_of(studio: PruningStudio) -> list[Any]:
+    return [
+        child
+        for row in studio.children
+        for child in getattr(row, "children", ())
+        if hasattr(child, "click")
+    ]
+
+
+def removed_units(studio: PruningStudio) -> int:
+    removed_at = np.frombuffer(view_of(studio).units["removed_at"], np.int32)
+    return int((removed_at >= 0).sum())
+
+
+def test_a_run_is_the_one_of_the_library_bit_for_bit(table: Table, studio: PruningStudio) -> None:
+    studio.start()
+    assert studio.wait() == "finished"
+    model, data = table
+    wanted = paoding.prune(model, domain=data.domain, **QUICK)
+    assert studio.result.plan.steps == wanted.plan.steps
+    for ours, theirs in zip(studio.result.model.weights, wanted.model.weights, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_the_original_is_never_changed(table: Table, studio: PruningStudio) -> None:
+    model, _ = table
+    before = [np.array(weight) for weight in model.weights]
+    studio.start()
+    studio.wait()
+    for old, weight in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, weight.numpy())
+
+
+def test_what_is_shown_is_what_was_done(studio: PruningStudio) -> None:
+    view = view_of(studio)
+    assert view.header["state"] == "ready"
+    assert removed_units(studio) == 0
+    studio.start()
+    studio.wait()
+    assert view.header["state"] == "finished"
+    assert view.last == view.moment == len(studio.steps) == 4
+    assert removed_units(studio) == sum(len(step.removals) for step in studio.steps)
+    figures = {row["label"]: row for row in view.header["figures"]}
+    smaller = studio.result.model
+    assert figures["Parameters"]["after"] == smaller.count_params()
+    assert figures["Parameters"]["after"] < figures["Parameters"]["before"]
+    assert len(view.remarks) == 5
+
+
+def test_decisions_travel_as_columns(studio: PruningStudio) -> None:
+    studio.step()
+    studio.wait()
+    sent, step = view_of(studio).decisions, studio.steps[0]
+    assert sent["count"] == len(step.decisions)
+    units = np.frombuffer(sent["columns"]["unit"], np.int32)
+    np.testing.assert_array_equal(units, step.decisions.columns["unit"])
+    verdicts = [sent["verdicts"][i] for i in np.frombuffer(sent["columns"]["verdict"], np.int32)]
+    assert verdicts == list(step.decisions.columns["verdict"])
+    saliency = np.frombuffer(sent["columns"]["saliency"], np.float64)
+    np.testing.assert_array_equal(saliency, step.decisions.columns["saliency"])
+
+
+def test_undo_then_redo_is_the_identity(studio: PruningStudio) -> None:
+    studio.start()
+    studio.wait()
+    before = [weight.numpy() for weight in studio.result.model.weights]
+    studio.undo()
+    assert studio.wait() == "paused"
+    assert len(studio.steps) == 3
+    studio.redo()
+    assert studio.wait() == "finished"
+    for old, weight in zip(before, studio.result.model.weights, strict=True):
+        np.testing.assert_array_equal(old, weight.numpy())
+
+
+def test_going_back_and_on_is_a_branch_with_the_old_run_overlaid(studio: PruningStudio) -> None:
+    studio.start()
+    studio.wait()
+    old = studio.result.plan.steps
+    studio.branch(2)
+    assert studio.wait() == "paused"
+    assert len(studio.steps) == 2
+    chosen = next(c for c in form_of(studio) if c.description == "Strategy")
+    chosen.value = "Magnitude"
+    studio.start()
+    assert studio.wait() == "finished"
+    new = studio.result.plan.steps
+    assert new[:2] == old[:2]
+    assert new[2:] != old[2:]
+    assert len(accuracy_chart(studio).earlier.x) == 5
+
+
+def form_of(studio: PruningStudio) -> list[Any]:
+    return [
+        child
+        for row in studio.children
+        for child in getattr(row, "children", ())
+        if hasattr(child, "description") and not hasattr(child, "click")
+    ]
+
+
+def accuracy_chart(studio: PruningStudio) -> Any:
+    return studio._board.charts.accuracy
+
+
+def test_a_moment_of_the_past_shows_everywhere(studio: PruningStudio) -> None:
+    studio.start()
+    studio.wait()
+    view = view_of(studio)
+    view.moment = 1
+    studio.wait()
+    assert view.decisions["step"] == 0
+    after = {row["label"]: row["after"] for row in view.header["figures"]}
+    assert after["Parameters"] > studio.result.model.count_params()
+    assert accuracy_chart(studio).now.x[0] == pytest.approx(1 / 8)
+    assert studio.state == "finished"  # looking back takes nothing back
+
+
+def test_charts_get_new_arrays_of_doubles(studio: PruningStudio) -> None:
+    chart = accuracy_chart(studio)
+    before = chart.accuracy.y
+    studio.step()
+    studio.wait()
+    assert chart.accuracy.y is not before
+    assert len(chart.accuracy.y) == 2
+    for mark in (chart.accuracy, chart.robust, studio._board.charts.energy.accepted):
+        assert np.asarray(mark.y).dtype == np.float64
+
+
+def test_a_hidden_page_gets_no_charts_until_it_is_seen_again(studio: PruningStudio) -> None:
+    view, chart = view_of(studio), accuracy_chart(studio)
+    view.page_visible = False
+    studio.start()
+    studio.wait()
+    assert len(chart.accuracy.x) == 1
+    view.page_visible = True
+    studio.wait()
+    assert len(chart.accuracy.x) == 5
+
+
+def test_reset_goes_back_to_the_original(studio: PruningStudio) -> None:
+    studio.start()
+    studio.wait()
+    studio.reset()
+    assert studio.wait() == "ready"
+    assert studio.steps == ()
+    assert removed_units(studio) == 0
+    assert len(accuracy_chart(studio).earlier.x) == 5
+
+
+def test_buttons_do_what_methods_do(studio: PruningStudio) -> None:
+    press(studio, "Step")
+    assert studio.wait() == "paused"
+    assert len(studio.steps) == 1
+    press(studio, "Go on")
+    assert studio.wait() == "finished"
+    press(studio, "Undo")
+    assert studio.wait() == "paused"
+    press(studio, "Stop")
+    assert studio.wait() == "stopped"
+
+
+def test_only_buttons_that_make_sense_can_be_pressed(studio: PruningStudio) -> None:
+    able = {b.description for b in buttons_of(studio) if not b.disabled}
+    assert {"Start", "Step"} <= able
+    assert not able & {"Pause", "Stop", "Undo", "Redo", "Reset", "Save"}
+    studio.start()
+    studio.wait()
+    able = {b.description for b in buttons_of(studio) if not b.disabled}
+    assert {"Undo", "Reset", "Save"} <= able
+    assert not able & {"Start", "Step", "Pause", "Stop"}
+
+
+# -- in a running event loop, as in a kernel ---------------------------------------------------
+
+
+async def until(studio: PruningStudio, *states: str, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while studio.state not in states:
+        assert time.monotonic() < end, f"{studio.state}: {view_of(studio).header}"
+        await asyncio.sleep(0.02)
+
+
+def test_the_loop_stays_free_and_the_view_follows(table: Table) -> None:
+    model, data = table
+
+    async def cell() -> tuple[list[int], float]:
+        studio = PruningStudio(model, data=data, **QUICK)
+        began = time.monotonic()
+        studio.start()
+        returned = time.monotonic() - began
+        seen: list[int] = []
+        view_of(studio).observe(lambda change: seen.append(change.new), names="last")
+        await until(studio, "finished")
+        studio.close()
+        return seen, returned
+
+    seen, returned = asyncio.run(cell())
+    assert returned < 1.0
+    assert seen[-1] == 4
+    assert seen == sorted(seen)
+
+
+def test_pause_and_stop_act_within_one_step(table: Table) -> None:
+    model, data = table
+
+    async def cell() -> tuple[int, int]:
+        studio = PruningStudio(model, data=data, **{**QUICK, "step": 1 / 64})
+        studio.start()
+        while len(studio.steps) < 2:
+            await asyncio.sleep(0.01)
+        at_pause = len(studio.steps)
+        studio.pause()
+        await until(studio, "paused")
+        paused = len(studio.steps) - at_pause
+        studio.start()
+        await asyncio.sleep(0.1)
+        studio.stop()
+        await until(studio, "stopped")
+        stopped = len(studio.steps)
+        await asyncio.sleep(0.3)
+        assert len(studio.steps) == stopped
+        studio.close()
+        return paused, stopped
+
+    paused, stopped = asyncio.run(cell())
+    # Steps that were done before the pause was pressed may still be on their way to the view.
+    assert paused <= 8
+    assert stopped < 32
+
+
+def test_a_button_on_a_thread_of_its_own_is_carried_out_in_the_main_thread(table: Table) -> None:
+    model, data = table
+    threads: set[str] = set()
+
+    async def cell() -> None:
+        studio = PruningStudio(model, data=data, **QUICK)
+        view_of(studio).observe(
+            lambda _: threads.add(threading.current_thread().name), names=["header", "last"]
+        )
+        await until(studio, "ready")
+        subshell = threading.Thread(target=lambda: press(studio, "Start"))
+        subshell.start()
+        subshell.join()
+        await until(studio, "finished")
+        studio.close()
+
+    asyncio.run(cell())
+    assert threads == {threading.main_thread().name}
+
+
+# -- what a person can get wrong ---------------------------------------------------------------
+
+
+def error_of(studio: PruningStudio) -> str:
+    return str(view_of(studio).header["error"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"target": 1.5}, "target"),
+        ({"target": 0.0}, "target"),
+        ({"target": "half"}, "target"),
+        ({"target": 0.1, "step": 0.25}, "step"),
+        ({"seed": -1}, "seed"),
+        ({"compensation": "glue"}, "glue"),
+        ({"strategy": "luck"}, "luck"),
+        ({"domain": (1, 0)}, "lo exceeds its hi"),
+        ({"locked": "nowhere"}, "nowhere"),
+        ({"targets": {"nowhere": 0.5}}, "nowhere"),
+        ({"eps": -1.0}, "eps"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_one_sentence(
+    table: Table, wrong: dict[str, Any], said: str
+) -> None:
+    model, data = table
+    studio = PruningStudio(model, data=data, **{**QUICK, **wrong})
+    assert studio.wait() == "failed"
+    assert said in error_of(studio)
+    assert "Traceback" not in error_of(studio)
+    assert "\n" not in error_of(studio)
+    with pytest.raises(paoding.errors.PaodingError, match=None):
+        _ = studio.result
+    studio.close()
+
+
+def test_a_setting_put_right_lets_the_run_begin(table: Table) -> None:
+    model, data = table
+    studio = PruningStudio(model, data=data, **{**QUICK, "target": 1.5})
+    assert studio.wait() == "failed"
+    next(c for c in form_of(studio) if c.description == "Target").value = 0.25
+    studio.start()
+    assert studio.wait() == "finished"
+    assert error_of(studio) == ""
+    studio.close()
+
+
+def test_data_that_do_not_fit_are_told(table: Table) -> None:
+    model, data = table
+    for x, y in ((data.x[:, :5], data.y), (data.x, data.y[:3]), (data.x, data.y + 7)):
+        studio = PruningStudio(model, data=(x, y), **QUICK)
+        assert studio.wait() == "failed"
+        assert error_of(studio)
+        studio.close()
+    with pytest.raises(ArgumentError, match="pair"):
+        PruningStudio(model, data=3)
+
+
+def test_a_model_without_a_graph_is_told_and_leaves_no_dead_widget() -> None:
+    class Own(keras.Model):
+        def call(self, x: Any) -> Any:
+            return x
+
+    studio = PruningStudio(Own(name="own"))
+    assert studio.state == "failed"
+    assert error_of(studio)
+    studio.start()
+    assert studio.state == "failed"
+    with pytest.raises(ModelError):
+        _ = studio.result
+    assert "own" in studio._repr_mimebundle_()[0]["text/plain"]
+    studio.close()
+
+
+def test_weights_that_are_no_numbers_are_told(table: Table) -> None:
+    model = keras.models.clone_model(table[0])
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    studio = PruningStudio(model, **QUICK)
+    assert studio.wait() == "failed"
+    assert error_of(studio)
+    studio.close()
+
+
+def test_the_result_is_not_given_while_the_run_goes_on(table: Table) -> None:
+    model, data = table
+    studio = PruningStudio(model, data=data, **QUICK)
+    studio.start()
+    with pytest.raises(BusyError, match="wait"):
+        _ = studio.result
+    studio.wait()
+    studio.close()
+
+
+def test_without_data_nothing_is_measured_and_it_is_said(table: Table) -> None:
+    studio = PruningStudio(table[0], **QUICK)
+    studio.start()
+    assert studio.wait() == "finished"
+    labels = [row["label"] for row in view_of(studio).header["figures"]]
+    assert "Accuracy" not in labels
+    assert "no data" in accuracy_chart(studio).heading.value
+    studio.close()
+
+
+def test_names_from_a_model_are_text_never_html() -> None:
+    bad = "<img src=x onerror=alert(1)>"
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(6, activation="relu", name="evil$x$")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x), name="m")
+    model.layers[1].name = bad
+    studio = PruningStudio(model, target=0.5, step=0.25, strategy="saliency", compensation="merge")
+    for button in (studio._board.buttons.explain, studio._board.buttons.code):
+        button.value = True
+    studio._board.buttons.tables.value = True
+    studio.start()
+    studio.wait()
+    html = [studio._board.explanation.value, studio._board.code.value]
+    html += [c.heading.value + c.table.value for c in studio._board.charts.all]
+    html.append(studio._repr_mimebundle_()[0]["text/html"])
+    assert all("<img src=x" not in text for text in html)
+    assert any("&lt;img" in text for text in html)
+    studio.close()
+
+
+# -- saving and loading ------------------------------------------------------------------------
+
+
+def test_a_saved_run_is_opened_and_goes_on(studio: PruningStudio, tmp_path: Path) -> None:
+    studio.step()
+    studio.wait()
+    studio.save(tmp_path / "run")
+    again = PruningStudio.load(tmp_path / "run")
+    assert again.wait() == "paused"
+    assert again.result.plan.steps == studio.result.plan.steps
+    columns = again.steps[0].decisions.columns
+    np.testing.assert_array_equal(
+        columns["saliency"], studio.steps[0].decisions.columns["saliency"]
+    )
+    for one in (studio, again):
+        one.start()
+        assert one.wait() == "finished"
+    assert again.result.plan.steps == studio.result.plan.steps
+    again.close()
+
+
+def test_an_existing_folder_is_left_alone(studio: PruningStudio, tmp_path: Path) -> None:
+    studio.step()
+    studio.wait()
+    (tmp_path / "run").mkdir()
+    with pytest.raises(OutputExistsError):
+        studio.save(tmp_path / "run")
+    folder = next(c for c in form_of(studio) if c.description == "to folder")
+    folder.value = str(tmp_path / "run")
+    press(studio, "Save")
+    assert studio.wait() == "paused"
+    assert "run" in error_of(studio)
+    assert list((tmp_path / "run").iterdir()) == []
+    folder.value = str(tmp_path / "other")
+    press(studio, "Save")
+    studio.wait()
+    assert (tmp_path / "other" / "model.keras").is_file()
+    assert "saved" in view_of(studio).header["message"]
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError):
+        PruningStudio.load(tmp_path)
+
+
+def test_a_run_without_its_original_asks_for_it(
+    table: Table, studio: PruningStudio, tmp_path: Path
+) -> None:
+    studio.step()
+    studio.wait()
+    studio.result.save(tmp_path / "run")
+    with pytest.raises(ModelError, match="model="):
+        PruningStudio.load(tmp_path / "run")
+    again = PruningStudio.load(tmp_path / "run", model=table[0], data=table[1])
+    assert again.wait() == "paused"
+    again.close()
+
+
+def test_a_broken_plan_is_refused(studio: PruningStudio, tmp_path: Path) -> None:
+    studio.step()
+    studio.wait()
+    studio.save(tmp_path / "run")
+    plan = tmp_path / "run" / "plan.json"
+    values = json.loads(plan.read_text())
+    del values["settings"]["strategy"]
+    plan.write_text(json.dumps(values))
+    with pytest.raises(PlanError):
+        PruningStudio.load(tmp_path / "run")
+
+
+# -- what the reader asks ----------------------------------------------------------------------
+
+
+def test_a_chosen_unit_tells_its_story(studio: PruningStudio) -> None:
+    view = view_of(studio)
+    studio.step()
+    studio.wait()
+    removal = studio.steps[0].removals[0]
+    names = [node["name"] for node in view.scene["nodes"]]
+    view.selected = {"node": names.index(removal.group), "unit": removal.unit}
+    studio.wait()
+    story = view.inspected["unit"]["story"]
+    assert f"step 1, into unit {removal.into}" in story
+    alive = next(u for u in range(64) if u not in {r.unit for r in studio.steps[0].removals})
+    view.selected = {"node": names.index(removal.group), "unit": alive}
+    studio.wait()
+    unit = view.inspected["unit"]
+    assert "still here" in unit["story"]
+    assert unit["alike"]
+    assert {fact.get("tag") for fact in unit["facts"]} >= {"certified", "estimated"}
+
+
+def test_a_chosen_layer_tells_what_goes_with_it(studio: PruningStudio) -> None:
+    view = view_of(studio)
+    view.selected = {"node": 1, "unit": -1}
+    studio.wait()
+    layer = view.inspected["layer"]
+    assert layer["title"] == view.scene["nodes"][1]["name"]
+    assert any("reads the units" in member for member in layer["members"])
+
+
+def test_locks_and_targets_of_the_table_reach_the_pruner(studio: PruningStudio) -> None:
+    view = view_of(studio)
+    first, second = (row["name"] for row in view.layers if row["prunable"])
+    view.locked = [first]
+    view.targets = {second: 0.25}
+    studio.start()
+    assert studio.wait() == "finished"
+    counts = dict.fromkeys((first, second), 0)
+    for removal in studio.result.plan.removals:
+        counts[removal.group] += 1
+    assert counts == {first: 0, second: 16}
+
+
+def test_the_code_shown_does_the_same(table: Table, studio: PruningStudio, tmp_path: Path) -> None:
+    studio.start()
+    studio.wait()
+    code = studio.settings.code().replace('result.save("run")', "pass")
+    space: dict[str, Any] = {"model": table[0]}
+    exec(code, space)
+    assert space["result"].plan.steps == studio.result.plan.steps
+
+
+def test_the_cell_means_something_without_a_kernel(studio: PruningStudio) -> None:
+    studio.start()
+    studio.wait()
+    data = studio._repr_mimebundle_()[0]
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "finished" in data["text/plain"]
+    assert "Parameters" in data["text/plain"]
+    assert data["image/png"].startswith("iVBOR")
+    assert "<img" in data["text/html"]
+    assert repr(studio).startswith("PruningStudio(")
+
+
+def test_the_structure_alone_needs_no_run(branched: keras.Model) -> None:
+    widget = ModelStructure(branched)
+    assert widget.mode == "structure"
+    saliency = np.frombuffer(widget.units["saliency"], np.float32)
+    assert np.isfinite(saliency).any()
+    assert "branched" in widget._repr_mimebundle_()[0]["text/plain"]
