@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from paoding.compensation.base import Compensation, Merge, Plain, Work
+from paoding.compensation.least_squares import LeastSquares, Mean
+from paoding.compensation.scaled_merge import ScaledMerge
 from paoding.errors import ArgumentError
 
-BY_NAME: dict[str, Callable[[], Compensation]] = {"none": Plain, "merge": Merge}
+BY_NAME: dict[str, Callable[[], Compensation]] = {
+    kind.name: kind for kind in (LeastSquares, ScaledMerge, Mean, Merge, Plain)
+}
 
 
 def get(compensation: str | Compensation) -> Compensation:
@@ -27,4 +31,14 @@ def get(compensation: str | Compensation) -> Compensation:
     return BY_NAME[compensation]()
 
 
-__all__ = ["BY_NAME", "Compensation", "Merge", "Plain", "Work", "get"]
+__all__ = [
+    "BY_NAME",
+    "Compensation",
+    "LeastSquares",
+    "Mean",
+    "Merge",
+    "Plain",
+    "ScaledMerge",
+    "Work",
+    "get",
+]

@@ -39,6 +39,7 @@ class Compensation(Protocol):
 
     name: str
     merges: bool  # whether a removed unit's weights move to one survivor
+    pathless: bool  # whether the weights depend on who is left only, not on the way there
 
     def rank(
         self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
@@ -120,6 +121,7 @@ class Plain:
 
     name = "none"
     merges = False
+    pathless = False
 
     def rank(
         self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray

@@ -1,0 +1,231 @@
+"""Layers that read units through weights: what they read, as rows of a matrix, and how to write."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+
+from paoding.graph import Graph, State
+from paoding.graph.keras_internals import Node
+from paoding.layers import FIXED
+
+Rows = np.ndarray
+
+_DENSE = (keras.layers.Dense,)
+_CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+
+
+@dataclass(frozen=True, eq=False)
+class Consumer:
+    """One weight whose rows read units, with the calls that use it.
+
+    Its pre-activation is ``rows(x) @ matrix + bias``: for Dense the rows are the input vectors,
+    for a convolution the patches that the kernel sees.
+
+    Args:
+        variable: number of the kernel in ``Graph.variables``.
+        axis: the kernel's axis that reads.
+        nodes: the calls, first one first (several for a shared layer).
+        source: for each call, the tensor that it reads.
+        units: for each index of the axis, the unit of the whole graph, or ``FIXED``.
+        full: whether all of the pre-activation is known here (Dense, plain convolution), so
+            that it can be fitted as a whole; else only channels are fitted, each row alike.
+        tensor_axis: the axis of the tensor on which the units lie.
+    """
+
+    variable: int
+    axis: int
+    nodes: tuple[Node, ...]
+    source: tuple[int, ...]
+    units: np.ndarray
+    full: bool
+    tensor_axis: int
+
+    @property
+    def op(self) -> Any:
+        """The layer."""
+        return self.nodes[0].op
+
+    @property
+    def convolution(self) -> bool:
+        """Whether rows are patches of several taps."""
+        return self.full and isinstance(self.op, _CONVOLUTIONS)
+
+    @cached_property
+    def taps(self) -> int:
+        """Places of the kernel that read the same channel (1 for Dense)."""
+        return math.prod(self.op.kernel.shape[:-2]) if self.convolution else 1
+
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """The unit that each column of ``rows`` belongs to: the channels, once for each tap."""
+        return np.tile(self.units, self.taps)
+
+    def matrix(self, value: np.ndarray) -> np.ndarray:
+        """The kernel as (columns, outputs)."""
+        if self.full:
+            return value.reshape(-1, value.shape[-1])
+        return np.moveaxis(value, self.axis, 0).reshape(value.shape[self.axis], -1)
+
+    def kernel(self, matrix: np.ndarray, like: np.ndarray) -> np.ndarray:
+        """The inverse of ``matrix``, in the shape and type of ``like``."""
+        if self.full:
+            return matrix.reshape(like.shape).astype(like.dtype)
+        moved = np.moveaxis(like, self.axis, 0).shape
+        return np.ascontiguousarray(
+            np.moveaxis(matrix.reshape(moved), 0, self.axis).astype(like.dtype)
+        )
+
+    def places(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of the places at which one sample is read, given the tensor's shape (n, ...)."""
+        if self.convolution:
+            return tuple(w.out for w in self._windows(shape))
+        axis = self.tensor_axis % len(shape)
+        return tuple(size for i, size in enumerate(shape) if i not in (0, axis))
+
+    def rows(self, x: np.ndarray, where: np.ndarray | None) -> Rows:
+        """What the layer reads from a batch: (n * places, columns), some places only.
+
+        Args:
+            x: the tensor (n, ...) that the layer reads.
+            where: numbers of the places to read; None for all.
+        """
+        if self.convolution:
+            return self._patches(x, where)
+        front = np.moveaxis(x, self.tensor_axis, -1)
+        flat = front.reshape(len(x), -1, front.shape[-1])
+        return (flat if where is None else flat[:, where]).reshape(-1, front.shape[-1])
+
+    def _windows(self, shape: tuple[int, ...]) -> list[Window]:
+        op = self.op
+        spatial = shape[1:-1] if op.data_format == "channels_last" else shape[2:]
+        return [
+            window(size, k, stride, dilation, op.padding)
+            for size, k, stride, dilation in zip(
+                spatial, op.kernel_size, op.strides, op.dilation_rate, strict=True
+            )
+        ]
+
+    def _patches(self, x: np.ndarray, where: np.ndarray | None) -> Rows:
+        windows = self._windows(x.shape)
+        if self.op.data_format != "channels_last":
+            x = np.moveaxis(x, 1, -1)
+        padded = np.pad(x, [(0, 0), *((w.before, w.after) for w in windows), (0, 0)])
+        out = tuple(w.out for w in windows)
+        if where is None:
+            where = np.arange(math.prod(out))
+        corner = [
+            index * w.stride for index, w in zip(np.unravel_index(where, out), windows, strict=True)
+        ]
+        taps = []
+        for tap in np.ndindex(*(w.size for w in windows)):
+            spot = tuple(c + t * w.dilation for c, t, w in zip(corner, tap, windows, strict=True))
+            taps.append(padded[(slice(None), *spot)])
+        return np.concatenate(taps, axis=-1).reshape(len(x) * len(where), -1)
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a kernel slides over one axis."""
+
+    out: int
+    before: int
+    after: int
+    stride: int
+    dilation: int
+    size: int
+
+
+def window(length: int, size: int, stride: int, dilation: int, padding: str) -> Window:
+    """The places of a kernel along an axis of ``length``, with TensorFlow's padding.
+
+    >>> window(5, 3, 2, 1, "same")
+    Window(out=3, before=1, after=1, stride=2, dilation=1, size=3)
+    """
+    reach = (size - 1) * dilation + 1
+    if padding == "same":
+        out = -(-length // stride)
+        total = max((out - 1) * stride + reach - length, 0)
+        return Window(out, total // 2, total - total // 2, stride, dilation, size)
+    before = reach - 1 if padding == "causal" else 0
+    return Window((length + before - reach) // stride + 1, before, 0, stride, dilation, size)
+
+
+def consumers_of(graph: Graph) -> tuple[Consumer, ...]:
+    """Every weight that reads prunable units, in the order in which data meets it."""
+    found: dict[tuple[int, int], list[Any]] = {}
+    for group in graph.prunable:
+        for member in group.members:
+            if member.role == "consume" and member.binding.tensor_axis is not None:
+                found.setdefault((member.variable, member.axis), []).append(member.binding)
+    consumers = []
+    for (variable, axis), bindings in found.items():
+        calls = {binding.node: binding for binding in bindings}
+        nodes = tuple(graph.nodes[index] for index in sorted(calls))
+        consumers.append(
+            Consumer(
+                variable=variable,
+                axis=axis,
+                nodes=nodes,
+                source=tuple(node.inputs[calls[node.index].input] for node in nodes),
+                units=graph.axes[variable, axis],
+                full=_is_full(graph, variable, nodes[0]),
+                tensor_axis=calls[nodes[0].index].tensor_axis,
+            )
+        )
+    return tuple(sorted(consumers, key=lambda c: c.nodes[0].index))
+
+
+def _is_full(graph: Graph, variable: int, node: Node) -> bool:
+    op = node.op
+    known = isinstance(op, _DENSE) or (isinstance(op, _CONVOLUTIONS) and op.groups == 1)
+    return known and graph.number(op.kernel) == variable
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Where a constant that joins a pre-activation can be written: a bias, or the next BN's mean.
+
+    Args:
+        variable: number of the weight.
+        sign: +1 for a bias; -1 for a moving mean, which is subtracted.
+    """
+
+    variable: int
+    sign: int
+
+
+def constant_of(graph: Graph, consumer: Consumer) -> Constant | None:
+    """Where a consumer's constant goes; None where there is no place for one."""
+    if not consumer.full:
+        return None
+    if consumer.op.use_bias:
+        return Constant(graph.number(consumer.op.bias), 1)
+    if len(consumer.nodes) > 1 or not _is_linear(consumer.op):
+        return None
+    made = consumer.nodes[0].outputs[0]
+    readers = [node for node in graph.nodes if made in node.inputs]
+    if len(readers) != 1 or made in graph.flat.outputs:
+        return None
+    follower = readers[0].op
+    calls = sum(node.op is follower for node in graph.nodes)
+    if type(follower) is not keras.layers.BatchNormalization or calls > 1:
+        return None
+    mean = follower.moving_mean
+    if mean.shape[0] != consumer.op.kernel.shape[-1]:
+        return None
+    return Constant(graph.number(mean), -1)
+
+
+def _is_linear(op: Any) -> bool:
+    return getattr(op.activation, "__name__", "") == "linear"
+
+
+def missing(consumer: Consumer, state: State) -> np.ndarray:
+    """Mask of the indices of a consumer's axis whose units are gone."""
+    return (consumer.units != FIXED) & ~state.alive[np.maximum(consumer.units, 0)]

@@ -1,0 +1,312 @@
+"""``"least-squares"`` and ``"mean"``: survivors regressed on what the original layer computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.linalg
+
+from paoding.compensation.base import Plain, Work, gone
+from paoding.compensation.consumers import Consumer, constant_of, missing
+from paoding.compensation.study import Moments, Study, Walk, moments_of, study_of
+from paoding.criteria import PLAIN, Ranking
+from paoding.graph import Graph, Group, State
+from paoding.plan import Removal
+
+RIDGE = 1e-3  # share of the mean variance that is added to each, against what the prior invents
+_DUAL = 6144  # columns from which a fit is solved among the samples instead of the columns
+_CHUNK = 4096  # rows of a product that is summed in double precision
+_EXACT = 1024  # columns up to which products are taken in double precision
+_AT_ONCE = 512  # units up to which costs are renewed after every single removal
+
+
+class LeastSquares(Plain):
+    """``"least-squares"``: refit each consumer's surviving rows to the original pre-activation.
+
+    Consumers are met in the order of the data, so that each is fitted on what it reads in the
+    already pruned and refitted network, and its target is what the ORIGINAL computed there:
+    errors do not pile up. The new weights are a function of the units that are alive and of
+    the study (model, domain, prior, seed, samples), not of the way that led there.
+
+    Source: method, section 6; ridge regression towards the old weights.
+    """
+
+    name = "least-squares"
+    pathless = True
+
+    def rank(
+        self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
+    ) -> Ranking:
+        views = moments_of(study_of(work), group)
+        if not views:
+            return super().rank(work, group, state, may_go, may_survive)
+        return SurgeonRanking.of(views, state.alive[group.ids], may_go)
+
+    def method(self, group: Group, into: int | None) -> str:
+        return self.name
+
+    def apply(self, work: Work, state: State, removals: Sequence[Removal]) -> State:
+        alive = gone(work.graph, state, removals)
+        study = study_of(work)
+        values = plain_removal(work.graph, alive)
+        self._refit(study, State(tuple(values), alive), values)
+        own = work.graph.original.values
+        changed = {i: v for i, v in enumerate(values) if v is not own[i]}
+        return work.graph.original.replace(changed, alive)
+
+    def _refit(self, study: Study, state: State, values: list[np.ndarray]) -> None:
+        lost = [missing(consumer, state) for consumer in study.consumers]
+        if not any(mask.any() for mask in lost):
+            return
+        walk = Walk(study, values)
+        for node in walk.nodes():
+            for number, consumer in enumerate(study.consumers):
+                if consumer.nodes[0].index == node.index:
+                    x = walk.known[consumer.source[0]]
+                    self._fit(study, number, x, lost[number], values)
+                    walk.values = values
+
+    def _fit(
+        self, study: Study, number: int, x: np.ndarray, lost: np.ndarray, values: list[np.ndarray]
+    ) -> None:
+        """Fit one consumer on what it reads now, and write its weights."""
+        consumer = study.consumers[number]
+        if len(consumer.nodes) > 1 and not lost.any():
+            return
+        graph = study.graph
+        keep = ~np.tile(lost, consumer.taps)
+        old = values[consumer.variable]
+        matrix = consumer.matrix(old).astype(np.float64)
+        rows = consumer.rows(x, study.where[number])
+        residual = _residual(study.targets[number], rows, keep, matrix, consumer)
+        place = constant_of(graph, consumer)
+        change, constant = self._solve(rows[:, keep], residual, place is not None)
+        if consumer.full:
+            matrix[keep] += change
+        else:
+            matrix[keep] += change @ consumer.matrix(graph.original.values[consumer.variable])
+        values[consumer.variable] = consumer.kernel(matrix, old)
+        if place is not None:
+            before = graph.original.values[place.variable]
+            values[place.variable] = (before + place.sign * constant).astype(before.dtype)
+
+    def _solve(
+        self, rows: np.ndarray, residual: np.ndarray, centred: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return ridge(rows, residual, centred)
+
+
+class Mean(LeastSquares):
+    """``"mean"``: the mean of what went missing is folded into the consumer's constant.
+
+    Source: method, section 6 (mean folding); units are ranked by what their variation does.
+    """
+
+    name = "mean"
+
+    def rank(
+        self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
+    ) -> Ranking:
+        views = moments_of(study_of(work), group)
+        if not views:
+            return super().rank(work, group, state, may_go, may_survive)
+        cost = np.sum([np.diag(v.weight) * np.diag(v.second) for v in views], axis=0)
+        return Ranking.plain(cost, may_go)
+
+    def _solve(
+        self, rows: np.ndarray, residual: np.ndarray, centred: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        change = np.zeros((rows.shape[1], residual.shape[1]))
+        constant = residual.mean(axis=0) if centred else np.zeros(residual.shape[1])
+        return change, constant
+
+
+def plain_removal(graph: Graph, alive: np.ndarray) -> list[np.ndarray]:
+    """The original weights with the outgoing weights of all removed units at zero."""
+    values = list(graph.original.values)
+    for group in graph.prunable:
+        if alive[group.ids].all():
+            continue
+        for member in group.with_role("consume"):
+            dead = (member.unit >= 0) & ~alive[group.ids][np.maximum(member.unit, 0)]
+            value = values[member.variable].copy()
+            np.moveaxis(value, member.axis, 0)[dead] = 0
+            value.flags.writeable = False
+            values[member.variable] = value
+    return values
+
+
+def _residual(
+    target: np.ndarray, rows: np.ndarray, keep: np.ndarray, matrix: np.ndarray, consumer: Consumer
+) -> np.ndarray:
+    """What the consumer misses of the original: (rows, outputs), without constants."""
+    if consumer.full:
+        return target - rows @ matrix.astype(rows.dtype)
+    return target - np.where(keep, rows, 0)
+
+
+def ridge(
+    rows: np.ndarray, residual: np.ndarray, centred: bool, strength: float = RIDGE
+) -> tuple[np.ndarray, np.ndarray]:
+    """The change of weights and the constant that explain a residual best.
+
+    Minimizes ``|residual - rows @ change - constant|^2 / n + l |change|^2`` with ``l`` the
+    given share of the mean variance of a column; solved by Cholesky, never inverted, among the
+    rows where those are fewer than a very wide layer's columns.
+
+    Args:
+        rows: what survivors put out (n, k).
+        residual: what is missing (n, m).
+        centred: whether a constant may be used.
+
+    Returns:
+        change (k, m) and constant (m,), in double precision.
+
+    >>> change, constant = ridge(np.array([[0.0], [1.0], [2.0]]), np.array([[1.0], [3.0], [5.0]]),
+    ...                          centred=True, strength=0.0)
+    >>> float(change[0, 0].round(6)), float(constant[0].round(6))
+    (2.0, 1.0)
+    """
+    n, k = rows.shape
+    mean = rows.mean(axis=0, dtype=np.float64) if centred else np.zeros(k)
+    offset = residual.mean(axis=0, dtype=np.float64) if centred else np.zeros(residual.shape[1])
+    if k == 0:
+        return np.zeros((0, residual.shape[1])), offset
+    kind = np.float64 if k <= _EXACT else np.float32
+    if k > _DUAL and n < k:
+        change = _among_rows(rows, residual, mean, offset, strength)
+    else:
+        square, cross = np.zeros((k, k)), np.zeros((k, residual.shape[1]))
+        for start in range(0, n, _CHUNK):
+            block = (rows[start : start + _CHUNK] - mean).astype(kind)
+            square += block.T @ block
+            cross += block.T @ (residual[start : start + _CHUNK] - offset).astype(kind)
+        square /= n
+        square[np.diag_indices(k)] += strength * np.trace(square) / k + 1e-12
+        change = scipy.linalg.solve(square, cross / n, assume_a="pos", overwrite_a=True)
+    return change, offset - mean @ change
+
+
+def _among_rows(
+    rows: np.ndarray, residual: np.ndarray, mean: np.ndarray, offset: np.ndarray, strength: float
+) -> np.ndarray:
+    """The same solution from the (n, n) products of rows."""
+    n, k = rows.shape
+    block = (rows - mean).astype(np.float32)
+    square = (block @ block.T).astype(np.float64) / n
+    square[np.diag_indices(n)] += strength * np.trace(square) / k + 1e-12
+    dual = scipy.linalg.solve(square, (residual - offset) / n, assume_a="pos", overwrite_a=True)
+    return np.asarray(block.T @ dual.astype(np.float32), dtype=np.float64)
+
+
+class SurgeonRanking(Ranking):
+    """Units ranked by what their removal costs after all survivors have been refitted.
+
+    The cost of p alone is ``W_pp / [C^-1]_pp``: the part of p that no other unit explains, by
+    what the outputs feel of it (``W``; ``|V_p|^2`` for one linear layer). After a removal
+    ``C^-1`` and ``W`` of the rest follow by rank-one and rank-two updates.
+
+    Source: method, section 6; optimal brain surgeon (Hassibi & Stork 1993).
+    """
+
+    _parts: list[Surgeon]
+    _waiting: list[int]
+    _block: int
+
+    @classmethod
+    def of(cls, views: Sequence[Moments], alive: np.ndarray, may_go: np.ndarray) -> SurgeonRanking:
+        """Candidates of a group in which some units may be gone already."""
+        n = len(alive)
+        ranking = cls(np.full(n, np.inf), np.full(n, PLAIN), may_go & alive)
+        ranking._parts = [Surgeon(view, alive) for view in views]
+        ranking._waiting = []
+        ranking._block = 1 if n <= _AT_ONCE else n // _AT_ONCE * 4
+        ranking._renew()
+        return ranking
+
+    @property
+    def changes(self) -> bool:
+        return True
+
+    def spread(self, units: np.ndarray) -> np.ndarray:
+        part = self._parts[0]
+        found = np.full(len(part.alive), np.inf)
+        found[part.alive] = 1 / np.sqrt(np.diag(part.inverse))
+        return found[units]
+
+    def _renew(self) -> None:
+        for part in self._parts:
+            part.remove(self._waiting)
+        self._waiting = []
+        alive = self._parts[0].alive
+        cost = np.full(len(alive), np.inf)
+        cost[alive] = np.sum([part.costs() for part in self._parts], axis=0)
+        self.saliency = cost
+        best = self._parts[0].takers()
+        self.into = np.full(len(alive), PLAIN)
+        self.into[alive] = best
+
+    def take(self, unit: int, once: bool) -> int:
+        """Let a unit go; returns the survivor that takes most of it over."""
+        into = int(self.into[unit])
+        self.may_go[unit] = False
+        self._waiting.append(unit)
+        if len(self._waiting) >= self._block:
+            self._renew()
+        return into
+
+
+class Surgeon:
+    """One consumer's inverse covariance and output weights of the units that are left."""
+
+    def __init__(self, view: Moments, alive: np.ndarray) -> None:
+        self.alive = alive.copy()
+        n = int(alive.sum())
+        second = view.second
+        level = RIDGE * np.trace(second) / len(second) + 1e-30
+        kept, lost = np.ix_(alive, alive), np.ix_(alive, ~alive)
+        square = second[kept] + level * np.eye(n)
+        factor = scipy.linalg.cho_factor(square, lower=True)
+        self.weight = view.weight[kept].copy()
+        if not alive.all():  # survivors already stand in for those that are gone
+            move = scipy.linalg.cho_solve(factor, second[lost])
+            cross = view.weight[lost]
+            gone_ = np.ix_(~alive, ~alive)
+            self.weight += cross @ move.T + move @ cross.T + move @ view.weight[gone_] @ move.T
+        self.inverse = scipy.linalg.cho_solve(factor, np.eye(n))
+        self.deviation = np.sqrt(np.maximum(np.diag(square), 0))
+
+    def costs(self) -> np.ndarray:
+        """Cost of removing each unit that is left."""
+        return np.maximum(np.diag(self.weight), 0) / np.diag(self.inverse)
+
+    def takers(self) -> np.ndarray:
+        """For each unit that is left, the one that takes most of it over."""
+        numbers = np.flatnonzero(self.alive)
+        if len(numbers) < 2:
+            return np.full(len(numbers), PLAIN)
+        share = np.abs(self.inverse) * self.deviation[None, :]
+        np.fill_diagonal(share, -1.0)
+        return numbers[share.argmax(axis=1)]
+
+    def remove(self, units: Sequence[int]) -> None:
+        """Take units out, the rest taking over."""
+        if not units:
+            return
+        numbers = np.flatnonzero(self.alive)
+        out = np.isin(numbers, units)
+        inverse, weight = self.inverse, self.weight
+        block = inverse[np.ix_(out, out)]
+        column = inverse[np.ix_(~out, out)]
+        move = -np.linalg.solve(block, column.T).T  # how survivors stand in for what goes
+        cross = weight[np.ix_(~out, out)]
+        self.weight = (
+            weight[np.ix_(~out, ~out)]
+            + cross @ move.T
+            + move @ cross.T
+            + move @ weight[np.ix_(out, out)] @ move.T
+        )
+        self.inverse = inverse[np.ix_(~out, ~out)] + move @ column.T
+        self.deviation = self.deviation[~out]
+        self.alive[units] = False

@@ -1,0 +1,417 @@
+"""The original network on synthetic inputs: what every consumer reads and computes there.
+
+Worked out once a run and remembered. Everything in it is a function of the model, the domain,
+the prior, the seed and the number of samples, so that a plan needs to store only these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from paoding.compensation.consumers import Consumer, constant_of, consumers_of
+from paoding.domain.choose import Chosen, choose
+from paoding.errors import ArgumentError
+from paoding.graph import Graph, Group
+from paoding.graph.keras_internals import Node, TensorRef, call
+from paoding.layers import rule_for
+
+MOST_SAMPLES = 4096
+LEAST_SAMPLES = 64
+_WORK = 1e13  # floating-point operations that the whole run may spend on samples
+_PASSES = 16  # walks of the pruned network in a run, about
+_CHUNK_BYTES = 1 << 26  # activations of one chunk
+_HELD_BYTES = 1 << 30  # activations of all samples that are held at once
+_MOST_ROWS = 16384  # rows from which a layer is fitted, if its columns are fewer
+_PROBES = 4  # random output directions a sample along which sensitivity is measured
+_STUDY = "study"
+
+
+@dataclass(eq=False)
+class Study:
+    """Synthetic inputs and what the original makes of them.
+
+    Args:
+        graph: the traced original.
+        chosen: the priors.
+        samples: how many inputs are drawn.
+        start: the first node that reads prunable units; what comes before never changes.
+        frontier: tensors that the nodes from ``start`` on read, of the original.
+        consumers: the weights that read prunable units.
+        where: for each consumer, the places that are looked at (None: all).
+        targets: for each consumer, the original's pre-activation at these places (rows,
+            outputs), or what it reads, where only channels are fitted.
+    """
+
+    graph: Graph
+    chosen: Chosen
+    samples: int
+    seed: int
+    start: int
+    frontier: dict[int, np.ndarray]
+    consumers: tuple[Consumer, ...]
+    where: list[np.ndarray | None] = field(default_factory=list)
+    targets: list[np.ndarray] = field(default_factory=list)
+    moments: dict[str, list[Moments]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """One consumer's view of a group: what its units do, and what the outputs make of them.
+
+    Args:
+        mean: (units,).
+        second: (units, units) covariance, or second moment where no constant can be written.
+        weight: (units, units) mean product of the outputs' gradients by the units.
+        consumer: number of the consumer in the study.
+        centred: whether `second` is taken about the mean.
+    """
+
+    mean: np.ndarray
+    second: np.ndarray
+    weight: np.ndarray
+    consumer: int
+    centred: bool
+
+    @property
+    def raw(self) -> np.ndarray:
+        """Second moment about zero."""
+        return self.second + np.outer(self.mean, self.mean) if self.centred else self.second
+
+
+def study_of(work: Any) -> Study:
+    """The study of a run, made at the first call."""
+    if _STUDY not in work.memory:
+        work.memory[_STUDY] = _make(work)
+    return work.memory[_STUDY]
+
+
+def prior_of(work: Any) -> Chosen:
+    """The priors of a run: the user's callable, the named one, or the one that fits the model.
+
+    Raises:
+        ArgumentError: no such prior.
+    """
+    prior = work.options.get("prior")
+    if prior is None or isinstance(prior, str):
+        return choose(work.graph, work.boxes, prior)
+    if not callable(prior):
+        raise ArgumentError(
+            f"prior={prior!r} must be a name or a callable(rng, n) -> array of n inputs."
+        )
+    return Given(prior, len(work.graph.flat.inputs))
+
+
+class Given(Chosen):
+    """A user's own prior; several inputs come as a sequence of arrays."""
+
+    def __init__(self, prior: Any, inputs: int) -> None:
+        super().__init__((prior,), "Synthetic inputs: from the prior that was passed.")
+        object.__setattr__(self, "inputs", inputs)
+
+    inputs: int
+
+    def draw(self, rng: np.random.Generator, n: int) -> list[np.ndarray]:
+        made = self.priors[0](rng, n)
+        arrays = [np.asarray(a) for a in (made if self.inputs > 1 else [made])]
+        if len(arrays) != self.inputs or any(len(a) != n for a in arrays):
+            raise ArgumentError(
+                f"The prior must return {n} samples for each of {self.inputs} inputs; it "
+                f"returned shapes {[a.shape for a in arrays]}."
+            )
+        return arrays
+
+
+def _make(work: Any) -> Study:
+    graph: Graph = work.graph
+    consumers = tuple(c for c in consumers_of(graph) if _fits(graph, c))
+    start = min((c.nodes[0].index for c in consumers), default=len(graph.nodes))
+    chosen = prior_of(work)
+    samples = work.options.get("samples") or how_many(graph, start)
+    rng = np.random.default_rng([work.seed, 0x5EED])
+    inputs = chosen.draw(rng, samples)
+    _check(graph, inputs)
+    frontier = _frontier(graph, inputs, start)
+    study = Study(graph, chosen, samples, work.seed, start, frontier, consumers)
+    _record(study)
+    return study
+
+
+def _fits(graph: Graph, consumer: Consumer) -> bool:
+    """Whether the units lie on the read tensor just as on the weight (not in grouped layers)."""
+    shapes = [graph.flat.shapes[t] for t in consumer.source]
+    return all(shape[consumer.tensor_axis] == len(consumer.units) for shape in shapes)
+
+
+def _check(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
+    for tensor, x in zip(graph.flat.inputs, inputs, strict=True):
+        wanted = graph.flat.shapes[tensor][1:]
+        if len(wanted) != x.ndim - 1 or any(
+            w is not None and w != s for w, s in zip(wanted, x.shape[1:], strict=True)
+        ):
+            raise ArgumentError(
+                f"The prior makes inputs of shape {x.shape[1:]} but the model takes {wanted}."
+            )
+        if x.dtype.kind == "f" and not np.isfinite(x).all():
+            raise ArgumentError("The prior makes inputs that are NaN or infinite.")
+
+
+def how_many(graph: Graph, start: int) -> int:
+    """How many samples a run can afford: by cost of a forward pass, and memory from the start."""
+    cost = [_flops(node) for node in graph.nodes]
+    flops = sum(cost[:start]) + _PASSES * sum(cost[start:])
+    held = max((_bytes(node) for node in graph.nodes[start:]), default=1)
+    most = min(_WORK / max(flops, 1), _HELD_BYTES / max(2 * held, 1), MOST_SAMPLES)
+    return int(max(most, LEAST_SAMPLES))
+
+
+def _flops(node: Node) -> int:
+    rule = rule_for(node.op)
+    return 0 if rule is None else rule.flops(node.op, node.in_shapes, node.out_shapes)
+
+
+def _bytes(node: Node) -> int:
+    shapes = (*node.in_shapes, *node.out_shapes)
+    return 4 * sum(int(np.prod([s or 1 for s in shape[1:]])) for shape in shapes)
+
+
+def _readers(graph: Graph) -> dict[int, int]:
+    """Tensor -> the last node that reads it."""
+    return {t: node.index for node in graph.nodes for t in node.inputs}
+
+
+def _frontier(graph: Graph, inputs: Sequence[np.ndarray], start: int) -> dict[int, np.ndarray]:
+    """Tensors alive before the node ``start``, computed in chunks that are forgotten."""
+    last = _readers(graph)
+    made = {t for node in graph.nodes[:start] for t in node.outputs} | set(graph.flat.inputs)
+    wanted = sorted(t for t in made if last.get(t, -1) >= start)
+    parts: dict[int, list[np.ndarray]] = {t: [] for t in wanted}
+    for chunk in chunks(len(inputs[0]), max(map(_bytes, graph.nodes[: start + 1]), default=1)):
+        found = graph.run(graph.original, [x[chunk] for x in inputs], wanted)
+        for t, value in zip(wanted, found, strict=True):
+            parts[t].append(value)
+    return {t: np.concatenate(value) for t, value in parts.items()}
+
+
+def chunks(n: int, each: int) -> Iterator[slice]:
+    """Slices of ``n`` samples of ``each`` bytes that fit in memory one by one."""
+    size = max(1, min(n, _CHUNK_BYTES // max(each, 1)))
+    return (slice(i, min(i + size, n)) for i in range(0, n, size))
+
+
+class Walk:
+    """A network walked node by node over all samples, so that weights may change on the way.
+
+    Args:
+        study: gives graph, samples and the tensors to start from.
+        state: weights; those that are not the original's own arrays replace the model's.
+    """
+
+    def __init__(self, study: Study, values: Sequence[np.ndarray]) -> None:
+        self.study = study
+        self.graph = study.graph
+        self.values = list(values)
+        self.known: dict[int, np.ndarray] = dict(study.frontier)
+        self._last = _readers(self.graph)
+
+    def nodes(self) -> Iterator[Node]:
+        """Each node before it is run; it is run when the next one is asked for."""
+        for node in self.graph.nodes[self.study.start :]:
+            yield node
+            self._run(node)
+            for t in node.inputs:
+                if self._last[t] == node.index:
+                    self.known.pop(t, None)
+
+    def _run(self, node: Node) -> None:
+        own = getattr(node.op, "variables", [])
+        numbers = [self.graph.number(v) for v in own if id(v) in self.graph.numbers]
+        changed = [i for i in numbers if self.values[i] is not self.graph.original.values[i]]
+        variables = self.graph.variables
+        mapping = [
+            (variables[i], keras.ops.cast(self.values[i], variables[i].dtype)) for i in changed
+        ]
+        parts = []
+        with keras.StatelessScope(state_mapping=mapping):
+            for chunk in chunks(self.study.samples, _bytes(node)):
+                known = {t: self.known[t][chunk] for t in node.inputs}
+                parts.append([np.asarray(out) for out in call(node, known)])
+        for t, pieces in zip(node.outputs, zip(*parts, strict=True), strict=True):
+            if t in self._last or t in self.graph.flat.outputs:
+                self.known[t] = np.concatenate(pieces)
+
+
+def _record(study: Study) -> None:
+    """Walk the original once and keep what the fits need."""
+    graph = study.graph
+    at = {c.nodes[0].index: [] for c in study.consumers}
+    for number, consumer in enumerate(study.consumers):
+        at[consumer.nodes[0].index].append(number)
+    study.where = [None] * len(study.consumers)
+    found: dict[int, np.ndarray] = {}
+    walk = Walk(study, graph.original.values)
+    for node in walk.nodes():
+        for number in at.get(node.index, []):
+            consumer = study.consumers[number]
+            x = walk.known[consumer.source[0]]
+            study.where[number] = _places(study, consumer, x.shape)
+            rows = consumer.rows(x, study.where[number])
+            value = graph.original.values[consumer.variable]
+            found[number] = rows @ consumer.matrix(value) if consumer.full else rows
+    study.targets = [found[number] for number in range(len(study.consumers))]
+
+
+def _places(study: Study, consumer: Consumer, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Some places at random, where all of them would be more rows than a fit needs."""
+    every = int(np.prod(consumer.places(shape)))
+    rows = max(_MOST_ROWS, 2 * len(consumer.columns))
+    each = max(1, rows // study.samples)
+    if each >= every:
+        return None
+    rng = np.random.default_rng([study.seed, consumer.variable])
+    return np.sort(rng.choice(every, each, replace=False))
+
+
+def moments_of(study: Study, group: Group) -> list[Moments]:
+    """How a group's units vary and how much the outputs feel them, for each consumer.
+
+    Source: the second-order view of optimal brain surgeon (Hassibi & Stork 1993) with the
+    Gauss-Newton matrix in place of the Hessian.
+    """
+    if not study.moments:
+        gradients = _gradients(study)
+        for name, parts in gradients.items():
+            study.moments[name] = parts
+    return study.moments.get(group.name, [])
+
+
+def _gradients(study: Study) -> dict[str, list[Moments]]:
+    """One walk with gradients: moments and sensitivities of all groups at once."""
+    graph = study.graph
+    sums: dict[tuple[str, int], Sums] = {}
+    views = [
+        (group, number, member.indices)
+        for number, consumer in enumerate(study.consumers)
+        for group in graph.prunable
+        for member in group.with_role("consume")
+        if (member.variable, member.axis) == (consumer.variable, consumer.axis)
+    ]
+    tensors = sorted({study.consumers[number].source[0] for _, number, _ in views})
+    rng = np.random.default_rng([study.seed, 0xF15])
+    heaviest = max(map(_bytes, graph.nodes[study.start :]), default=1)
+    for chunk in chunks(study.samples, 4 * heaviest):
+        values, slopes = _backward(study, chunk, tensors, rng)
+        for group, number, held in views:
+            if held is None or len(held) != group.units:
+                continue
+            consumer = study.consumers[number]
+            y = _by_unit(values[consumer.source[0]], consumer.tensor_axis, held)
+            gs = [_by_unit(s[consumer.source[0]], consumer.tensor_axis, held) for s in slopes]
+            sums.setdefault((group.name, number), Sums(group.units)).add(y, gs)
+    found: dict[str, list[Moments]] = {}
+    for (name, number), total in sums.items():
+        found.setdefault(name, []).append(total.moments(study, number))
+    return found
+
+
+@dataclass(eq=False)
+class Sums:
+    """Running sums of one consumer's view of a group."""
+
+    units: int
+    rows: int = 0
+
+    def __post_init__(self) -> None:
+        self.first = np.zeros(self.units)
+        self.second = np.zeros((self.units, self.units))
+        self.weight = np.zeros((self.units, self.units))
+
+    def add(self, y: np.ndarray, slopes: list[np.ndarray]) -> None:
+        """Add rows of values (r, units) and of gradients."""
+        self.rows += len(y)
+        self.first += y.sum(axis=0, dtype=np.float64)
+        self.second += y.T @ y
+        for g in slopes:
+            self.weight += g.T @ g
+
+    def moments(self, study: Study, number: int) -> Moments:
+        """Means of the sums; centred where the consumer can take a constant."""
+        mean = self.first / self.rows
+        second = self.second / self.rows
+        centred = constant_of(study.graph, study.consumers[number]) is not None
+        if centred:
+            second -= np.outer(mean, mean)
+        weight = self.weight / (study.samples * _PROBES)
+        floor = 1e-3 * np.trace(weight) / self.units + 1e-30
+        return Moments(mean, second, weight + floor * np.eye(self.units), number, centred)
+
+
+def _by_unit(x: np.ndarray, axis: int, held: np.ndarray) -> np.ndarray:
+    """A tensor as rows (r, units); a unit that holds several indices gives several rows."""
+    front = np.moveaxis(x, axis, -1)
+    if held.shape[1] == 1 and len(held) == front.shape[-1]:
+        return front.reshape(-1, front.shape[-1])[:, held[:, 0]]
+    return np.moveaxis(front[..., held], -1, -2).reshape(-1, len(held))
+
+
+def _backward(
+    study: Study, chunk: slice, tensors: Sequence[int], rng: np.random.Generator
+) -> tuple[dict[int, np.ndarray], list[dict[int, np.ndarray]]]:
+    """Values of tensors, and gradients of random combinations of the outputs by them."""
+    graph = study.graph
+    known: dict[int, Any] = {t: tf.convert_to_tensor(v[chunk]) for t, v in study.frontier.items()}
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        for t in tensors:
+            if t in known:
+                tape.watch(known[t])
+        outputs: dict[int, Any] = {}
+        for node in graph.nodes[study.start :]:
+            known.update(zip(node.outputs, call(node, known), strict=True))
+            for t in node.outputs:
+                if t in tensors:
+                    tape.watch(known[t])
+                if t in graph.flat.outputs:
+                    outputs[t] = logits(node, known)
+        sums = []
+        for _ in range(_PROBES):
+            probes = {t: rng.choice([-1.0, 1.0], z.shape).astype("f4") for t, z in outputs.items()}
+            for t, probe in probes.items():
+                if probe.shape[-1] > 1 and probe.ndim == 2:  # softmax feels differences only
+                    probes[t] = probe - probe.mean(axis=-1, keepdims=True)
+            sums.append(
+                tf.add_n(
+                    [tf.reduce_sum(tf.cast(z, tf.float32) * probes[t]) for t, z in outputs.items()]
+                )
+            )
+    slopes = []
+    for total in sums:
+        found = tape.gradient(total, [known[t] for t in tensors])
+        slopes.append(
+            {
+                t: np.zeros(known[t].shape, np.float32) if g is None else np.asarray(g)
+                for t, g in zip(tensors, found, strict=True)
+            }
+        )
+    return {t: np.asarray(known[t]) for t in tensors}, slopes
+
+
+def logits(node: Node, known: dict[int, Any]) -> Any:
+    """An output before its softmax or sigmoid, which would hide what a change does."""
+    op = node.op
+    source = node.args[0] if node.args else None
+    if not isinstance(source, TensorRef):
+        return known[node.outputs[0]]
+    heads = ("softmax", "sigmoid")
+    if isinstance(op, keras.layers.Dense) and getattr(op.activation, "__name__", "") in heads:
+        z = keras.ops.matmul(known[source.tensor], op.kernel)
+        return z if op.bias is None else z + op.bias
+    if isinstance(op, keras.layers.Softmax) or (
+        isinstance(op, keras.layers.Activation) and getattr(op.activation, "__name__", "") in heads
+    ):
+        return known[source.tensor]
+    return known[node.outputs[0]]

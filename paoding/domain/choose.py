@@ -1,0 +1,295 @@
+"""Which prior fits a model: read from its input shapes, first layers and their weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from paoding.domain.box import Box, Floats, Shape
+from paoding.domain.priors import (
+    Blobs,
+    DeadLeaves,
+    Mixture,
+    Prior,
+    Signals,
+    Spectra,
+    Table,
+    Tokens,
+    Uniform,
+)
+from paoding.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from paoding.graph import Graph
+
+_ALIKE = 0.08  # correlation of neighbours' weight vectors from which they count as neighbours
+_SHORTEST = 4  # pixels of the shorter side of what may be an image
+_OPEN_AXIS = 16  # length drawn for an axis whose length is left open
+_MAP_BLUR = 2.0  # pixels: a live-input map is noisy at each pixel, and real ones are smooth
+_PASSES = (
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.Dropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Rescaling,
+    keras.layers.ZeroPadding2D,
+)
+NAMES = ("blobs", "dead-leaves", "spectra", "signals", "table", "uniform", "tokens", "zipf")
+
+
+@dataclass(frozen=True, eq=False)
+class Lead:
+    """What the first layers tell of one input.
+
+    Args:
+        shape: of one input, open axes set to a length.
+        image: (height, width, channels) of what is known to be an image.
+        first: the first layer with weights, or None.
+        kernel: its weights as (inputs, units), where it reads the input as one vector.
+        mean, deviation: of the input, where the model carries them.
+        vocabulary: size of the vocabulary of token numbers.
+    """
+
+    shape: Shape
+    image: tuple[int, int, int] | None = None
+    first: Any = None
+    kernel: Floats | None = None
+    mean: Floats | None = None
+    deviation: Floats | None = None
+    vocabulary: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Priors of all inputs of a model, and the sentence that tells the user."""
+
+    priors: tuple[Prior, ...]
+    sentence: str
+
+    def draw(self, rng: np.random.Generator, n: int) -> list[np.ndarray]:
+        """``n`` inputs, one array for each input of the model."""
+        return [np.asarray(prior(rng, n)) for prior in self.priors]
+
+
+def choose(graph: Graph, boxes: tuple[Box, ...], name: str | None = None) -> Chosen:
+    """Choose a prior for each input of a model.
+
+    Args:
+        graph: the traced model; only its original weights are read.
+        boxes: legal inputs, one box for each input.
+        name: "blobs", "dead-leaves", "spectra", "signals", "table", "uniform", "tokens" or
+            "zipf" instead of the choice that the model suggests.
+
+    Raises:
+        ArgumentError: the name is not known, or does not fit the input.
+
+    Source: method, section 6.
+    """
+    priors, sentences = [], []
+    for tensor, box in zip(graph.flat.inputs, boxes, strict=True):
+        lead = lead_of(graph, tensor)
+        prior, why = _named(name, lead, box) if name else _suggested(lead, box)
+        priors.append(prior)
+        sentences.append(f"{prior}, since {why}")
+    return Chosen(tuple(priors), "Synthetic inputs: " + "; ".join(sentences) + ".")
+
+
+def _suggested(lead: Lead, box: Box) -> tuple[Prior, str]:
+    if lead.vocabulary is not None:
+        return Tokens(lead.shape, lead.vocabulary), "an Embedding reads them"
+    if lead.image is not None:
+        return _image(lead, lead.image, box)
+    if lead.mean is not None:
+        return _table(lead, box), "a normalization comes first"
+    if lead.kernel is not None:
+        size = picture_of(lead.kernel)
+        if size is not None:
+            return _image(lead, (*size, 1), box)
+        if _lag(_directions(lead.kernel), 1) > 2 * _ALIKE:
+            length = len(lead.kernel)
+            return Signals(box, length, 1, lead.shape), "neighbouring inputs have similar weights"
+    if len(lead.shape) == 2:
+        return Signals(box, *lead.shape), "the input is a sequence"
+    return _table(lead, box), "the inputs show no order"
+
+
+def _image(lead: Lead, size: tuple[int, int, int], box: Box) -> tuple[Prior, str]:
+    if lead.kernel is None or size[2] != 1:
+        return Blobs(box, *size, lead.shape), "the input is an image"
+    envelope = live_map(lead.kernel.reshape(size[0], size[1], -1))
+    why = "neighbouring pixels have similar weights in the first layer"
+    return Blobs(box, *size, lead.shape, envelope), why
+
+
+def _table(lead: Lead, box: Box) -> Prior:
+    return Table(box, lead.shape, lead.mean, lead.deviation)
+
+
+def _named(name: str, lead: Lead, box: Box) -> tuple[Prior, str]:
+    why = "it was asked for"
+    if name == "uniform":
+        return Uniform(box, lead.shape), why
+    if name == "table":
+        return _table(lead, box), why
+    if name in ("tokens", "zipf") and lead.vocabulary is not None:
+        return Tokens(lead.shape, lead.vocabulary, name == "zipf"), why
+    if name == "signals":
+        length, channels = lead.shape if len(lead.shape) == 2 else (int(np.prod(lead.shape)), 1)
+        return Signals(box, length, channels, lead.shape), why
+    size = lead.image
+    if size is None and lead.kernel is not None:
+        found = picture_of(lead.kernel)
+        size = None if found is None else (*found, 1)
+    images: dict[str, Any] = {"blobs": Blobs, "dead-leaves": DeadLeaves, "spectra": Spectra}
+    if name in images and size is not None:
+        if name == "blobs":
+            return _image(lead, size, box)[0], why
+        return images[name](box, *size, lead.shape), why
+    if name in NAMES:
+        raise ArgumentError(
+            f"prior={name!r} does not fit an input of shape {lead.shape}; leave prior=None, or "
+            "pass a callable(rng, n) -> array."
+        )
+    known = ", ".join(repr(n) for n in NAMES)
+    raise ArgumentError(f"prior={name!r} is not known; choose one of {known}, or pass a callable.")
+
+
+def alternatives(graph: Graph, boxes: tuple[Box, ...]) -> dict[str, Chosen]:
+    """Every named prior that fits a model, for checks across priors."""
+    found = {}
+    for name in NAMES:
+        try:
+            found[name] = choose(graph, boxes, name)
+        except ArgumentError:
+            continue
+    return found
+
+
+def lead_of(graph: Graph, tensor: int) -> Lead:
+    """Follow an input to the first layer with weights, and note what it tells."""
+    shape = tuple(_OPEN_AXIS if s is None else int(s) for s in graph.flat.shapes[tensor][1:])
+    weights = graph.weights(graph.original)
+    image = _as_image(shape)
+    scale, offset = np.ones(()), np.zeros(())
+    mean = deviation = None
+    current = shape
+    while True:
+        readers = [node for node in graph.nodes if tensor in node.inputs]
+        if len(readers) != 1:
+            return Lead(shape, image, mean=mean, deviation=deviation)
+        node = readers[0]
+        op = node.op
+        if isinstance(op, keras.layers.Embedding):
+            return Lead(shape, first=op, vocabulary=int(op.embeddings.shape[0]))
+        moments = _moments(op, weights)
+        if moments is not None and mean is None:
+            mean, deviation = ((m - offset) / scale for m in (moments[0], moments[1] + offset))
+            deviation = np.abs(deviation)
+            if np.broadcast_shapes(mean.shape, shape) != shape:
+                mean = deviation = None
+        elif isinstance(op, keras.layers.Dense):
+            kernel = weights(op.kernel) if len(current) == 1 else None
+            if kernel is not None and kernel.shape[0] != int(np.prod(shape)):
+                kernel = None
+            return Lead(shape, image, op, kernel, mean, deviation)
+        elif isinstance(op, keras.layers.Rescaling):
+            scale, offset = np.asarray(op.scale) * scale, np.asarray(op.offset) + offset
+        elif moments is None and not isinstance(op, _PASSES):
+            return Lead(shape, image, op, None, mean, deviation)
+        tensor = node.outputs[0]
+        current = tuple(_OPEN_AXIS if s is None else int(s) for s in node.out_shapes[0][1:])
+        image = image or _as_image(current)
+
+
+def _moments(op: Any, weights: Any) -> tuple[Floats, Floats] | None:
+    """Mean and deviation of a layer's input, where the layer carries them."""
+    if isinstance(op, keras.layers.Normalization):
+        if getattr(op, "input_mean", None) is not None:
+            mean, variance = np.asarray(op.input_mean), np.asarray(op.input_variance)
+        else:
+            mean, variance = np.asarray(op.mean), np.asarray(op.variance)
+        return np.squeeze(mean).astype(np.float64), np.sqrt(np.squeeze(variance))
+    if type(op) is keras.layers.BatchNormalization:
+        mean, variance = weights(op.moving_mean), weights(op.moving_variance)
+        return mean.astype(np.float64), np.sqrt(variance.astype(np.float64))
+    return None
+
+
+def _as_image(shape: Shape) -> tuple[int, int, int] | None:
+    if len(shape) != 3:
+        return None
+    height, width, _ = shape
+    if height <= 4 < width:  # channels first
+        return None
+    return shape if min(height, width) >= _SHORTEST else None
+
+
+def picture_of(kernel: Floats) -> tuple[int, int] | None:
+    """The (height, width) of the image that a flat input is, or None where it is none.
+
+    Neighbouring pixels of natural images get similar weights, in a row and from row to row; no
+    other order of inputs shows both.
+
+    Args:
+        kernel: first layer's weights (inputs, units).
+    """
+    inputs = len(kernel)
+    unit = _directions(kernel)
+    across = _lag(unit, 1)
+    best, found = _ALIKE, None
+    for width in range(_SHORTEST, inputs // _SHORTEST + 1):
+        if inputs % width or not 1 / 3 <= width * width / inputs <= 3:
+            continue
+        down = _lag(unit, width)
+        if down > best:
+            best, found = down, (inputs // width, width)
+    return found if across > _ALIKE else None
+
+
+def _directions(kernel: Floats) -> Floats:
+    rows = kernel.reshape(len(kernel), -1).astype(np.float64)
+    return rows / (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-12)
+
+
+def _lag(unit: Floats, lag: int) -> float:
+    """Mean correlation of weight vectors of inputs that are ``lag`` apart."""
+    return float((unit[lag:] * unit[:-lag]).sum(axis=1).mean())
+
+
+def live_map(kernel: Floats) -> Floats:
+    """Where an image input ever carried data: (height, width) factors between 0 and 1.
+
+    Weights that never had a gradient are still their random start, which differs from pixel
+    to pixel; trained weights resemble their neighbours'.
+
+    Args:
+        kernel: first layer's weights (height, width, units).
+    """
+    height, width, _ = kernel.shape
+    unit = _directions(kernel.reshape(height * width, -1)).reshape(kernel.shape)
+    total, count = np.zeros((height, width)), np.zeros((height, width))
+    for near, far in (
+        (np.s_[1:, :], np.s_[:-1, :]),
+        (np.s_[:, 1:], np.s_[:, :-1]),
+    ):
+        alike = (unit[near] * unit[far]).sum(axis=2)
+        for side in (near, far):
+            total[side] += alike
+            count[side] += 1
+    soft = np.maximum(_blur(total / count, _MAP_BLUR), 0.0)
+    return np.clip(soft / max(float(np.percentile(soft, 95)), 1e-12), 0.0, 1.0) ** 2
+
+
+def _blur(image: Floats, width: float) -> Floats:
+    margin = int(3 * width)
+    wide = np.pad(image, margin, mode="edge")
+    down, across = (np.fft.fftfreq(s) for s in wide.shape)
+    decay = np.exp(-2 * np.pi**2 * width**2 * (down[:, None] ** 2 + across[None, :] ** 2))
+    soft = np.fft.ifft2(np.fft.fft2(wide) * decay).real
+    return np.asarray(soft[margin : margin + image.shape[0], margin : margin + image.shape[1]])
+
+
+__all__ = ["NAMES", "Chosen", "Lead", "Mixture", "alternatives", "choose", "lead_of", "live_map"]

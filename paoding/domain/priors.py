@@ -1,0 +1,327 @@
+"""What real inputs probably look like: priors that draw synthetic inputs from a box.
+
+A prior is any ``callable(rng, n) -> array (n, *input_shape)``. No data is needed for any of
+these, and no Keras: what a model tells about its inputs is read in ``paoding.domain.choose``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from paoding.domain.box import Box, Floats, Shape
+
+Prior = Callable[[np.random.Generator, int], np.ndarray]
+
+_BLOCK = 256  # images drawn at once: bounds memory, and a longer draw begins with a shorter one
+_MARGIN = 3  # blurs are drawn this many widths larger than needed, so that nothing wraps round
+
+
+@dataclass(frozen=True, eq=False)
+class Uniform:
+    """Every number by itself, uniform in the box.
+
+    Args:
+        box: legal inputs.
+        shape: of one input.
+    """
+
+    box: Box
+    shape: Shape
+
+    def __call__(self, rng: np.random.Generator, n: int) -> Floats:
+        return self.box.sample(rng, n, self.shape)
+
+    def __str__(self) -> str:
+        return "independent uniform values"
+
+
+@dataclass(frozen=True, eq=False)
+class Blobs:
+    """Smooth random blobs: blurred noise, thresholded at a random height and clipped to the box.
+
+    Args:
+        box: legal inputs.
+        height, width, channels: of one image.
+        shape: of one input, into which the image is laid; (height, width, channels) by default.
+        envelope: (height, width) factors between 0 and 1 by which an image is dimmed towards
+            `lo`: where inputs ever carry data. None for everywhere.
+        blur: least and greatest width of the blur, as shares of the shorter side.
+
+    >>> Blobs(Box(0, 1), 8, 8)(np.random.default_rng(0), 5).shape
+    (5, 8, 8, 1)
+    """
+
+    box: Box
+    height: int
+    width: int
+    channels: int = 1
+    shape: Shape | None = None
+    envelope: Floats | None = None
+    blur: tuple[float, float] = (0.03, 0.15)
+
+    def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        return _in_blocks(rng, n, self._draw)
+
+    def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        short = min(self.height, self.width)
+        widths = np.exp(rng.uniform(*np.log(np.array(self.blur) * short), n))
+        noise = _mixed_channels(rng, n, self.channels)
+        field = _blurred(rng, (self.height, self.width), widths, self.channels)
+        field = np.einsum("nhwc,ncd->nhwd", field, noise)
+        height = rng.uniform(0.0, 1.5, n)[:, None, None, None]
+        contrast = np.exp(rng.uniform(np.log(0.7), np.log(4.0), n))[:, None, None, None]
+        image = np.clip((field - height) * contrast, 0.0, 1.0)
+        if self.envelope is not None:
+            image *= self.envelope[:, :, None]
+        return _into(self.box, image, self.shape)
+
+    def __str__(self) -> str:
+        where = "" if self.envelope is None else ", dimmed where the first layer never saw data"
+        return f"smooth random blobs of {self.height} x {self.width} x {self.channels}{where}"
+
+
+@dataclass(frozen=True, eq=False)
+class DeadLeaves:
+    """Discs of random size and colour that cover each other.
+
+    Args:
+        box: legal inputs.
+        height, width, channels: of one image.
+        shape: of one input; (height, width, channels) by default.
+        leaves: discs an image.
+    """
+
+    box: Box
+    height: int
+    width: int
+    channels: int = 1
+    shape: Shape | None = None
+    leaves: int = 60
+
+    def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        return _in_blocks(rng, n, self._draw)
+
+    def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        rows, columns = np.mgrid[: self.height, : self.width].astype(np.float32)
+        short = min(self.height, self.width)
+        image = np.empty((n, self.height, self.width, self.channels))
+        image[:] = rng.random((n, 1, 1, self.channels))
+        for _ in range(self.leaves):
+            y, x = rng.random((2, n, 1, 1)).astype(np.float32)
+            # Areas fall with the inverse cube of the radius, as in photographs.
+            radius = short / 2 / np.sqrt(rng.uniform(1.0, (short / 2) ** 2, (n, 1, 1)))
+            inside = (rows - y * self.height) ** 2 + (columns - x * self.width) ** 2 < radius**2
+            colour = rng.random((n, 1, 1, 1)) + 0.3 * rng.standard_normal((n, 1, 1, self.channels))
+            image = np.where(inside[..., None], np.clip(colour, 0, 1), image)
+        return _into(self.box, image, self.shape)
+
+    def __str__(self) -> str:
+        return f"dead leaves of {self.height} x {self.width} x {self.channels}"
+
+
+@dataclass(frozen=True, eq=False)
+class Spectra:
+    """Noise with the power spectrum of natural images, ``1 / f^2`` on average.
+
+    Args:
+        box: legal inputs.
+        height, width, channels: of one image.
+        shape: of one input; (height, width, channels) by default.
+    """
+
+    box: Box
+    height: int
+    width: int
+    channels: int = 1
+    shape: Shape | None = None
+
+    def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        return _in_blocks(rng, n, self._draw)
+
+    def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        down = np.fft.fftfreq(self.height)[:, None]
+        across = np.fft.rfftfreq(self.width)[None, :]
+        frequency = np.maximum(np.hypot(down, across), 1 / max(self.height, self.width))
+        power = rng.uniform(0.8, 1.5, n)[:, None, None, None]
+        noise = rng.standard_normal((n, self.channels, self.height, self.width))
+        field = np.fft.irfft2(np.fft.rfft2(noise) * frequency**-power, s=(self.height, self.width))
+        field /= field.std(axis=(2, 3), keepdims=True) + 1e-12
+        field = np.einsum("nchw,ncd->nhwd", field, _mixed_channels(rng, n, self.channels))
+        level = rng.uniform(0.3, 0.7, n)[:, None, None, None]
+        image = np.clip(level + rng.uniform(0.1, 0.3, n)[:, None, None, None] * field, 0, 1)
+        return _into(self.box, image, self.shape)
+
+    def __str__(self) -> str:
+        return f"natural-image spectra of {self.height} x {self.width} x {self.channels}"
+
+
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """Smooth random signals: blurred noise along one axis, with a random level.
+
+    Args:
+        box: legal inputs.
+        length, channels: of one signal.
+        shape: of one input; (length, channels) by default.
+    """
+
+    box: Box
+    length: int
+    channels: int = 1
+    shape: Shape | None = None
+
+    def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        return _in_blocks(rng, n, self._draw)
+
+    def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        widths = np.exp(rng.uniform(np.log(0.5), np.log(max(self.length / 8, 1.0)), n))
+        field = _blurred(rng, (1, self.length), widths, self.channels)[:, 0]
+        field = np.einsum("nlc,ncd->nld", field, _mixed_channels(rng, n, self.channels))
+        level = rng.uniform(0.2, 0.8, (n, 1, 1))
+        signal = np.clip(level + rng.uniform(0.1, 0.4, (n, 1, 1)) * field, 0, 1)
+        shape = self.shape or (self.length, self.channels)
+        return _into(self.box, signal, shape)
+
+    def __str__(self) -> str:
+        return f"smooth random signals of {self.length} x {self.channels}"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Independent columns, each normal about its mean and cut off at the box.
+
+    Args:
+        box: legal inputs.
+        shape: of one input.
+        mean, deviation: of each column, in input units; by default the middle of the box and a
+            sixth of its width on either side of it.
+    """
+
+    box: Box
+    shape: Shape
+    mean: Floats | None = None
+    deviation: Floats | None = None
+
+    def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        mean = self.box.center(self.shape) if self.mean is None else self.mean
+        spread = self.box.width(self.shape) / 6 if self.deviation is None else self.deviation
+        draw = rng.standard_normal((n, *self.shape))
+        return np.asarray(self.box.clip(mean + spread * draw))
+
+    def __str__(self) -> str:
+        known = "" if self.mean is None else " with the means and variances that the model carries"
+        return f"normal columns{known}, clipped to the box"
+
+
+@dataclass(frozen=True, eq=False)
+class Correlated:
+    """Normal vectors with a given mean and covariance factor, clipped to the box.
+
+    Args:
+        box: legal inputs.
+        shape: of one input.
+        mean: (features,).
+        factor: (k, features); the covariance is ``factor.T @ factor``.
+        about: what gave the factor, for the user.
+    """
+
+    box: Box
+    shape: Shape
+    mean: Floats
+    factor: Floats
+    about: str = "a covariance"
+
+    def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        draw = self.mean + rng.standard_normal((n, len(self.factor))) @ self.factor
+        return np.asarray(self.box.clip(draw.reshape(n, *self.shape)))
+
+    def __str__(self) -> str:
+        return f"normal vectors from {self.about}, clipped to the box"
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Token numbers, uniform or with Zipf's law (the k-th most frequent has weight 1/k).
+
+    Args:
+        shape: of one input.
+        size: of the vocabulary.
+        zipf: whether frequent tokens are drawn more often.
+
+    >>> Tokens((4,), 9)(np.random.default_rng(0), 2).shape
+    (2, 4)
+    """
+
+    shape: Shape
+    size: int
+    zipf: bool = False
+
+    def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        if not self.zipf:
+            return rng.integers(0, self.size, (n, *self.shape))
+        weight = 1.0 / np.arange(1, self.size + 1)
+        return rng.choice(self.size, (n, *self.shape), p=weight / weight.sum())
+
+    def __str__(self) -> str:
+        return f"{'Zipf' if self.zipf else 'uniform'} token numbers below {self.size}"
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Inputs of several priors in turn, in equal shares.
+
+    >>> both = Mixture((Uniform(Box(0, 1), (2,)), Uniform(Box(4, 5), (2,))))
+    >>> both(np.random.default_rng(0), 4).mean(axis=1) > 2
+    array([False,  True, False,  True])
+    """
+
+    priors: Sequence[Prior]
+
+    def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        share = -(-n // len(self.priors))
+        parts = [prior(rng, share) for prior in self.priors]
+        return np.stack(parts, axis=1).reshape(-1, *parts[0].shape[1:])[:n]
+
+    def __str__(self) -> str:
+        return " and ".join(map(str, self.priors))
+
+
+def _in_blocks(rng: np.random.Generator, n: int, draw: Callable[..., np.ndarray]) -> np.ndarray:
+    parts = [draw(rng, min(_BLOCK, n - start)) for start in range(0, n, _BLOCK)]
+    return np.concatenate(parts)
+
+
+def _blurred(
+    rng: np.random.Generator, size: tuple[int, int], widths: Floats, channels: int
+) -> Floats:
+    """Gaussian noise blurred to a width of its own for each sample: (n, *size, channels), std 1."""
+    margin = [0 if s == 1 else int(_MARGIN * widths.max()) for s in size]
+    whole = (size[0] + margin[0], size[1] + margin[1])
+    down, across = np.fft.fftfreq(whole[0])[:, None], np.fft.rfftfreq(whole[1])[None, :]
+    decay = -2 * np.pi**2 * (down**2 + across**2)
+    noise = rng.standard_normal((len(widths), channels, *whole))
+    soft = np.fft.rfft2(noise) * np.exp(decay * widths[:, None, None, None] ** 2)
+    field = np.fft.irfft2(soft, s=whole)[:, :, : size[0], : size[1]]
+    field /= field.std(axis=(2, 3), keepdims=True) + 1e-12
+    return np.moveaxis(field, 1, -1)
+
+
+def _mixed_channels(rng: np.random.Generator, n: int, channels: int) -> Floats:
+    """Mixing matrices (n, channels, channels) that make the channels of an image correlated."""
+    if channels == 1:
+        return np.ones((n, 1, 1))
+    common = rng.uniform(0.5, 1.0, (n, 1, 1))
+    mix = np.sqrt(1 - common**2) * np.eye(channels)
+    mix[:, 0, :] += common[:, :, 0]
+    return mix / np.sqrt((mix**2).sum(axis=1, keepdims=True))
+
+
+def _into(box: Box, unit: Any, shape: Shape | None) -> np.ndarray:
+    """Values between 0 and 1 (n, ...) as legal inputs of the wanted shape, in float32."""
+    shape = tuple(unit.shape[1:]) if shape is None else shape
+    values = np.asarray(unit).reshape(len(unit), *shape)
+    return np.asarray(box.clip(box.fit(shape).lo + box.width(shape) * values).astype(np.float32))
