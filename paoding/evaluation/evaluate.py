@@ -227,7 +227,7 @@ def class_numbers(network: Network, y: Any, count: int) -> np.ndarray:
             f"each, or one-hot rows of {network.classes}."
         )
     values = values.reshape(count)
-    numbers = values.astype("int64") if np.isfinite(values).all() else np.full(count, -1)
+    numbers = np.where(np.isfinite(values), values, -1).astype("int64")
     wrong = (numbers != values) | (numbers < 0) | (numbers >= network.classes)
     if wrong.any():
         first = int(wrong.argmax())

@@ -79,15 +79,16 @@ def _cards(report: Mapping[str, Any], evaluation: Any) -> list[dict[str, Any]]:
     for key, title in (("parameters", "Parameters"), ("flops", "FLOPs"), ("bytes", "Bytes")):
         if key in before and key in after:
             was, now = before[key], after[key]
-            change = f"{100 * (now - was) / was:+.0f} %" if was else ""
-            cards.append(_card(title, _short(now), _short(was), change, now > was))
+            change = _signed(100 * (now - was) / was, 0, "\u202f%") if was else ""
+            unit = "B" if key == "bytes" else ""
+            cards.append(_card(title, _short(now, unit), _short(was, unit), change, now > was))
     if evaluation is not None:
         pairs = [("Accuracy", evaluation.accuracy, evaluation.reference_accuracy)]
         if evaluation.robust_accuracy is not None:
             robust = evaluation.robust_accuracy, evaluation.reference_robust_accuracy
             pairs.append(("Robust accuracy", *robust))
         for title, now, was in pairs:
-            change = "" if was is None else f"{100 * (now - was):+.1f} points"
+            change = "" if was is None else _signed(100 * (now - was), 1, " points")
             shown = "" if was is None else f"{was:.3f}"
             cards.append(_card(title, f"{now:.3f}", shown, change, was is not None and now < was))
     return cards
@@ -97,12 +98,17 @@ def _card(title: str, now: str, was: str, change: str, worse: bool) -> dict[str,
     return {"title": title, "now": now, "was": was, "change": change, "worse": worse}
 
 
-def _short(count: float) -> str:
+def _short(count: float, unit: str = "") -> str:
     """Return a count in three digits or four: 125,898 -> 126 k."""
-    for power, letter in ((9, " G"), (6, " M"), (3, " k")):
+    for power, letter in ((9, "G"), (6, "M"), (3, "k")):
         if count >= 10**power:
-            return f"{count / 10**power:.3g}{letter}"
-    return f"{count:,.0f}"
+            return f"{count / 10**power:.3g} {letter}{unit}"
+    return f"{count:,.0f} {unit}".rstrip()
+
+
+def _signed(value: float, digits: int, unit: str) -> str:
+    """Return a change with its sign, a real minus among them."""
+    return f"{value:+.{digits}f}{unit}".replace("-", "−")
 
 
 def _bars(evaluation: Any) -> dict[str, Any]:
@@ -150,7 +156,6 @@ def _energy(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         "ticks": [{"y": place(first, tick)[1], "text": f"{tick:.3g}"} for tick in ticks],
         "first": first,
         "last": last,
-        "note": "Lower is better.",
     }
 
 
@@ -169,8 +174,8 @@ def _certificate(lower: Any, upper: Any) -> dict[str, Any] | None:
             "y": 20 * k,
             "x": round(90 + scale * (a - lo), 1),
             "width": round(max(scale * (b - a), 1.0), 1),
-            "lower": f"{a:+.3g}",
-            "upper": f"{b:+.3g}",
+            "lower": f"{a:+.3g}".replace("-", "−"),
+            "upper": f"{b:+.3g}".replace("-", "−"),
         }
         for k, (a, b) in enumerate(pairs)
     ]
@@ -184,4 +189,11 @@ def _finite(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    """Return a setting as people write it: ``{"alpha": 0.75}`` -> alpha 0.75."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return "; ".join(map(_text, value)) or "none"
+    return "none" if value is None else json.dumps(value, default=str)

@@ -126,7 +126,7 @@ class Report:
         """Return the sentence that states what the shares are shares of."""
         text = f"{self.samples:,} samples; robust: share of all samples right, clean and attacked"
         if self.clip is not None:
-            text += f"; inputs clipped to [{_edge(self.clip[0])}, {_edge(self.clip[1])}]"
+            text += f"; inputs clipped to [{_edge(self.clip[0])},\u00a0{_edge(self.clip[1])}]"
         return text + "."
 
     def __str__(self) -> str:
