@@ -17,7 +17,7 @@ _HOMES = {
     "load_model": "paoding.io",
     "prune": "paoding.pruner",
     "Pruner": "paoding.pruner",
-    "PruningResult": "paoding.pruner",
+    "PruningResult": "paoding.result",
     "replay": "paoding.pruner",
     "masked": "paoding.pruner",
     "Plan": "paoding.plan",
@@ -31,7 +31,7 @@ _HOMES = {
     "evaluate": "paoding.evaluation",
     "FGSM": "paoding.evaluation",
     "PGD": "paoding.evaluation",
-    "lossless": "paoding.lossless",
+    "lossless": "paoding.free_units",
 }
 _MODULES = {"zoo", "errors", "domain"}
 

@@ -159,6 +159,15 @@ class Ranking:
         else:
             self.may_go[units[~np.isfinite(found)]] = False
 
+    @property
+    def changes(self) -> bool:
+        """Whether one unit's going changes the saliency of the others."""
+        return self.pairs is not None
+
+    def spread(self, units: np.ndarray) -> np.ndarray | None:
+        """Standard deviation of what each unit leaves missing, (C,), where it is estimated."""
+        return None
+
     def order(self) -> np.ndarray:
         """Units that may go, by rising saliency; ties by number."""
         units = np.flatnonzero(self.may_go)

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from paoding import compensation as compensations
-from paoding import strategies, surgery
+from paoding import free_units, strategies, surgery
 from paoding.bounds.certificate import certificate
 from paoding.bounds.scoring import Scorer
 from paoding.compensation import Compensation, Work
+from paoding.compensation.base import gone
 from paoding.criteria import PLAIN, Ranking, magnitude
 from paoding.domain import Domain, resolve
 from paoding.errors import ArgumentError, BoundsError, PlanError
 from paoding.graph import Graph, Group, State, trace
+from paoding.history import History
 from paoding.io import check_weights
 from paoding.plan import Decisions, Plan, Removal, Step
+from paoding.result import Certificate, PruningResult
 from paoding.settings import as_settings, plain, quotas
 from paoding.strategies import Magnitude, Strategy, Turn
 
 if TYPE_CHECKING:
     import keras
-    import pandas as pd
-
-    from paoding.evaluation import Report
-    from paoding.run_folder import Run
-
-_KEEP_BYTES = 1 << 30  # weights of earlier steps held for undo; older ones are worked out again
 
 
 class Pruner:
@@ -99,8 +95,11 @@ class Pruner:
         self.domain = domain
         boxes = resolve(domain, input_shapes(self.graph), [x.name for x in model.inputs])
         self._work = Work(self.graph, boxes, seed, self.options)
-        self._history = History(self.graph.original)
-        self._undone: list[tuple[Step, State]] = []
+        self._history = History(
+            self.graph.original,
+            lambda state, removals: free_units.apply(self.compensation, self._work, state, removals),
+            self.compensation.pathless,
+        )
         self._stopped = False
 
     def _check_merges(self) -> None:
@@ -125,18 +124,20 @@ class Pruner:
     @property
     def state(self) -> State:
         """Weights at original shapes and the units that are alive now."""
-        return self._history.at(len(self._history.steps), self._redo_step)
+        return self._history.at(len(self._history.steps))
 
     @property
     def remaining(self) -> dict[str, int]:
         """Units left in each group that this run prunes."""
-        alive = self.state.alive
+        return self._left(self._history.alive)
+
+    def _left(self, alive: np.ndarray) -> dict[str, int]:
         return {n: int(alive[self.graph.by_name[n].ids].sum()) for n in self.quotas}
 
     @property
     def progress(self) -> float:
         """Share of the whole target that is done, 0 to 1."""
-        return self._progress(self.state.alive)
+        return self._progress(self._history.alive)
 
     def _progress(self, alive: np.ndarray) -> float:
         gone = sum(int((~alive[self.graph.by_name[name].ids]).sum()) for name in self.quotas)
@@ -174,10 +175,7 @@ class Pruner:
         if self._stopped:
             raise StopIteration
         started = time.perf_counter()
-        state = self.state
-        turns = self._turns(state)
-        if not turns:
-            raise StopIteration
+        turns = self._turns(self._history.basis())
         for turn in turns:
             self.strategy.choose(turn)
         removals = tuple(
@@ -185,35 +183,47 @@ class Pruner:
         )
         if not removals:
             raise StopIteration
-        after = self.compensation.apply(self._work, state, removals)
-        index = len(self._history.steps) + 1
         energies = [energy for turn in turns for energy in turn.energies]
+        return self._commit(
+            removals,
+            [block for turn in turns for block in turn.log],
+            float(np.mean(energies)) if energies else None,
+            started,
+        )
+
+    def _commit(
+        self,
+        removals: tuple[Removal, ...],
+        log: list[dict[str, Any]],
+        energy: float | None,
+        started: float,
+    ) -> Step:
+        basis = self._history.basis()
+        alive = gone(self.graph, basis, removals)
+        after = None
+        if not self.compensation.pathless:
+            after = free_units.apply(self.compensation, self._work, basis, removals)
+        index = len(self._history.steps) + 1
         step = Step(
             index=index,
             removals=removals,
-            decisions=Decisions.of(
-                [{"step": np.full(len(b["unit"]), index), **b} for turn in turns for b in turn.log]
-            ),
-            remaining={
-                name: int(after.alive[self.graph.by_name[name].ids].sum()) for name in self.quotas
-            },
-            progress=self._progress(after.alive),
-            energy=float(np.mean(energies)) if energies else None,
+            decisions=Decisions.of([{"step": index, **block} for block in log]),
+            remaining=self._left(alive),
+            progress=self._progress(alive),
+            energy=energy,
             seconds=time.perf_counter() - started,
-            _bound=self._certifier(after, (*self.plan.removals, *removals)),
+            _bound=self._certifier((*self.plan.steps, removals)),
         )
-        self._undone.clear()  # a new step after an undo begins a branch
-        self._history.add(step, after)
+        self._history.add(step, alive, after)
         return step
 
     def _turns(self, state: State) -> list[Turn]:
-        scorer = Scorer(self.graph, state, self._work.boxes)
+        scorer = self._scorer(state)
         turns = []
         for place, (name, total) in enumerate(self.quotas.items()):
             group = self.graph.by_name[name]
-            alive = state.alive[group.ids]
-            gone = int((~alive).sum())
-            wanted = min(int(np.ceil(self.settings.step * group.units - 1e-9)), total - gone)
+            lost = int((~state.alive[group.ids]).sum())
+            wanted = min(int(np.ceil(self.settings.step * group.units - 1e-9)), total - lost)
             if wanted <= 0:
                 continue
             rng = np.random.default_rng([self.settings.seed, len(self._history.steps), place])
@@ -224,7 +234,7 @@ class Pruner:
                     ranking=self._ranking(group, state),
                     scorer=scorer,
                     rng=rng,
-                    progress=gone / group.units,
+                    progress=lost / group.units,
                     once=not self.settings.recursive and self.compensation.merges,
                 )
             )
@@ -250,16 +260,26 @@ class Pruner:
         survivor = None if into == PLAIN else int(into)
         return Removal(group.name, int(unit), survivor, self.compensation.method(group, survivor))
 
-    def _certifier(self, state: State, removals: tuple[Removal, ...]) -> Callable[[], Certificate]:
-        """Certifies a state against the original, when it is asked for."""
+    def _scorer(self, state: State) -> Scorer:
+        """Scores candidates under a state; one for the whole run where the state's weights stay."""
+        if not self.compensation.pathless:
+            return Scorer(self.graph, state, self._work.boxes)
+        return self._original_scorer
+
+    @cached_property
+    def _original_scorer(self) -> Scorer:
+        return Scorer(self.graph, self.graph.original, self._work.boxes)
+
+    def _certifier(self, path: tuple[tuple[Removal, ...], ...]) -> Callable[[], Certificate]:
+        """Certifies what a path of steps leads to against the original, when it is asked for."""
 
         def certify() -> Certificate:
-            merges = [removal for removal in removals if removal.method == "merge"]
+            merges = [r for removals in path for r in removals if r.method == "merge"]
             try:
                 lower, upper = certificate(
                     self.graph,
                     self.graph.original,
-                    state,
+                    self._state_of(path),
                     self._work.boxes,
                     self._work.options["bounds"],
                     merges,
@@ -270,22 +290,21 @@ class Pruner:
 
         return certify
 
+    def _state_of(self, path: tuple[tuple[Removal, ...], ...]) -> State:
+        """The state at the end of a path, the present one or one that was left for a branch."""
+        if tuple(s.removals for s in self._history.steps[: len(path)]) == path:
+            return self._history.at(len(path))
+        return self._history.along(self.graph.original, path)
+
     # -- back, forth and away -----------------------------------------------------------------
 
     def undo(self) -> Step | None:
         """Take the last step back; returns it, or None where there is none."""
-        if not self._history.steps:
-            return None
-        self._undone.append(self._history.pop(self._redo_step))
-        return self._undone[-1][0]
+        return self._history.undo()
 
     def redo(self) -> Step | None:
         """Apply the step that was taken back last; returns it, or None."""
-        if not self._undone:
-            return None
-        step, state = self._undone.pop()
-        self._history.add(step, state)
-        return step
+        return self._history.redo()
 
     def stop(self) -> None:
         """End the iteration after the step that is running; :meth:`result` still works."""
@@ -303,24 +322,10 @@ class Pruner:
         """
         removals = tuple(removals)
         started = time.perf_counter()
-        state = self.state
         index = len(self._history.steps) + 1
-        check_removals(self.graph, state, removals, index)
-        after = self.compensation.apply(self._work, state, removals)
-        remaining = {g.name: int(after.alive[g.ids].sum()) for g in self.graph.prunable}
-        step = Step(
-            index=index,
-            removals=removals,
-            decisions=Decisions.of([_as_decisions(index, removals)] if removals else []),
-            remaining=remaining,
-            progress=self._progress(after.alive),
-            energy=None,
-            seconds=time.perf_counter() - started,
-            _bound=self._certifier(after, (*self.plan.removals, *removals)),
-        )
-        self._undone.clear()
-        self._history.add(step, after)
-        return step
+        check_removals(self.graph, self._history.alive, removals, index)
+        log = [_as_decisions(removals)] if removals else []
+        return self._commit(removals, log, None, started)
 
     def fast_forward(self, plan: Plan) -> None:
         """Apply every step of a plan after the present one (resume a saved run).
@@ -335,9 +340,6 @@ class Pruner:
             )
         for removals in plan.steps:
             self.apply(removals)
-
-    def _redo_step(self, state: State, step: Step) -> State:
-        return self.compensation.apply(self._work, state, step.removals)
 
     # -- what comes out -----------------------------------------------------------------------
 
@@ -361,14 +363,14 @@ class Pruner:
             state=self.state,
             plan=self.plan,
             steps=self.steps,
-            _certify=self._certifier(self.state, self.plan.removals),
+            _certify=self._certifier(self.plan.steps),
         )
 
     # -- what a person may ask between steps --------------------------------------------------
 
     def saliencies(self) -> dict[str, np.ndarray]:
         """Each group's saliency now: (units,), NaN for units that are gone or stay anyway."""
-        state = self.state
+        state = self._history.basis()
         found = {}
         for name in self.quotas:
             group = self.graph.by_name[name]
@@ -379,152 +381,12 @@ class Pruner:
     def alike(self, name: str, unit: int, count: int = 5) -> list[tuple[int, float]]:
         """Units most like this one: pairs (survivor, distance), nearest first."""
         group = self.graph.by_name[name]
-        state = self.state
+        state = self._history.basis()
         distance = self._work.cache.get(group, state)[:, unit].copy()
         distance[~state.alive[group.ids]] = np.inf
         distance[unit] = np.inf
         order = np.argsort(distance, kind="stable")[:count]
         return [(int(u), float(distance[u])) for u in order if np.isfinite(distance[u])]
-
-
-class History:
-    """Applied steps and their states; old states are dropped and worked out again at need."""
-
-    def __init__(self, original: State) -> None:
-        self.steps: list[Step] = []
-        self._states: dict[int, State] = {0: original}
-
-    def add(self, step: Step, state: State) -> None:
-        """Append a step with the state after it."""
-        self.steps.append(step)
-        self._states[len(self.steps)] = state
-        self._forget()
-
-    def pop(self, redo: Callable[[State, Step], State]) -> tuple[Step, State]:
-        """Drop the last step; returns it with the state after it."""
-        last = len(self.steps)
-        state = self.at(last, redo)
-        self.at(last - 1, redo)
-        del self._states[last]
-        return self.steps.pop(), state
-
-    def at(self, count: int, redo: Callable[[State, Step], State]) -> State:
-        """The state after ``count`` steps."""
-        if count not in self._states:
-            start = max(k for k in self._states if k < count)
-            state = self._states[start]
-            for step in self.steps[start:count]:
-                state = redo(state, step)
-            self._states[count] = state
-        return self._states[count]
-
-    def _forget(self) -> None:
-        """Drop the oldest states (but the first) beyond the memory allowed for them."""
-        own = {id(v) for v in self._states[0].values}
-        held: dict[int, int] = {}
-        for number in sorted(self._states, reverse=True):
-            for value in self._states[number].values:
-                if id(value) not in own:
-                    held[id(value)] = value.nbytes
-            if sum(held.values()) > _KEEP_BYTES and 0 < number < len(self.steps) - 1:
-                for older in [k for k in self._states if 0 < k <= number]:
-                    del self._states[older]
-                return
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A sound bound on each output's change over the domain; None, with a reason, if none.
-
-    Args:
-        lower, upper: one entry per output, in the units of the outputs.
-        reason: why there is no bound.
-    """
-
-    lower: np.ndarray | None
-    upper: np.ndarray | None
-    reason: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class PruningResult:
-    """A pruned model with the plan, the log and the certificate that go with it.
-
-    Attributes:
-        graph: the traced original.
-        plan: every removal, with the settings.
-        steps: the steps.
-    """
-
-    graph: Graph
-    state: State
-    plan: Plan
-    steps: tuple[Step, ...]
-    _certify: Callable[[], Certificate] = field(repr=False)
-
-    @cached_property
-    def model(self) -> keras.Model:
-        """The physically smaller model."""
-        return surgery.cut(self.graph, self.state)
-
-    @cached_property
-    def masked(self) -> keras.Model:
-        """The original's shape, removed units' outgoing weights at zero, survivors compensated."""
-        return surgery.mask(self.graph, self.state)
-
-    @cached_property
-    def decisions(self) -> pd.DataFrame:
-        """Every candidate considered, with verdict and reason."""
-        import pandas as pd
-
-        frames = [step.decisions.frame() for step in self.steps]
-        empty = Decisions.of([]).frame()
-        return pd.concat(frames, ignore_index=True) if frames else empty
-
-    @cached_property
-    def certificate(self) -> Certificate:
-        """Sound bound on each output's change over the domain (*certified*)."""
-        return self._certify()
-
-    def __repr__(self) -> str:
-        gone = len(self.plan.removals)
-        return (
-            f"PruningResult('{self.graph.model.name}', {len(self.steps)} steps, {gone} units "
-            f"removed, {self.graph.model.count_params():,} -> {self.model.count_params():,} "
-            "parameters)"
-        )
-
-    def save(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        evaluation: Report | None = None,
-        original: bool = False,
-    ) -> None:
-        """Write model.keras, plan.json, decisions.parquet, report.json and report.html.
-
-        Args:
-            path: a folder that does not exist yet; it appears whole or not at all.
-            evaluation: a report of ``paoding.evaluate`` to keep with it.
-            original: keep the model before as well, so that the run can go on from the folder.
-
-        Raises:
-            OutputExistsError: the folder exists.
-        """
-        from paoding import run_folder
-
-        run_folder.save(self, path, evaluation=evaluation, original=original)
-
-    @staticmethod
-    def load(path: str | os.PathLike[str]) -> Run:
-        """Read a folder that :meth:`save` wrote.
-
-        Raises:
-            ModelError, PlanError: it is no such folder, or cannot be read.
-        """
-        from paoding import run_folder
-
-        return run_folder.load(path)
 
 
 def prune(
@@ -627,9 +489,9 @@ def pruner_for(model: keras.Model, plan: Plan, **options: Any) -> Pruner:
         raise PlanError(f"The plan's settings are not complete ({error}); save it again.") from None
 
 
-def check_removals(graph: Graph, state: State, removals: Iterable[Removal], step: int) -> None:
+def check_removals(graph: Graph, alive: np.ndarray, removals: Iterable[Removal], step: int) -> None:
     """Raise ``PlanError`` where a removal is not possible, before anything is changed."""
-    alive = state.alive.copy()
+    alive = alive.copy()
     for removal in removals:
         group = graph.by_name.get(removal.group)
         where = f"Step {step} of the plan, group '{removal.group}'"
@@ -667,9 +529,8 @@ def input_shapes(graph: Graph) -> list[tuple[int, ...]]:
     return [tuple(1 if size is None else int(size) for size in shape) for shape in shapes]
 
 
-def _as_decisions(index: int, removals: tuple[Removal, ...]) -> dict[str, Any]:
+def _as_decisions(removals: tuple[Removal, ...]) -> dict[str, Any]:
     return {
-        "step": np.full(len(removals), index),
         "group": np.array([r.group for r in removals], dtype=object),
         "unit": np.array([r.unit for r in removals]),
         "into": np.array([PLAIN if r.into is None else r.into for r in removals]),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from paoding.evaluation import Report
-    from paoding.pruner import PruningResult
+    from paoding.result import PruningResult
 
 MODEL, ORIGINAL, PLAN = "model.keras", "original.keras", "plan.json"
 DECISIONS, REPORT, PAGE = "decisions.parquet", "report.json", "report.html"

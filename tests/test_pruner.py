@@ -173,7 +173,7 @@ def test_states_that_were_dropped_to_save_memory_are_worked_out_again(
     model = network(8, 32, 16, 4)
     settings = {"target": 0.5, "step": 1 / 16, "compensation": "merge"}
     expected = [step.remaining for step in Pruner(model, **settings)]
-    monkeypatch.setattr("paoding.pruner._KEEP_BYTES", 0)
+    monkeypatch.setattr("paoding.history.KEEP_BYTES", 0)
     pruner = Pruner(model, **settings)
     steps = list(pruner)
     assert len(pruner._history._states) < len(steps)

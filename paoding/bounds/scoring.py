@@ -172,20 +172,23 @@ class Scorer:
 
     # -- candidates
 
-    def deltas(self, group: Group, removed: Any, into: Any) -> Deltas:
+    def deltas(self, group: Group, removed: Any, into: Any, half: Floats | None = None) -> Deltas:
         """What enters the group's readers if unit ``removed[k]`` went into ``into[k]``.
 
         Args:
             group: a group of the graph.
             removed: (C,) units of the group.
             into: (C,) units that take over, -1 for plain removal.
+            half: (C,) half the width of what each unit leaves missing, where a compensation
+                estimates it; the intervals are then estimates too, and ``into`` is not read.
 
         Raises:
             BoundsError: no interval can be had; the message says where and why.
         """
         gone, ends = np.atleast_1d(removed), np.atleast_1d(into)
         return Deltas(
-            {r.step: self._entering(r, gone, ends) for r in self._reading(group)}, len(gone)
+            {r.step: self._entering(r, gone, ends, half) for r in self._reading(group)},
+            len(gone),
         )
 
     def propagate(self, group: Group, deltas: Deltas) -> tuple[Floats, Floats]:
@@ -219,13 +222,19 @@ class Scorer:
         ]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
-    def _entering(self, reader: Readers, gone: Ints, into: Ints) -> Interval:
+    def _entering(self, reader: Readers, gone: Ints, into: Ints, half: Floats | None) -> Interval:
         """``(y_into - y_gone) @ V_gone`` at a reader's output, one candidate per batch entry."""
         step = self._program.steps[reader.step]
         assert isinstance(step.primitive, Affine)
         linear = step.primitive.maps[0]
         assert isinstance(linear, MatMul | Convolution)
-        change = self._swapped(step.inputs[0], reader.rows[gone], reader.rows[into], into >= 0)
+        value, places = step.inputs[0], reader.rows[gone]
+        if half is None:
+            change = self._swapped(value, places, reader.rows[into], into >= 0)
+        else:
+            shape = (len(gone), *self._program.shapes[value][:-1], places.shape[1])
+            wide = np.broadcast_to(half.reshape(-1, *(1,) * (len(shape) - 1)), shape)
+            change = Interval(-wide, wide)
         rows = np.moveaxis(linear.kernel, -2, 0)[reader.rows[gone]].astype(np.float64)
         if isinstance(linear, MatMul):
             return _times_rows(change, rows)

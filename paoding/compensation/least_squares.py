@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -179,7 +180,7 @@ def ridge(
     else:
         square, cross = np.zeros((k, k)), np.zeros((k, residual.shape[1]))
         for start in range(0, n, _CHUNK):
-            block = (rows[start : start + _CHUNK] - mean).astype(kind)
+            block: Any = (rows[start : start + _CHUNK] - mean).astype(kind)
             square += block.T @ block
             cross += block.T @ (residual[start : start + _CHUNK] - offset).astype(kind)
         square /= n

@@ -29,6 +29,7 @@ _CHUNK_BYTES = 1 << 26  # activations of one chunk
 _HELD_BYTES = 1 << 30  # activations of all samples that are held at once
 _MOST_ROWS = 16384  # rows from which a layer is fitted, if its columns are fewer
 _PROBES = 4  # random output directions a sample along which sensitivity is measured
+_SLOPES = 1024  # samples on which sensitivity is measured
 _STUDY = "study"
 
 
@@ -249,7 +250,7 @@ class Walk:
 def _record(study: Study) -> None:
     """Walk the original once and keep what the fits need."""
     graph = study.graph
-    at = {c.nodes[0].index: [] for c in study.consumers}
+    at: dict[int, list[int]] = {c.nodes[0].index: [] for c in study.consumers}
     for number, consumer in enumerate(study.consumers):
         at[consumer.nodes[0].index].append(number)
     study.where = [None] * len(study.consumers)
@@ -304,7 +305,8 @@ def _gradients(study: Study) -> dict[str, list[Moments]]:
     tensors = sorted({study.consumers[number].source[0] for _, number, _ in views})
     rng = np.random.default_rng([study.seed, 0xF15])
     heaviest = max(map(_bytes, graph.nodes[study.start :]), default=1)
-    for chunk in chunks(study.samples, 4 * heaviest):
+    samples = min(study.samples, _SLOPES)
+    for chunk in chunks(samples, 4 * heaviest):
         values, slopes = _backward(study, chunk, tensors, rng)
         for group, number, held in views:
             if held is None or len(held) != group.units:
@@ -346,7 +348,7 @@ class Sums:
         centred = constant_of(study.graph, study.consumers[number]) is not None
         if centred:
             second -= np.outer(mean, mean)
-        weight = self.weight / (study.samples * _PROBES)
+        weight = self.weight / (min(study.samples, _SLOPES) * _PROBES)
         floor = 1e-3 * np.trace(weight) / self.units + 1e-30
         return Moments(mean, second, weight + floor * np.eye(self.units), number, centred)
 

@@ -53,7 +53,7 @@ class Annealing:
             if not len(units):
                 return
             into = survivors(turn, units)
-            deltas = turn.scorer.deltas(turn.group, units, into)
+            deltas = turn.deltas(units, into)
             lower, upper = turn.scorer.propagate(turn.group, deltas)
             amounts, evennesses = amount(lower, upper), evenness(lower, upper)
             energies = compute(amounts, evennesses)

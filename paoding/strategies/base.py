@@ -14,8 +14,9 @@ from paoding.errors import BoundsError
 from paoding.graph import Group
 
 if TYPE_CHECKING:
-    from paoding.bounds.scoring import Scorer
+    from paoding.bounds.scoring import Deltas, Scorer
 
+SIGMAS = 2.0  # half the width of an estimated interval, in standard deviations
 POOL = 2  # candidates considered, as a multiple of the quota (paper, section IV-C)
 
 
@@ -64,6 +65,20 @@ class Turn:
         self.log.append({**row, **columns})
 
 
+    def deltas(self, units: np.ndarray, into: np.ndarray) -> Deltas:
+        """What each candidate changes where the group is read.
+
+        Certified intervals, or estimated ones (two standard deviations) where the compensation
+        tells how much a unit leaves missing.
+
+        Raises:
+            BoundsError: a layer has no rule, or the work would be too much.
+        """
+        spread = self.ranking.spread(units)
+        half = None if spread is None else SIGMAS * spread
+        return self.scorer.deltas(self.group, units, into, half)
+
+
 class Strategy(Protocol):
     """Who goes next: fills ``turn.chosen`` and ``turn.log``."""
 
@@ -78,7 +93,7 @@ def fill_by_saliency(turn: Turn, reason: str) -> None:
     """Take the rest of the quota by rising saliency, and log who went."""
     ranking = turn.ranking
     wanted = turn.quota - len(turn.chosen)
-    if ranking.pairs is None:  # nobody's saliency depends on who goes
+    if not ranking.changes:
         units = ranking.order()[:wanted]
         turn.note(units, "removed", reason)
         for unit in units:

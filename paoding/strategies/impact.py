@@ -44,7 +44,7 @@ class Impact:
         compute = get(self.energy, self.alpha, self.beta)
         pool = turn.ranking.order()[: POOL * turn.quota]
         into = survivors(turn, pool)
-        deltas = turn.scorer.deltas(turn.group, pool, into)
+        deltas = turn.deltas(pool, into)
         base: Deltas | None = None
         scores: dict[str, np.ndarray] = {}
         while len(turn.chosen) < turn.quota:
@@ -65,6 +65,6 @@ class Impact:
             scores = {name: value[keep] for name, value in scores.items()}
             if (survivors(turn, pool) != into).any():  # somebody's survivor has gone
                 into = survivors(turn, pool)
-                deltas = turn.scorer.deltas(turn.group, pool, into)
+                deltas = turn.deltas(pool, into)
         if len(pool):
             turn.note(pool, "rejected", "higher energy", **scores)

@@ -1,0 +1,117 @@
+"""What a run came to: the smaller model, the plan, the log and the certificate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from paoding import surgery
+from paoding.graph import Graph, State
+from paoding.plan import Decisions, Plan, Step
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+    from paoding.evaluation import Report
+    from paoding.run_folder import Run
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A sound bound on each output's change over the domain; None, with a reason, if none.
+
+    Args:
+        lower, upper: one entry per output, in the units of the outputs.
+        reason: why there is no bound.
+    """
+
+    lower: np.ndarray | None
+    upper: np.ndarray | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PruningResult:
+    """A pruned model with the plan, the log and the certificate that go with it.
+
+    Attributes:
+        graph: the traced original.
+        plan: every removal, with the settings.
+        steps: the steps.
+    """
+
+    graph: Graph
+    state: State
+    plan: Plan
+    steps: tuple[Step, ...]
+    _certify: Callable[[], Certificate] = field(repr=False)
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The physically smaller model."""
+        return surgery.cut(self.graph, self.state)
+
+    @cached_property
+    def masked(self) -> keras.Model:
+        """The original's shape, removed units' outgoing weights at zero, survivors compensated."""
+        return surgery.mask(self.graph, self.state)
+
+    @cached_property
+    def decisions(self) -> pd.DataFrame:
+        """Every candidate considered, with verdict and reason."""
+        import pandas as pd
+
+        frames = [step.decisions.frame() for step in self.steps]
+        empty = Decisions.of([]).frame()
+        return pd.concat(frames, ignore_index=True) if frames else empty
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """Sound bound on each output's change over the domain (*certified*)."""
+        return self._certify()
+
+    def __repr__(self) -> str:
+        gone = len(self.plan.removals)
+        return (
+            f"PruningResult('{self.graph.model.name}', {len(self.steps)} steps, {gone} units "
+            f"removed, {self.graph.model.count_params():,} -> {self.model.count_params():,} "
+            "parameters)"
+        )
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        evaluation: Report | None = None,
+        original: bool = False,
+    ) -> None:
+        """Write model.keras, plan.json, decisions.parquet, report.json and report.html.
+
+        Args:
+            path: a folder that does not exist yet; it appears whole or not at all.
+            evaluation: a report of ``paoding.evaluate`` to keep with it.
+            original: keep the model before as well, so that the run can go on from the folder.
+
+        Raises:
+            OutputExistsError: the folder exists.
+        """
+        from paoding import run_folder
+
+        run_folder.save(self, path, evaluation=evaluation, original=original)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Run:
+        """Read a folder that :meth:`save` wrote.
+
+        Raises:
+            ModelError, PlanError: it is no such folder, or cannot be read.
+        """
+        from paoding import run_folder
+
+        return run_folder.load(path)
