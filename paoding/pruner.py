@@ -97,7 +97,7 @@ class Pruner:
         self._work = Work(self.graph, boxes, seed, self.options)
         self._history = History(
             self.graph.original,
-            lambda state, removals: free_units.apply(self.compensation, self._work, state, removals),
+            lambda at, gone: free_units.apply(self.compensation, self._work, at, gone),
             self.compensation.pathless,
         )
         self._stopped = False
@@ -274,7 +274,7 @@ class Pruner:
         """Certifies what a path of steps leads to against the original, when it is asked for."""
 
         def certify() -> Certificate:
-            merges = [r for removals in path for r in removals if r.method == "merge"]
+            merges = [r for removals in path for r in removals if r.method in ("merge", "lossless")]
             try:
                 lower, upper = certificate(
                     self.graph,

@@ -38,6 +38,8 @@ class Activation:
         exact: whether ``function`` never rounds (it only chooses, like ReLU).
         derivative: its slope, None where that is not known.
         straight: whether it is made of straight lines, so that the slope has no error.
+        odd: whether ``f(-z) = -f(z)``.
+        homogeneous: whether ``f(s z) = s f(z)`` for every s > 0.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Activation:
     exact: bool = False
     derivative: Function | None = None
     straight: bool = False
+    odd: bool = False
+    homogeneous: bool = False
 
     def below(self, z: Floats) -> Floats:
         """A value that is surely not above the function at ``z``."""
@@ -389,10 +393,15 @@ def _between(low: float, high: float, slope: float = 1.0) -> Function:
 
 LINEAR = Exact("linear", lambda z: z, derivative=np.ones_like, straight=True)
 RELU = Convex(
-    "relu", lambda z: np.maximum(z, 0.0), exact=True, derivative=_at_least(0.0), straight=True
+    "relu",
+    lambda z: np.maximum(z, 0.0),
+    exact=True,
+    derivative=_at_least(0.0),
+    straight=True,
+    homogeneous=True,
 )
 SIGMOID = SShaped("sigmoid", _sigmoid, slope=0.25, derivative=lambda z: _sigmoid(z) * _sigmoid(-z))
-TANH = SShaped("tanh", np.tanh, derivative=lambda z: 1.0 - np.tanh(z) ** 2)
+TANH = SShaped("tanh", np.tanh, derivative=lambda z: 1.0 - np.tanh(z) ** 2, odd=True)
 SILU = Valley(
     "silu",
     lambda z: z * _sigmoid(z),
@@ -433,6 +442,7 @@ def leaky_relu(slope: float) -> Activation | None:
         max(1.0, slope),
         derivative=_at_least(0.0, slope),
         straight=True,
+        homogeneous=True,
     )
 
 
@@ -483,6 +493,7 @@ _BY_NAME: dict[str, Activation] = {
             lambda z: np.where(z >= 0, z, 0.2 * z),
             derivative=_at_least(0.0, 0.2),
             straight=True,
+            homogeneous=True,
         ),
         Concave("log_sigmoid", lambda z: -_softplus(-z), derivative=lambda z: _sigmoid(-z)),
         SShaped(

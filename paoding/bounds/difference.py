@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from paoding.bounds.forward import checked
-from paoding.bounds.intervals import UNIT, Interval, Twin
+from paoding.bounds.intervals import UNIT, Floats, Interval, Twin
 from paoding.bounds.maps import Convolution, Ints, MatMul
 from paoding.bounds.pairs import Couple, Paired
 from paoding.bounds.primitives import Affine, Correction, Program, affine
@@ -144,27 +144,47 @@ def swaps(graph: Graph, program: Program, merges: Merges) -> dict[int, Swap]:
     }
 
 
+def scales(old: Floats, new: Floats, swap: Swap) -> Floats:
+    """The factor with which each survivor's row took over the rows that went: a best fit."""
+    rows = np.moveaxis(old, -2, 0).reshape(old.shape[-2], -1)
+    grown = np.moveaxis(new, -2, 0).reshape(old.shape[-2], -1) - rows
+    found = np.ones(len(swap.gone))
+    shared = np.bincount(swap.into, minlength=len(rows))
+    for k, (gone, into) in enumerate(zip(swap.gone, swap.into, strict=True)):
+        size = float(rows[gone] @ rows[gone])
+        if shared[into] > 1 or not size:  # several: which took what is not told by one row
+            continue
+        fit = float(grown[into] @ rows[gone]) / size
+        if abs(fit - 1) > 1e-4 and 0.01 < abs(fit) < 100:
+            found[k] = fit if abs(abs(fit) - 1) > 1e-4 else float(np.sign(fit))
+    return found
+
+
 def correction(
     before: Program, after: Program, number: int, swap: Swap, paired: Paired
 ) -> Correction:
     """What is known of ``y @ (V' - V)`` when some rows were merged into others.
 
-    ``y @ (V' - V) = (y_into - y_gone) @ V_gone + y @ R``, an identity for any pairs; R is what
-    the merges leave unexplained (rounding of the stored weights, or other compensation).
+    ``y @ (V' - V) = (s y_into - y_gone) @ V_gone + y @ R``, an identity for any pairs and any
+    s; R is what the merges leave unexplained (rounding of the stored weights, or other
+    compensation).
     """
     step = before.steps[number]
     assert isinstance(step.primitive, Affine)
     linear = step.primitive.maps[0]
     old, new = kernel_of(before, number), kernel_of(after, number)
     old, new = old.astype(np.float64), new.astype(np.float64)
+    scale = scales(old, new, swap)
     gone_rows = old[..., swap.gone, :]
-    moved = paired.bound(step.inputs[0], Couple.of(swap.into, swap.gone))
+    couple = Couple(swap.into, swap.gone, scale, np.ones(len(scale)))
+    moved = paired.bound(step.inputs[0], couple)
     known = affine([moved], [with_kernel(linear, gone_rows)])
     rest, size = new - old, np.zeros_like(old)
     # Rows that went: R = (V' - V) + V = V', without any rounding.
     rest[..., swap.gone, :] = new[..., swap.gone, :]
     by_row, sizes = np.moveaxis(rest, -2, 0), np.moveaxis(size, -2, 0)  # views
     rows = np.moveaxis(gone_rows, -2, 0)
+    rows = rows * scale.reshape(-1, *(1,) * (rows.ndim - 1))
     np.subtract.at(by_row, swap.into, rows)
     np.add.at(sizes, swap.into, np.abs(rows))
     touched = np.unique(swap.into)

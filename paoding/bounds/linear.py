@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from paoding.bounds.difference import Merges, Swap, correction, kernel_of, swaps, with_kernel
+from paoding.bounds.difference import (
+    Merges,
+    Swap,
+    correction,
+    kernel_of,
+    scales,
+    swaps,
+    with_kernel,
+)
 from paoding.bounds.intervals import UNIT, Floats, Interval, Twin, down, gamma
 from paoding.bounds.lines import Lines, change_lines, value_lines
 from paoding.bounds.maps import Ints, Map, difference
@@ -149,6 +157,9 @@ class Linear:
         if bends or twin.before.shape[0] != 1 or self._work(value) > self._allowed(value):
             return twin
         old = Network(self.before, [None if t is None else t.before for t in twins])
+        if self.after is self.before:  # one network alone: nothing changes
+            here = twin.before.meet(self._both_sides(value, old, "old"))
+            return Twin(here, here, twin.change)
         new = Network(self.after, [None if t is None else t.after for t in twins])
         changes = [None if t is None else t.change for t in twins]
         return Twin(
@@ -322,13 +333,13 @@ class Linear:
         kernel = kernel_of(self.before, number).astype(np.float64)
         rows = with_kernel(linear.maps[0], kernel[..., swap.gone, :])
         entering = rows.adjoint(b)
-        couple = Couple.of(swap.into, swap.gone)
+        couple = self._couple(number, swap)
         pair_size = couple.sizes(size)
         form.lose(b, rows.forward_abs(pair_size), gamma(rows.terms + 4))
-        lines = self._lines_of_pairs(number, x, couple, old)
+        lines = self._lines_of_pairs(number, x, couple, old) if couple.plain else None
         if lines is None:  # no function to bend: the two channels' own values
             shape = old.program.shapes[x]
-            _scatter(form, x, entering, couple.first, 1, shape)
+            _scatter(form, x, entering * couple.scale_first, couple.first, 1, shape)
             _scatter(form, x, entering, couple.second, -1, shape)
             return
         z, line = lines
@@ -343,6 +354,11 @@ class Linear:
         _scatter(form, z, on_d, couple.first, 1, shape)
         _scatter(form, z, on_d, couple.second, -1, shape)
         _scatter(form, z, on_z, couple.second, 1, shape)
+
+    def _couple(self, number: int, swap: Swap) -> Couple:
+        old, new = (kernel_of(p, number).astype(np.float64) for p in (self.before, self.after))
+        scale = scales(old, new, swap)
+        return Couple(swap.into, swap.gone, scale, np.ones(len(scale)))
 
     def _lines_of_pairs(
         self, number: int, x: int, couple: Couple, old: Network

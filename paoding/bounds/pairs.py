@@ -13,7 +13,6 @@ from functools import cached_property
 
 import numpy as np
 
-from paoding.bounds.activations import Convex
 from paoding.bounds.intervals import UNIT, Floats, Interval, Twin
 from paoding.bounds.maps import Convolution, Ints, Map, MatMul, Mean, Pool, Rearrange, Scale
 from paoding.bounds.primitives import Affine, Apply, MaxOver, MaxPool, Program, affine
@@ -206,10 +205,8 @@ class Paired:
         both = np.stack([couple.scale_first, couple.scale_second], axis=1)
         return np.unique(both, axis=0, return_inverse=True)[1].reshape(-1)
 
-    def _twin(self, x: int, couple: Couple, depth: int) -> Twin | None:
+    def _twin(self, x: int, couple: Couple, depth: int) -> Twin:
         """The two channels as before and after, where one function can be applied to both."""
-        if not (couple.scale_first > 0).all() or not (couple.scale_second > 0).all():
-            return None
         before = self._known(x)[..., couple.second]
         after = self._known(x)[..., couple.first]
         if not couple.plain:
@@ -221,17 +218,16 @@ class Paired:
         if step.kind.name == "prelu":
             return None  # each channel has a slope of its own
         if couple.plain:
-            twin = self._twin(x, couple, depth)
-            return None if twin is None else step.kind.difference(twin)
-        homogeneous = isinstance(step.kind, Convex) and step.kind.name in ("relu", "leaky_relu")
-        if homogeneous:  # s * relu(z) = relu(s * z) for s > 0
-            twin = self._twin(x, couple, depth)
-            return None if twin is None else step.kind.difference(twin)
+            return step.kind.difference(self._twin(x, couple, depth))
+        # s f(z) = f(s z) for s > 0 (ReLU), or for s of size 1 (tanh).
+        moves_in = (step.kind.homogeneous and _positive(couple)) or (
+            step.kind.odd and _unit(couple)
+        )
+        if moves_in:
+            return step.kind.difference(self._twin(x, couple, depth))
         if (couple.scale_first == couple.scale_second).all():
             bare = Couple.of(couple.first, couple.second)
-            twin = self._twin(x, bare, depth)
-            if twin is not None:
-                return step.kind.difference(twin).scaled(couple.scale_first)
+            return step.kind.difference(self._twin(x, bare, depth)).scaled(couple.scale_first)
         return None
 
     def _largest(
@@ -239,5 +235,15 @@ class Paired:
     ) -> Interval | None:
         if isinstance(step, MaxOver) and len(self.program.shapes[x]) in step.axes:
             return None
-        twin = self._twin(x, couple, depth)
-        return None if twin is None else step.difference(step, [twin])
+        if not _positive(couple):
+            return None
+        return step.difference(step, [self._twin(x, couple, depth)])
+
+
+def _positive(couple: Couple) -> bool:
+    return bool((couple.scale_first > 0).all() and (couple.scale_second > 0).all())
+
+
+def _unit(couple: Couple) -> bool:
+    sizes = np.abs(couple.scale_first), np.abs(couple.scale_second)
+    return bool((sizes[0] == 1).all() and (sizes[1] == 1).all())
