@@ -32,7 +32,8 @@ NPM = home=$$($(BIN)/python -c '$(NODE_HOME)') && cd js && PATH="$$home/bin:$$PA
     PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 node "$$home/lib/node_modules/npm/bin/npm-cli.js"
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+# TensorFlow tells at length that it found no GPU; a newcomer need not read that.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help lab demo test install lint unit js notebooks ui bench constraints clean distclean
 
@@ -79,9 +80,12 @@ lab: $(STAMPS)/lab
 	jupyter lab --ServerApp.ip=127.0.0.1 $$([ $$(id -u) != 0 ] || echo --allow-root) \
 	    $(LAB_ARGS) $(QUICKSTART)
 
+# A page without a kernel shows each widget's picture, and needs no network for it.
+STATIC := $(foreach kind,text/html image/png text/plain,--NbConvertBase.display_data_priority=$(kind))
+
 demo: $(STAMPS)/lab
 	@mkdir -p build
-	jupyter nbconvert --to html --execute --output-dir build $(QUICKSTART)
+	jupyter nbconvert --to html --execute --output-dir build $(STATIC) $(QUICKSTART)
 	@echo "The executed quickstart is in build/quickstart.html"
 
 # --- for developers ----------------------------------------------------------------------------
