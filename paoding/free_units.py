@@ -24,7 +24,7 @@ from paoding.plan import Removal
 if TYPE_CHECKING:
     import keras
 
-    from paoding.pruner import PruningResult
+    from paoding.result import PruningResult
 
 METHOD = "lossless"
 # "Zero up to rounding": what float32 weights cannot tell apart, relative to the unit's values.
@@ -91,6 +91,11 @@ def lossless(model: keras.Model, domain: Domain | None = None) -> PruningResult:
 def removals_of(found: Sequence[Free]) -> tuple[Removal, ...]:
     """The plan's entries for free units."""
     return tuple(Removal(f.group, f.unit, f.into, METHOD) for f in found)
+
+
+def reasons(found: Sequence[Free]) -> np.ndarray:
+    """Why each free unit goes, for the log."""
+    return np.array([f"goes without loss: {f.why}" for f in found], dtype=object)
 
 
 def free_units(graph: Graph, state: State, boxes: Domain | None = None) -> list[Free]:

@@ -68,6 +68,7 @@ class Pruner:
         samples: int | None = None,
         bounds: str = "interval",
         allocation: str = "uniform",
+        lossless_first: bool = False,
     ) -> None:
         self.settings = as_settings(
             targets,
@@ -87,6 +88,7 @@ class Pruner:
             "samples": samples,
             "bounds": bounds,
             "allocation": allocation,
+            "lossless_first": lossless_first,
         }
         self.graph = trace(model, inexact=inexact)
         check_weights(model)
@@ -175,6 +177,13 @@ class Pruner:
         if self._stopped:
             raise StopIteration
         started = time.perf_counter()
+        if self.options["lossless_first"] and not self._history.steps:
+            free = free_units.remembered(self._work, self._history.basis())
+            free = [unit for unit in free if unit.group in self.quotas]
+            if free:
+                removals = free_units.removals_of(free)
+                log = {**_as_decisions(removals), "reason": free_units.reasons(free)}
+                return self._commit(removals, [log], None, started)
         turns = self._turns(self._history.basis())
         for turn in turns:
             self.strategy.choose(turn)
@@ -418,6 +427,8 @@ def prune(
         samples: how many synthetic inputs a compensation draws.
         bounds: "interval" (default) or "linear" for the certificate.
         allocation: "uniform" (default: every group to the target) or "global".
+        lossless_first: whether the first step takes every unit that provably never matters over
+            the domain (:func:`paoding.lossless`).
 
     Returns:
         A ``PruningResult``.

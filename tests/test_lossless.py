@@ -178,3 +178,16 @@ def test_a_network_without_free_units_comes_back_whole() -> None:
     result = paoding.lossless(model, paoding.Box(-3, 3))
     assert result.plan.removals == ()
     unchanged(model, result, atol=0)
+
+
+def test_a_run_may_begin_with_what_is_free() -> None:
+    model = network()
+    edit(model, "hidden", 2, -1.0, -0.5)
+    run = list(paoding.Pruner(model, step=0.25, compensation="merge", lossless_first=True))
+    assert [(r.unit, r.method) for r in run[0].removals] == [(2, "lossless")]
+    assert run[0].decisions.frame()["reason"].tolist() == ["goes without loss: never active"]
+    assert run[-1].remaining == {"hidden": 4, "second": 3}
+    result = paoding.prune(model, step=0.25, compensation="merge", lossless_first=True)
+    again = paoding.replay(model, result.plan)
+    for a, b in zip(result.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
