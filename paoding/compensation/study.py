@@ -372,6 +372,7 @@ def _backward(
             if t in known:
                 tape.watch(known[t])
         outputs: dict[int, Any] = {}
+        shifts: set[int] = set()
         for node in graph.nodes[study.start :]:
             known.update(zip(node.outputs, call(node, known), strict=True))
             for t in node.outputs:
@@ -379,12 +380,13 @@ def _backward(
                     tape.watch(known[t])
                 if t in graph.flat.outputs:
                     outputs[t] = logits(node, known)
+                    if head_of(node.op) == "softmax":
+                        shifts.add(t)
         sums = []
         for _ in range(_PROBES):
             probes = {t: rng.choice([-1.0, 1.0], z.shape).astype("f4") for t, z in outputs.items()}
-            for t, probe in probes.items():
-                if probe.shape[-1] > 1 and probe.ndim == 2:  # softmax feels differences only
-                    probes[t] = probe - probe.mean(axis=-1, keepdims=True)
+            for t in probes.keys() & shifts:  # a softmax feels differences only
+                probes[t] -= probes[t].mean(axis=-1, keepdims=True)
             sums.append(
                 tf.add_n(
                     [tf.reduce_sum(tf.cast(z, tf.float32) * probes[t]) for t, z in outputs.items()]
@@ -406,14 +408,19 @@ def logits(node: Node, known: dict[int, Any]) -> Any:
     """An output before its softmax or sigmoid, which would hide what a change does."""
     op = node.op
     source = node.args[0] if node.args else None
-    if not isinstance(source, TensorRef):
+    if not head_of(op) or not isinstance(source, TensorRef):
         return known[node.outputs[0]]
-    heads = ("softmax", "sigmoid")
-    if isinstance(op, keras.layers.Dense) and getattr(op.activation, "__name__", "") in heads:
-        z = keras.ops.matmul(known[source.tensor], op.kernel)
-        return z if op.bias is None else z + op.bias
-    if isinstance(op, keras.layers.Softmax) or (
-        isinstance(op, keras.layers.Activation) and getattr(op.activation, "__name__", "") in heads
-    ):
+    if not isinstance(op, keras.layers.Dense):
         return known[source.tensor]
-    return known[node.outputs[0]]
+    z = keras.ops.matmul(known[source.tensor], op.kernel)
+    return z if op.bias is None else z + op.bias
+
+
+def head_of(op: Any) -> str:
+    """The final activation of an output layer that hides differences, or an empty string."""
+    if isinstance(op, keras.layers.Softmax):
+        return "softmax"
+    if isinstance(op, keras.layers.Dense | keras.layers.Activation):
+        name = getattr(op.activation, "__name__", "")
+        return name if name in ("softmax", "sigmoid") else ""
+    return ""

@@ -68,7 +68,8 @@ class Blobs:
 
     def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
         short = min(self.height, self.width)
-        widths = np.exp(rng.uniform(*np.log(np.array(self.blur) * short), n))
+        least, most = np.log(np.array(self.blur) * short)
+        widths = np.exp(rng.uniform(least, most, n))
         noise = _mixed_channels(rng, n, self.channels)
         field = _blurred(rng, (self.height, self.width), widths, self.channels)
         field = np.einsum("nhwc,ncd->nhwd", field, noise)

@@ -1,0 +1,135 @@
+"""Priors stay in the box, repeat with the seed, and are chosen by what the model shows."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import paoding
+from paoding.domain import Box
+from paoding.domain.choose import alternatives, choose, lead_of, live_map, picture_of
+from paoding.domain.priors import (
+    Blobs,
+    Correlated,
+    DeadLeaves,
+    Mixture,
+    Signals,
+    Spectra,
+    Table,
+    Tokens,
+    Uniform,
+)
+from paoding.graph import trace
+
+BOX = Box(-2, 3)
+PRIORS = [
+    Uniform(BOX, (5,)),
+    Blobs(BOX, 8, 10, 3),
+    Blobs(BOX, 8, 8, 1, (64,), np.linspace(0, 1, 64).reshape(8, 8)),
+    DeadLeaves(BOX, 8, 10, 3),
+    Spectra(BOX, 8, 9, 3),
+    Signals(BOX, 20, 2),
+    Table(BOX, (5,)),
+    Correlated(BOX, (4,), np.zeros(4), np.eye(2, 4)),
+    Mixture((Uniform(BOX, (5,)), Table(BOX, (5,)))),
+]
+
+
+@pytest.mark.parametrize("prior", PRIORS, ids=lambda p: type(p).__name__)
+def test_a_prior_draws_different_finite_inputs_from_the_box_and_repeats_with_the_seed(prior):
+    x = prior(np.random.default_rng(0), 40)
+    assert len(x) == 40
+    assert BOX.contains(x.astype("f8")).all()
+    assert x.std() > 0
+    assert np.array_equal(x, prior(np.random.default_rng(0), 40))
+    assert not np.array_equal(x, prior(np.random.default_rng(1), 40))
+    assert len(str(prior)) > 10
+
+
+def test_channels_of_blobs_are_correlated_and_neighbours_alike():
+    x = Blobs(Box(0, 1), 16, 16, 3)(np.random.default_rng(0), 200)
+    flat = x.reshape(-1, 3)
+    assert np.corrcoef(flat.T)[0, 1] > 0.5
+    assert np.corrcoef(x[:, 1:].ravel(), x[:, :-1].ravel())[0, 1] > 0.6
+
+
+def test_zipf_prefers_the_first_tokens():
+    x = Tokens((50,), 30, zipf=True)(np.random.default_rng(0), 50)
+    counts = np.bincount(x.ravel(), minlength=30)
+    assert counts[0] > 3 * counts[10] and x.max() < 30
+
+
+def chosen(model, box=None):
+    graph = trace(model)
+    return choose(graph, (box or Box(0, 1),))
+
+
+def test_an_embedding_gets_tokens_of_its_vocabulary():
+    model = keras.Sequential(
+        [
+            keras.Input((5,), dtype="int32"),
+            layers.Embedding(9, 4),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
+    )
+    prior = chosen(model).priors[0]
+    assert isinstance(prior, Tokens) and prior.size == 9
+
+
+def test_an_image_gets_blobs_and_a_sequence_signals():
+    image = keras.Sequential(
+        [keras.Input((12, 10, 3)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(2)]
+    )
+    prior = chosen(image).priors[0]
+    assert isinstance(prior, Blobs) and (prior.height, prior.width, prior.channels) == (12, 10, 3)
+    sequence = keras.Sequential([keras.Input((12, 3)), layers.LSTM(4), layers.Dense(2)])
+    assert isinstance(chosen(sequence).priors[0], Signals)
+
+
+def test_a_table_gets_the_moments_of_its_normalization():
+    norm = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 9.0, 16.0])
+    model = keras.Sequential([keras.Input((3,)), norm, layers.Dense(4, "relu"), layers.Dense(1)])
+    prior = chosen(model, Box(-100, 100)).priors[0]
+    assert isinstance(prior, Table)
+    assert np.allclose(prior.mean, [1, 2, 3]) and np.allclose(prior.deviation, [2, 3, 4])
+
+
+def test_a_flat_image_is_recognised_by_its_weights_and_shuffled_pixels_are_not():
+    model, _ = paoding.zoo.load("mnist-mlp")
+    kernel = np.asarray(model.layers[0].kernel)
+    assert picture_of(kernel) == (28, 28)
+    assert picture_of(np.random.default_rng(0).permutation(kernel)) is None
+    assert picture_of(np.random.default_rng(0).standard_normal((784, 64))) is None
+    prior = chosen(model).priors[0]
+    assert isinstance(prior, Blobs) and prior.envelope is not None
+    assert prior.envelope[14, 14] > 3 * prior.envelope[0, 0]
+
+
+def test_a_map_without_any_signal_is_still_a_map():
+    found = live_map(np.random.default_rng(0).standard_normal((8, 8, 16)))
+    assert found.shape == (8, 8) and 0 <= found.min() <= found.max() <= 1
+
+
+def test_a_table_of_standardized_columns_shows_no_order():
+    model, _ = paoding.zoo.load("breast-cancer")
+    assert isinstance(chosen(model).priors[0], Table)
+    names = alternatives(trace(model), (Box(0, 1).fit((30,)),))
+    assert {"table", "uniform"} <= set(names) and "blobs" not in names
+
+
+def test_a_rescaling_is_looked_through():
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            layers.Rescaling(0.5, offset=1.0),
+            layers.Normalization(mean=[2.0, 3.0], variance=[1.0, 4.0]),
+            layers.Dense(3, "relu"),
+            layers.Dense(1),
+        ]
+    )
+    graph = trace(model)
+    lead = lead_of(graph, graph.flat.inputs[0])
+    assert np.allclose(lead.mean, [2.0, 4.0]) and np.allclose(lead.deviation, [2.0, 4.0])
