@@ -78,7 +78,8 @@ install: $(STAMPS)/lab
 
 lab: $(STAMPS)/lab
 	jupyter lab --ServerApp.ip=127.0.0.1 $$([ $$(id -u) != 0 ] || echo --allow-root) \
-	    $(LAB_ARGS) $(QUICKSTART)
+	    --ServerApp.root_dir=$(dir $(QUICKSTART)) \
+	    --LabApp.default_url=/lab/tree/$(notdir $(QUICKSTART)) $(LAB_ARGS)
 
 # A page without a kernel shows each widget's picture, and needs no network for it.
 STATIC := $(foreach kind,text/html image/png text/plain,--NbConvertBase.display_data_priority=$(kind))
