@@ -26,7 +26,7 @@ export function makeInspector(model: Model, signal: AbortSignal): Part {
       ...showUnit(unitDetails, (other) => chooseUnit(unitDetails?.group ?? -1, other)),
     );
   });
-  model.on('change:selected', () => {
+  watch(model, ['selected'], signal, () => {
     const selected = model.get('selected');
     if (selected.node >= 0 && !tabs.isShown('Decisions')) {
       tabs.show(selected.unit >= 0 ? 'Unit' : 'Layer');
