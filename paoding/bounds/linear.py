@@ -207,21 +207,34 @@ class Linear:
                 form.add_r(value, rows)
             else:
                 form.add_y(value, rows)
-            least = self._substitute(form, value, network, what, new, changes)
+            least = self.substitute(form, value, network, what, new, changes)
             lower[here], upper[here] = least[: len(here)], -least[len(here) :]
         return Interval(lower.reshape(1, *shape), upper.reshape(1, *shape))
 
     # -- back through the steps
 
-    def _substitute(
+    def substitute(
         self,
         form: Form,
         value: int,
         network: Network,
         what: str,
-        new: Network | None,
-        changes: list[Interval | None] | None,
+        new: Network | None = None,
+        changes: list[Interval | None] | None = None,
     ) -> Floats:
+        """The least of each row of a form in one value, over the inputs.
+
+        Args:
+            form: rows with coefficients on the value (``y``) or its change (``r``); used up.
+            value: the value that the form is in.
+            network: the network whose values ``y`` means, with bounds of all values before.
+            what: "old" or "new" for a form in y, "change" for one in r.
+            new: the new network, for "change".
+            changes: bounds of every change, for "change".
+
+        Returns:
+            (rows,) lower bounds.
+        """
         last = self._made_by[value]
         for number in range(last, -1, -1):
             step = network.program.steps[number]

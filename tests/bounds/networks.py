@@ -19,7 +19,29 @@ from paoding.bounds.primitives import Program
 from paoding.domain import Box
 from paoding.graph import Graph, State, trace
 
-ACTIVATIONS = ["linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "softplus", "squareplus", "log_sigmoid", "sigmoid", "hard_sigmoid", "hard_tanh", "softsign", "tanh", "silu", "hard_silu", "gelu", "soft_shrink", "tanh_shrink", "exponential"]
+ACTIVATIONS = [
+    "linear",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "celu",
+    "softplus",
+    "squareplus",
+    "log_sigmoid",
+    "sigmoid",
+    "hard_sigmoid",
+    "hard_tanh",
+    "softsign",
+    "tanh",
+    "silu",
+    "hard_silu",
+    "gelu",
+    "soft_shrink",
+    "tanh_shrink",
+    "exponential",
+]
 
 Build = Callable[[], keras.Model]
 NETWORKS: dict[str, Build] = {}
