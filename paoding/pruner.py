@@ -13,6 +13,7 @@ import numpy as np
 
 from paoding import compensation as compensations
 from paoding import free_units, strategies, surgery
+from paoding.allocation import allocate
 from paoding.bounds.certificate import certificate
 from paoding.bounds.scoring import Scorer
 from paoding.compensation import Compensation, Work
@@ -97,6 +98,8 @@ class Pruner:
         self.domain = domain
         boxes = resolve(domain, input_shapes(self.graph), [x.name for x in model.inputs])
         self._work = Work(self.graph, boxes, seed, self.options)
+        budget = allocate(self._work, self.quotas, self.settings, allocation)
+        self.quotas, self._wanted = budget.quotas, budget.wanted
         self._history = History(
             self.graph.original,
             lambda at, gone: free_units.apply(self.compensation, self._work, at, gone),
@@ -252,6 +255,8 @@ class Pruner:
     def _ranking(self, group: Group, state: State) -> Ranking:
         alive = state.alive[group.ids]
         may_go, may_survive = alive & group.removable, alive.copy()
+        if group.name in self._wanted:
+            may_go &= self._wanted[group.name]
         if not self.settings.recursive and self.compensation.merges:
             taken = [
                 removal.into
@@ -426,7 +431,8 @@ def prune(
             from the model by default.
         samples: how many synthetic inputs a compensation draws.
         bounds: "interval" (default) or "linear" for the certificate.
-        allocation: "uniform" (default: every group to the target) or "global".
+        allocation: "uniform" (default: every group to the target), "global" (the same total of
+            units where the outputs feel it least) or "annealed" (global, then whole plans walked).
         lossless_first: whether the first step takes every unit that provably never matters over
             the domain (:func:`paoding.lossless`).
 

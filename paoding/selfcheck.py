@@ -1,0 +1,138 @@
+"""How far to trust a pruned network without data: agreement with the original on several priors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from paoding.domain import Domain, resolve
+from paoding.domain.choose import Chosen, alternatives
+from paoding.graph import trace
+
+if TYPE_CHECKING:
+    import keras
+
+_APART = 0.10  # spread of agreement over priors from which the estimate is called doubtful
+_LOW = 0.80  # agreement below which the network has probably lost much
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """Agreement of two networks on synthetic inputs: *estimated*, never a certificate.
+
+    Args:
+        agreement: prior's name -> share of inputs on which both give the same answer (for
+            regression: the share of variance explained, at least 0).
+        warning: what to be careful of, or an empty string.
+    """
+
+    agreement: dict[str, float]
+    warning: str
+
+    @property
+    def mean(self) -> float:
+        """Mean agreement over the priors."""
+        return float(np.mean(list(self.agreement.values())))
+
+    @property
+    def spread(self) -> float:
+        """Greatest less least agreement over the priors."""
+        values = list(self.agreement.values())
+        return max(values) - min(values)
+
+    def __str__(self) -> str:
+        each = ", ".join(f"{name} {value:.1%}" for name, value in self.agreement.items())
+        text = f"estimated agreement {self.mean:.1%}, spread {self.spread:.1%} ({each})"
+        return f"{text}; {self.warning}" if self.warning else text
+
+
+def selfcheck(
+    model: keras.Model,
+    original: keras.Model,
+    *,
+    domain: Domain | None = None,
+    samples: int = 1000,
+    seed: int = 0,
+    classifies: bool | None = None,
+) -> SelfCheck:
+    """Estimate without data how often a pruned model still answers like the original.
+
+    Args:
+        model: the pruned model.
+        original: the model before.
+        domain: legal inputs; [0, 1] by default.
+        samples: inputs drawn from each prior.
+        seed: of the draws.
+        classifies: whether outputs are scores of classes; by default yes where there are
+            several, or one that stays within [0, 1].
+
+    Returns:
+        Agreement for each prior that fits the model, with a warning where the priors disagree.
+
+    Raises:
+        DomainError: the domain does not fit.
+
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    >>> selfcheck(model, model, samples=10).mean
+    1.0
+    """
+    graph = trace(original)
+    shapes = [
+        tuple(1 if s is None else int(s) for s in graph.flat.shapes[t][1:])
+        for t in graph.flat.inputs
+    ]
+    boxes = resolve(domain, shapes, [x.name for x in original.inputs])
+    found = {}
+    for number, (name, chosen) in enumerate(alternatives(graph, boxes).items()):
+        x = chosen.draw(np.random.default_rng([seed, number]), samples)
+        found[name] = agreement(_outputs(model, x), _outputs(original, x), classifies)
+    return SelfCheck(found, _warning(found))
+
+
+def agreement(
+    after: Sequence[np.ndarray], before: Sequence[np.ndarray], classifies: bool | None = None
+) -> float:
+    """Share of samples with the same answer, the mean over outputs.
+
+    Args:
+        after, before: one array (n, ...) for each output of the two models.
+        classifies: whether the outputs are scores; None: several scores, or one within [0, 1].
+    """
+    shares = []
+    for a, b in zip(after, before, strict=True):
+        scores = classifies
+        if scores is None:
+            scores = b.shape[-1] > 1 or bool(((b >= 0) & (b <= 1)).all())
+        if scores and b.shape[-1] > 1:
+            shares.append(float((a.argmax(axis=-1) == b.argmax(axis=-1)).mean()))
+        elif scores:
+            middle = 0.5 if ((b >= 0) & (b <= 1)).all() else 0.0
+            shares.append(float(((a > middle) == (b > middle)).mean()))
+        else:
+            left = float(np.square(a - b).mean()) / max(float(b.var()), 1e-12)
+            shares.append(max(0.0, 1.0 - left))
+    return float(np.mean(shares))
+
+
+def _outputs(model: Any, x: list[np.ndarray]) -> list[np.ndarray]:
+    made = model.predict(x if len(x) > 1 else x[0], verbose=0)
+    return [np.asarray(y) for y in (made if isinstance(made, list | tuple) else [made])]
+
+
+def _warning(found: dict[str, float]) -> str:
+    low, high = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
+    if found[high] - found[low] > _APART:
+        return (
+            f"the priors disagree ('{low}' {found[low]:.0%}, '{high}' {found[high]:.0%}), so "
+            "measure it on data of your own before you rely on it"
+        )
+    if found[high] < _LOW:
+        return "much of the original's behaviour is gone; prune less"
+    return ""
+
+
+__all__ = ["Chosen", "SelfCheck", "agreement", "selfcheck"]
