@@ -15,6 +15,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from paoding.evaluation import Report
     from paoding.graph import Graph
-    from paoding.pruner import Pruner
+    from paoding.pruner import Pruner, PruningResult
 
 FAILED = 1  # 0 is done; 2, wrong usage, is typer's own
 ZOO = "zoo:"
@@ -219,13 +220,9 @@ def prune(
 
     with working():
         box = paoding.Box(*domain)
-        original, xy = load_with_data(model, data)
-        from paoding import run_folder
-        from paoding.evaluation import parse
-
-        attacks = [parse(text) for text in attack or ()]
+        case = Case.of(model, data, attack)
         pruner = paoding.Pruner(
-            original,
+            case.original,
             target=target,
             step=step,
             strategy=_strategy(strategy, alpha, beta, energy),
@@ -243,15 +240,9 @@ def prune(
             bounds=bounds,
             allocation=allocation,
         )
-        if xy is not None:  # data that does not fit should say so before the work, not after it
-            paoding.evaluate(original, *xy, latency=False)
         complete = run_with_progress(pruner)
         result = pruner.result()
-        report = None
-        if xy is not None:
-            report = paoding.evaluate(result.model, *xy, reference=original, attacks=attacks)
-        result.save(out, evaluation=report, original=keep_original)
-        told = {"out": str(out), "complete": complete, **run_folder.summary(result, report)}
+        told, report = case.finish(result, out, keep_original, complete)
     if json_only:
         print_json(told)
     else:
@@ -261,6 +252,31 @@ def prune(
             f"stopped after {len(result.steps)} steps, {pruner.progress:.0%} of the way; "
             f"what was done until then is in {out}"
         )
+
+
+@app.command()
+def replay(
+    model: ModelArgument,
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan.json.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="A new folder for the results.", show_default=False)
+    ],
+    data: DataOption = None,
+    attack: AttackOption = None,
+    json_only: JsonOption = False,
+) -> None:
+    """Do a saved plan again on the model that it was made for, bit for bit."""
+    refuse_existing(out)
+    import paoding
+
+    with working():
+        steps = paoding.Plan.load(plan)
+        case = Case.of(model, data, attack)
+        told, report = case.finish(paoding.replay(case.original, steps), out)
+    if json_only:
+        print_json(told)
+    else:
+        print_result(told, report)
 
 
 @app.command()
@@ -295,10 +311,9 @@ def evaluate(
         if xy is None:
             raise ArgumentError("Evaluation needs data: give --data XY.npz with arrays x and y.")
         original = load(reference) if reference else None
-        from paoding.evaluation import parse
-
-        attacks = [parse(text) for text in attack or ()]
-        report = paoding.evaluate(judged, *xy, reference=original, attacks=attacks, clip=clip)
+        report = paoding.evaluate(
+            judged, *xy, reference=original, attacks=parse_attacks(attack), clip=clip
+        )
     if json_only:
         print_json(report.to_dict())
     else:
@@ -314,15 +329,27 @@ def export(
         Quantization | None, typer.Option(help="Smaller numbers (tflite).", show_default=False)
     ] = None,
     data: DataOption = None,
+    domain: DomainOption = (0.0, 1.0),
     json_only: JsonOption = False,
 ) -> None:
     """Write a model for a phone, a browser or another framework."""
     refuse_existing(out)
-    from paoding.export import export as write
+    from paoding.domain import Box
 
     with working():
+        box = Box(*domain)
         judged, xy = load_with_data(model, data)
-        write(judged, out, format=format.value, quantize=quantize and quantize.value, data=xy)
+        from paoding.export import export as write  # late: it loads TensorFlow
+
+        write(
+            judged,
+            out,
+            format=format.value,
+            quantize=quantize and quantize.value,
+            # A zoo model's own data is for evaluation; only data that is given calibrates int8.
+            samples=None if data is None or xy is None else xy[0],
+            domain=box,
+        )
     size = out.stat().st_size
     if json_only:
         print_json({"out": str(out), "format": format.value, "bytes": size})
@@ -416,6 +443,51 @@ def load_with_data(
         return load(reference), (split.x, split.y)
     xy = load_data(source)
     return load(reference), xy
+
+
+@dataclass(frozen=True)
+class Case:
+    """The model to prune, with what to judge the result by: data and attacks, or neither."""
+
+    original: keras.Model
+    xy: tuple[np.ndarray, np.ndarray] | None
+    attacks: list[Any]
+
+    @classmethod
+    def of(cls, model: str, data: str | None, attack: list[str] | None) -> Case:
+        """Load everything, and say that data does not fit before the work, not after it."""
+        import paoding
+
+        original, xy = load_with_data(model, data)
+        attacks = parse_attacks(attack)
+        if attacks and xy is None:
+            raise ArgumentError("An attack needs data: give --data XY.npz with arrays x and y.")
+        if xy is not None:
+            paoding.evaluate(original, *xy, latency=False)
+        return cls(original, xy, attacks)
+
+    def finish(
+        self, result: PruningResult, out: Path, keep_original: bool = False, complete: bool = True
+    ) -> tuple[dict[str, Any], Report | None]:
+        """Evaluate where there is data, save the run, and return what to tell."""
+        import paoding
+        from paoding import run_folder
+
+        report = None
+        if self.xy is not None:
+            report = paoding.evaluate(
+                result.model, *self.xy, reference=self.original, attacks=self.attacks
+            )
+        result.save(out, evaluation=report, original=keep_original)
+        told = run_folder.summary(result, report)
+        return {"out": str(out), "complete": complete, **told}, report
+
+
+def parse_attacks(texts: list[str] | None) -> list[Any]:
+    """Return the attacks that ``--attack`` names."""
+    from paoding.evaluation import parse
+
+    return [parse(text) for text in texts or ()]
 
 
 def refuse_existing(path: Path) -> None:

@@ -62,6 +62,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "short.npz", x=x, y=y[:5])
     np.savez(folder / "no-y.npz", x=x)
     (folder / "existing").mkdir()
+    settings = {"target": 0.5, "step": 0.25, "strategy": {"name": "saliency"}, "domain": []}
+    settings |= {"compensation": "merge", "options": {}}
+    paoding.Plan((), settings, fingerprint="0").save(folder / "other.json")
     return folder
 
 
@@ -101,6 +104,15 @@ MISTAKES = {
     "data of two lengths": (prune("--data", "short.npz"), "samples"),
     "data of the wrong shape": (prune("--data", "wide.npz"), "(7,)"),
     "labels that the model lacks": (prune("--data", "labels.npz"), "classes"),
+    "a plan that is missing": (
+        ("replay", "good.keras", "gone.json", "--out", "run"),
+        "gone.json",
+    ),
+    "a plan of another model": (
+        ("replay", "good.keras", "other.json", "--out", "run"),
+        "another model",
+    ),
+    "an attack without data": (prune("--attack", "fgsm:0.1"), "--data"),
     "evaluation without data": (("evaluate", "good.keras"), "--data"),
     "an unknown attack": (
         ("evaluate", "good.keras", "--data", "good.npz", "--attack", "siege:0.1"),
@@ -247,7 +259,9 @@ def test_prune_saves_a_run_that_evaluates_replays_and_exports(tmp_path: Path) ->
     assert {"run/model.keras", "run/plan.json", "run/report.json"} <= contents(tmp_path)
 
     original, _ = paoding.zoo.load("breast-cancer")
-    pruned = paoding.load_model(tmp_path / "run" / "model.keras")
+    done = run("replay", name, "run/plan.json", "--out", "again", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    pruned = paoding.load_model(tmp_path / "again" / "model.keras")
     again = paoding.replay(original, paoding.Plan.load(tmp_path / "run" / "plan.json")).model
     for mine, theirs in zip(pruned.weights, again.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs))
