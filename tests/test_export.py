@@ -1,0 +1,159 @@
+"""Exported files answer as the model does, in the runtimes that they are for."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from paoding import Box, zoo
+from paoding.errors import ArgumentError, DataError, ExportError, OutputExistsError
+from paoding.export import export
+
+L = keras.layers
+
+
+@pytest.fixture(scope="module", params=["breast-cancer", "mnist-mlp", "mnist-cnn"])
+def known(request):
+    model, data = zoo.load(request.param)
+    return model, data.x[:200], data.y[:200]
+
+
+@pytest.fixture
+def small() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input((4,)), L.Dense(3, activation="relu"), L.Dense(2)])
+
+
+def run_tflite(path, *inputs):
+    interpreter = tf.lite.Interpreter(str(path))
+    details = interpreter.get_input_details()
+    if len(inputs) > 1:  # by name, since TFLite has an order of its own
+        details = sorted(details, key=lambda d: d["name"])
+    for detail, array in zip(details, inputs, strict=True):
+        interpreter.resize_tensor_input(detail["index"], array.shape)
+    interpreter.allocate_tensors()
+    for detail, array in zip(details, inputs, strict=True):
+        interpreter.set_tensor(detail["index"], array)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def guesses(scores):
+    return scores[:, 0] > 0.5 if scores.shape[1] == 1 else scores.argmax(1)
+
+
+def test_a_tflite_file_answers_as_the_model(known, tmp_path):
+    model, x, _ = known
+    path = export(model, tmp_path / "m.tflite")
+    np.testing.assert_allclose(run_tflite(path, x), model(x), atol=1e-5)
+
+
+def test_float16_halves_the_file_and_keeps_the_answers(known, tmp_path):
+    model, x, _ = known
+    full = export(model, tmp_path / "full.tflite").stat().st_size
+    path = export(model, tmp_path / "half.tflite", quantize="float16")
+    assert path.stat().st_size < 0.65 * full
+    np.testing.assert_allclose(run_tflite(path, x), model(x), atol=0.02)
+
+
+def test_int8_needs_no_data_and_keeps_the_accuracy(known, tmp_path):
+    model, x, y = known
+    full = export(model, tmp_path / "full.tflite").stat().st_size
+    path = export(model, tmp_path / "int8.tflite", quantize="int8")
+    assert path.stat().st_size < 0.5 * full
+    before, after = (np.mean(guesses(z) == y) for z in (model(x).numpy(), run_tflite(path, x)))
+    assert after >= before - 0.03
+
+
+def test_int8_really_computes_in_whole_numbers(small, tmp_path):
+    path = export(small, tmp_path / "m.tflite", quantize="int8", domain=Box(-2, 2))
+    interpreter = tf.lite.Interpreter(str(path))
+    kinds = {detail["dtype"] for detail in interpreter.get_tensor_details()}
+    assert np.int8 in kinds
+    assert interpreter.get_input_details()[0]["dtype"] is np.float32
+
+
+def test_int8_is_calibrated_on_the_samples_that_are_given(small, tmp_path):
+    x = np.random.default_rng(0).normal(size=(200, 4)).astype("float32") * 10
+    path = export(small, tmp_path / "m.tflite", quantize="int8", samples=x)
+    answers, wanted = run_tflite(path, x), small(x).numpy()
+    assert np.abs(answers - wanted).max() < 0.05 * np.abs(wanted).max()
+
+
+def test_models_of_two_inputs_are_calibrated_input_by_input(tmp_path):
+    a, b = keras.Input((3,), name="a"), keras.Input((2, 2), name="b")
+    h = L.Concatenate()([L.Dense(4)(a), L.Dense(4)(L.Flatten()(b))])
+    model = keras.Model([a, b], L.Dense(2)(h))
+    rng = np.random.default_rng(0)
+    x = [rng.random((50, 3), dtype="float32"), rng.random((50, 2, 2), dtype="float32")]
+    path = export(model, tmp_path / "m.tflite", quantize="int8", samples=x)
+    assert np.abs(run_tflite(path, *x) - model(x).numpy()).max() < 0.1
+    assert export(model, tmp_path / "n.tflite", quantize="int8").exists()
+
+
+def test_an_onnx_file_answers_as_the_model(known, tmp_path):
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    model, x, _ = known
+    session = runtime.InferenceSession(export(model, tmp_path / "m.onnx", format="onnx"))
+    answers = session.run(None, {session.get_inputs()[0].name: x})[0]
+    np.testing.assert_allclose(answers, model(x), atol=1e-5)
+
+
+def test_what_is_missing_for_onnx_is_told_with_how_to_get_it(small, tmp_path, monkeypatch):
+    import builtins
+
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name == "tf2onnx":
+            raise ImportError("No module named 'tf2onnx'", name="tf2onnx")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ExportError, match=r"needs tf2onnx; install .*\[export\]"):
+        export(small, tmp_path / "m.onnx", format="onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_converter_that_fails_leaves_nothing_and_one_sentence(small, tmp_path, monkeypatch):
+    def fail(self, *args, **kwargs):
+        raise RuntimeError("op Foo is not supported.\nlong trace")
+
+    monkeypatch.setattr(keras.Model, "export", fail)
+    with pytest.raises(ExportError) as caught:
+        export(small, tmp_path / "m.tflite")
+    assert str(caught.value).endswith("cannot be written as tflite: op Foo is not supported.")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_exists_is_replaced_only_when_asked(small, tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_text("mine")
+    with pytest.raises(OutputExistsError):
+        export(small, path)
+    assert path.read_text() == "mine"
+    export(small, path, overwrite=True)
+    assert path.stat().st_size > 100
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"format": "torch"}, ArgumentError),
+        ({"quantize": "int4"}, ArgumentError),
+        ({"format": "onnx", "quantize": "int8"}, ArgumentError),
+        ({"quantize": "int8", "samples": np.zeros((3, 5))}, DataError),
+        ({"quantize": "int8", "samples": np.zeros((0, 4))}, DataError),
+        ({"quantize": "int8", "samples": np.full((3, 4), np.nan)}, DataError),
+        ({"quantize": "int8", "samples": [np.zeros((3, 4))] * 2}, DataError),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_written(
+    small, tmp_path, settings, error
+):
+    with pytest.raises(error):
+        export(small, tmp_path / "m.out", **settings)
+    assert list(tmp_path.iterdir()) == []
