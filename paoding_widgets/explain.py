@@ -83,25 +83,32 @@ def _first_removed(step: Step) -> dict[str, Any] | None:
     return {name: column[rows[0]] for name, column in columns.items()}
 
 
+_SALIENCY = {
+    "merge": r"the saliency of the pair, \(S(i,j) = \lVert V_j\rVert\,\bigl(\lVert w_i-w_j\rVert + "
+    r"\tfrac{|b_i-b_j|}{|b_i|+|b_j|}\bigr)\), is \(%s\). A small \(S\) means that the two make "
+    r"nearly the same output, or that what \(j\) makes is hardly read.",
+    "least-squares": r"its saliency, \(\lVert V_j\rVert^2 / [C^{-1}]_{jj} = %s\), is the error "
+    r"that is left in the next layer when all survivors together take over what they can.",
+    "scaled-merge": r"its saliency, \(%s\), is the error that is left in the next layer when the "
+    r"best survivor takes over, scaled.",
+    "mean": r"its saliency, \(\lVert V_j\rVert^2\,\mathrm{Var}(y_j) = %s\), is the error that is "
+    r"left in the next layer when its mean is kept.",
+}
+_MAGNITUDE = r"its saliency, the mean absolute weight \(\overline{|w_j|} = %s\), is the least."
+
+
 def _who(step: Step, settings: Settings) -> str:
     first = _first_removed(step)
     if first is None or not np.isfinite(first["saliency"]):
         return ""
     j, i = int(first["unit"]), int(first["into"])
-    saliency = f"{first['saliency']:.4g}"
-    name = _name(str(first["group"]))
-    if i < 0 or settings.strategy == "Magnitude":
-        return (
-            f"The first to go was unit \\(j={j}\\) of {name}, of saliency \\({saliency}\\): the "
-            "network would miss it least."
-        )
-    return (
-        f"The first to go was unit \\(j={j}\\) of {name}. It is most like unit \\(i={i}\\): "
-        r"the saliency of the pair, \(S(i,j) = \lVert V_j\rVert\,\bigl(\lVert w_i-w_j\rVert + "
-        r"\tfrac{|b_i-b_j|}{|b_i|+|b_j|}\bigr)\), "
-        f"is \\({saliency}\\). A small \\(S\\) means that the two make nearly the same output, or "
-        "that what \\(j\\) makes is hardly read."
-    )
+    why = _SALIENCY.get(str(settings.compensation), _MAGNITUDE)
+    if settings.strategy == "Magnitude":
+        why = _MAGNITUDE
+    why %= f"{first['saliency']:.4g}"
+    alike = f" It is most like unit \\(i={i}\\);" if i >= 0 else ""
+    first_to_go = f"The first to go was unit \\(j={j}\\) of {_name(str(first['group']))}"
+    return f"{first_to_go}.{alike} {why}" if alike else f"{first_to_go}: {why}"
 
 
 def _why(step: Step, settings: Settings) -> str:

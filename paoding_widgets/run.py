@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 # More samples make a smoother curve and slower steps; the final evaluation takes all of them.
 MAX_SAMPLES = 1000
-# What takes longer than this is worked out at the end of a run only, not after each step.
-SLOW_SECONDS = 1.0
+# What takes longer than this is not worked out after each step: bounds wait for the end, and
+# saliencies stay those of the step before.
+SLOW_SECONDS = 2.0
 
 
 class Meter:
@@ -164,14 +165,17 @@ class PrunerRun:
 
     def _saliencies(self) -> dict[str, np.ndarray]:
         """The pruner's saliencies; groups that it does not prune show their magnitudes."""
-        if "saliency" in self._slow:
-            return self._background
-        started = time.perf_counter()
-        found = {**self._background, **self.pruner.saliencies()}
-        if time.perf_counter() - started > SLOW_SECONDS:
-            self._slow.add("saliency")
-            self._background = found
-        return found
+        if "saliency" not in self._slow:
+            started = time.perf_counter()
+            self._background = {**self._background, **self.pruner.saliencies()}
+            if time.perf_counter() - started > SLOW_SECONDS:
+                self._slow.add("saliency")
+        alive = self.pruner.state.alive
+        by_name = self.pruner.graph.by_name
+        return {
+            name: np.where(alive[by_name[name].ids], values, np.nan)
+            for name, values in self._background.items()
+        }
 
     def _bounded(self, moment: Moment, step: Step) -> Moment:
         started = time.perf_counter()

@@ -52,7 +52,7 @@ export function makeHeader(model: Model, signal: AbortSignal): Part {
     message.textContent = header.message;
     error.textContent = header.error;
     error.hidden = header.error === '';
-    bar.style.width = percent(header.progress);
+    bar.style.width = `${100 * header.progress}%`;
     progress.setAttribute('aria-valuenow', String(Math.round(100 * header.progress)));
     figures.replaceChildren(...header.figures.flatMap(showFigure));
     speak(header);

@@ -151,6 +151,8 @@ test('the head says state, numbers before and after, and what is going on', () =
   expect(text('.paoding-state')).toContain('paused');
   expect(text('.paoding-figures')).toBe('Parameters1,000 → 800 −20 %');
   expect(document.querySelector('[role=progressbar]')?.getAttribute('aria-valuenow')).toBe('25');
+  const bar = document.querySelector<HTMLElement>('.paoding-progress-bar');
+  expect(bar?.style.width).toBe('25%');
   expect(document.querySelector('[role=status]')?.getAttribute('aria-live')).toBe('polite');
   expect(text('[role=status]')).toBe('paused. step 1');
 });
