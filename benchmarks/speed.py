@@ -62,9 +62,9 @@ def run_peer(model: Any, data: Any, repetitions: int) -> dict[str, Any]:
         np.savez(network, x=x, y=data.y, **dense_weights(model))
         jobs = [{**job, "repetitions": repetitions} for job in jobs]
         order.write_text(json.dumps({"network": str(network), "jobs": jobs, "out": str(out)}))
-        subprocess.run(
-            [str(python), str(HERE / "peer" / "run.py"), str(order)], check=True, cwd=folder
-        )
+        # Isolated: the peer's package has our name, and PYTHONPATH may lead to ours.
+        command = [str(python), "-I", str(HERE / "peer" / "run.py"), str(order)]
+        subprocess.run(command, check=True, cwd=folder)
         return json.loads(out.read_text())
 
 
