@@ -6,11 +6,11 @@ TensorFlow is loaded only when a model is.
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+
+from paoding.quiet import quiet_start
 
 __version__ = "0.1.0"
 
@@ -52,23 +52,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _load(module: str) -> ModuleType:
-    """Import a module; while that brings in TensorFlow, keep its start-up notes off stderr.
-
-    They are written by C++ to the process's file descriptor before any log level is read, and
-    would fill a notebook's first cell with red lines about graphics cards.
-    """
-    if "tensorflow" in sys.modules:
+    with quiet_start():
         return import_module(module)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        return import_module(module)
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
 
 
 def __dir__() -> list[str]:

@@ -23,6 +23,7 @@ from paoding.errors import (
     PaodingError,
     WeightsError,
 )
+from paoding.quiet import quiet_start
 
 if TYPE_CHECKING:
     import keras
@@ -384,7 +385,8 @@ def _size(count: int) -> str:
 
 
 def _keras_load(path: Path) -> keras.Model:
-    import keras
+    with quiet_start():
+        import keras
 
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
     if not isinstance(model, keras.Model):
