@@ -54,8 +54,12 @@ def _rebuild(graph: Graph, state: State, alive: np.ndarray) -> Any:
             config = rule.resize(op, config, cut_of)
         return keras_internals.revive(op, config)
 
-    smaller = keras_internals.clone(graph.model, rebuild)
+    smaller = keras_internals.clone(
+        graph.model, graph.flat, rebuild, lambda tensor: graph.shape_after(tensor, alive)
+    )
     _fill(graph, state, kept, smaller)
+    keras_internals.copy_own_state(graph.model, smaller)
+    keras_internals.copy_compilation(graph.model, smaller)
     return smaller
 
 

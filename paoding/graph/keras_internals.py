@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +11,12 @@ from typing import Any
 import keras
 import numpy as np
 from keras import tree
+from keras.src.models.functional import Functional, functional_like_constructor
 
 from paoding.errors import ModelError
 
 Shape = tuple[int | None, ...]
+_NO_ASSETS = keras.layers.Layer.save_assets if hasattr(keras.layers.Layer, "save_assets") else None
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,20 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Flat:
-    """A model as a list of calls over numbered tensors."""
+    """A model as a list of calls over numbered tensors.
+
+    Args:
+        nodes: the calls, in topological order.
+        inputs, outputs: tensors of the model.
+        shapes: of every tensor, the batch axis first.
+        entries: ``id`` of each model inside (and of the whole) -> tensors of its first call.
+    """
 
     nodes: tuple[Node, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     shapes: tuple[Shape, ...]
+    entries: dict[int, tuple[int, ...]]
 
 
 def is_container(op: Any) -> bool:
@@ -71,8 +83,8 @@ def is_container(op: Any) -> bool:
 def functional_of(model: Any) -> Any:
     """The ``Functional`` behind a model, or None where the model has no layer graph."""
     if isinstance(model, keras.Sequential):
-        return model._functional
-    if isinstance(model, keras.Model) and hasattr(model, "_nodes_by_depth"):
+        return model._functional if type(model).call is keras.Sequential.call else None
+    if isinstance(model, Functional) and type(model).call is Functional.call:
         return model
     return None
 
@@ -85,6 +97,11 @@ def require_graph(model: Any) -> Any:
             f"{type(model).__name__}; load it with paoding.load_model(path)."
         )
     functional = functional_of(model)
+    if functional is None and isinstance(model, keras.Sequential | Functional) and model.built:
+        raise ModelError(
+            f"Model '{model.name}' ({type(model).__name__}) has a call method of its own, so its "
+            "layer graph does not say what it computes: rebuild it without one to prune it."
+        )
     if functional is None and isinstance(model, keras.Sequential):
         raise ModelError(
             f"Model '{model.name}' has not been built, so its shapes are unknown: add an "
@@ -113,12 +130,14 @@ def flatten(model: Any) -> Flat:
     functional = require_graph(model)
     shapes: list[Shape] = []
     nodes: list[Node] = []
+    entries: dict[int, tuple[int, ...]] = {}
 
     def new_tensor(symbol: Any) -> int:
         shapes.append(tuple(symbol.shape))
         return len(shapes) - 1
 
     def visit(inner: Any, arguments: list[int], prefix: str) -> list[int]:
+        entries.setdefault(id(inner), tuple(arguments))
         ids = {id(symbol): t for symbol, t in zip(inner.inputs, arguments, strict=True)}
         for source in calls_of(inner):
             if any(id(symbol) not in ids for symbol in source.input_tensors):
@@ -135,7 +154,7 @@ def flatten(model: Any) -> Flat:
 
     inputs = [new_tensor(symbol) for symbol in functional.inputs]
     outputs = visit(functional, inputs, "")
-    return Flat(tuple(nodes), tuple(inputs), tuple(outputs), tuple(shapes))
+    return Flat(tuple(nodes), tuple(inputs), tuple(outputs), tuple(shapes), entries)
 
 
 def _node(
@@ -173,34 +192,146 @@ def calls_of(functional: Any) -> Iterator[Any]:
                 yield node
 
 
-def clone(model: Any, rebuild: Callable[[Any, Any], Any]) -> Any:
-    """The same model out of new layers; ``rebuild(op, config)`` makes each of them once.
+def clone(model: Any, flat: Flat, rebuild: Callable[[Any, Any], Any], shape_of: Any) -> Any:
+    """The same model out of new layers; the original's layers are never called again.
 
-    Nested models are cloned from the inside; the original's layers are never called on
-    symbols again, so that nothing is added to them.
+    Args:
+        model: the original.
+        flat: its calls.
+        rebuild: ``(op, config) -> new op``, called once for each layer or operation.
+        shape_of: ``tensor number -> shape`` in the new model.
     """
-    made: dict[int, Any] = {}
+    made: dict[int, tuple[Any, Any]] = {}
 
     def new(op: Any) -> Any:
         if id(op) not in made:
-            made[id(op)] = clone(op, rebuild) if is_container(op) else rebuild(op, config_of(op))
-        return made[id(op)]
+            fresh = assemble(op) if is_container(op) else rebuild(op, config_of(op))
+            made[id(op)] = op, fresh
+        return made[id(op)][1]
 
-    cloned = keras.models.clone_model(model, clone_function=new)
-    cloned.trainable = model.trainable
+    def assemble(container: Any) -> Any:
+        functional = functional_of(container)
+        inputs = [
+            _new_input(symbol, shape_of(t))
+            for symbol, t in zip(functional.inputs, flat.entries[id(functional)], strict=True)
+        ]
+        if isinstance(container, keras.Sequential):
+            layers = [new(layer) for layer in container.layers]
+            return keras.Sequential(
+                [inputs[0]._keras_history.operation, *layers], name=container.name
+            )
+        struct = tree.pack_sequence_as(functional._inputs_struct, inputs)
+        outputs = functional._run_through_graph(struct, operation_fn=new)
+        return _class_of(container)(struct, outputs, name=container.name)
+
+    with keras.saving.custom_object_scope(custom_classes(model)):
+        cloned = new(model)
+    for old, fresh in made.values():
+        _keep_flags(old, fresh)
     return cloned
 
 
+def _new_input(symbol: Any, shape: Shape) -> Any:
+    layer = symbol._keras_history.operation
+    config = {**layer.get_config(), "batch_shape": shape}
+    return type(layer).from_config(config).output
+
+
+def _class_of(container: Any) -> Any:
+    """The container's own class where it can be made from inputs and outputs."""
+    kind = type(container)
+    return kind if functional_like_constructor(kind) else keras.Model
+
+
+def _keep_flags(old: Any, fresh: Any) -> None:
+    """Trainable flags and initializers, inner layers' too, as the original has them."""
+    if not isinstance(old, keras.layers.Layer):
+        return
+    pairs = [(old, fresh)]
+    if not is_container(old):
+        inner = (list(layer._flatten_layers()) for layer in (old, fresh))
+        pairs = list(zip(*inner, strict=True))
+    for before, after in pairs:
+        after._trainable = before._trainable
+        for name, value in vars(before).items():
+            if name.endswith("_initializer") and not _has_own_shape(value):
+                setattr(after, name, value)
+
+
+def _has_own_shape(initializer: Any) -> bool:
+    """Whether an initializer holds an array, which no longer fits a smaller layer."""
+    return np.ndim(getattr(initializer, "value", 0.0)) > 0
+
+
+def custom_classes(model: Any) -> dict[str, Any]:
+    """Classes of a model that Keras does not know, so that nothing needs to be registered."""
+    kinds = {type(layer) for layer in model._flatten_layers()}
+    return {kind.__name__: kind for kind in kinds if not kind.__module__.startswith("keras.")}
+
+
+def copy_compilation(model: Any, fresh: Any) -> None:
+    """Compile a new model like the old one; warn where its loss or optimizer cannot be copied."""
+    if not getattr(model, "compiled", False):
+        return
+    scope = custom_classes(model)
+    for part in tree.flatten(model._compile_config.config):
+        kind = part if isinstance(part, type) or hasattr(part, "__name__") else type(part)
+        scope.setdefault(kind.__name__, kind)
+    try:
+        with keras.saving.custom_object_scope(scope):
+            fresh.compile_from_config(model.get_compile_config())
+    except (TypeError, ValueError, AttributeError, ImportError) as error:
+        warnings.warn(
+            f"The pruned '{model.name}' is not compiled, since its loss, metrics or optimizer "
+            f"cannot be copied ({str(error).splitlines()[0]}); call compile again.",
+            stacklevel=4,
+        )
+
+
 def config_of(op: Any) -> dict[str, Any]:
-    """The constructor arguments of a layer or operation."""
-    return dict(op.get_config())
+    """The constructor arguments of a layer or operation.
+
+    Raises:
+        ModelError: a custom layer does not tell them.
+    """
+    if isinstance(op, keras.layers.Lambda):
+        return {"name": op.name, "dtype": op.dtype_policy, "trainable": op.trainable}
+    try:
+        return dict(op.get_config())
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"Layer '{op.name}' ({type(op).__name__}) does not tell how to make it again: give "
+            f"it a get_config method ({str(error).strip().splitlines()[0]})."
+        ) from None
 
 
 def revive(op: Any, config: dict[str, Any]) -> Any:
-    """A new layer or operation of the same class; custom classes need no registration."""
-    if isinstance(op, keras.layers.InputLayer):
-        return type(op).from_config(config)
-    return type(op).from_config(config)
+    """A new layer or operation of the same class; custom classes need no registration.
+
+    Weights are set afterwards, so that initializers do nothing but zeros here.
+    """
+    if isinstance(op, keras.layers.Lambda):  # the function itself, not its pickled form
+        return type(op)(
+            op.function,
+            output_shape=op._output_shape,
+            mask=op.mask,
+            arguments=op.arguments,
+            **config,
+        )
+    known = type(op).__module__.startswith("keras.")
+    zeros = [k for k in config if known and k.endswith("_initializer") and config[k] is not None]
+    return type(op).from_config({**config, **dict.fromkeys(zeros, "zeros")})
+
+
+def copy_own_state(old: Any, fresh: Any) -> None:
+    """State that is no weight: vocabularies, statistics that a layer works out from weights."""
+    for before, after in zip(old._flatten_layers(), fresh._flatten_layers(), strict=True):
+        if hasattr(before, "save_assets") and type(before).save_assets is not _NO_ASSETS:
+            with tempfile.TemporaryDirectory() as folder:
+                before.save_assets(folder)
+                after.load_assets(folder)
+        if hasattr(after, "finalize_state") and before.built:
+            after.finalize_state()
 
 
 def all_weights(model: Any) -> list[Any]:
@@ -227,7 +358,9 @@ def run(
         variables: the variables that the numbers mean.
         wanted: numbers of the tensors to return.
     """
-    known: dict[int, Any] = dict(zip(flat.inputs, map(keras.ops.convert_to_tensor, inputs)))
+    known: dict[int, Any] = dict(
+        zip(flat.inputs, map(keras.ops.convert_to_tensor, inputs), strict=False)
+    )
     left = dict.fromkeys(wanted, True)
     last = max((n.index for n in flat.nodes if set(n.outputs) & set(left)), default=-1)
     uses: dict[int, int] = {}

@@ -21,6 +21,10 @@ ROLE_REASONS = {
     "consume": "reads the units",
     "pass": "passes the units on",
 }
+# Masks of concatenated sequences are made of zeros in the shape of the data: such tensors hold
+# the same value in every unit, and a logical reduction over them does not depend on a unit.
+UNIFORM = frozenset({"ZerosLike", "OnesLike"})
+KEEPS_UNIFORM = frozenset({"LogicalOr", "LogicalAnd", "LogicalNot", "Concatenate", "Cast"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,6 +331,7 @@ def trace(model: Any, *, inexact: bool = False) -> Graph:
     ties = Ties()
     layouts: dict[int, Layout] = {t: (None,) * len(flat.shapes[t]) for t in flat.inputs}
     unknown: dict[str, str] = {}
+    uniform: set[int] = set()
     for node in flat.nodes:
         call = Call(
             index=node.index,
@@ -339,8 +344,12 @@ def trace(model: Any, *, inexact: bool = False) -> Graph:
             kwargs=node.kwargs,
             ties=ties,
             inexact=inexact,
+            inputs=node.inputs,
+            uniform=all(t in uniform or not any_units(layouts[t]) for t in node.inputs),
         )
         out = _trace_call(call, unknown)
+        if node.kind in UNIFORM or (call.uniform and node.kind in KEEPS_UNIFORM):
+            uniform.update(node.outputs)
         layouts.update(zip(node.outputs, out, strict=True))
     for t in flat.outputs:
         for labels in layouts[t]:
@@ -353,10 +362,15 @@ def trace(model: Any, *, inexact: bool = False) -> Graph:
     return Graph(model, flat, variables, groups, in_order, coupling, unknown)
 
 
+def any_units(layout: Layout) -> bool:
+    """Whether any axis of a tensor carries units."""
+    return any(labels is not None for labels in layout)
+
+
 def _trace_call(call: Call, unknown: dict[str, str]) -> Sequence[Layout]:
     rule = rule_for(call.op)
     if rule is None:
-        if any(labels is not None for layout in call.layouts for labels in layout):
+        if any(map(any_units, call.layouts)):
             unknown[call.name] = (
                 f"its meaning for channels is not known ({call.kind}), so the units that it "
                 "reads stay"

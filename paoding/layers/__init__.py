@@ -6,6 +6,7 @@ from paoding.layers import (  # noqa: F401  (importing a module registers its ru
     attention,
     convolution,
     dense,
+    indexing,
     merging,
     normalization,
     operations,

@@ -12,20 +12,21 @@ from paoding.layers.base import Call, Cut, Layout, Rule, Shapes, register
 
 @register
 class MultiHeadAttention(Rule):
+    """Whole heads are units, and so is the width that the output layer makes."""
+
     types = (keras.layers.MultiHeadAttention,)
 
     def trace(self, call: Call) -> list[Layout] | tuple[Layout, ...]:
         layer = call.op
         if len(call.out_shapes) > 1:
             return call.protect_all("its attention scores are an output")
-        # Inputs: query, value and, where it is given, key (else the value is the key).
-        query, value = call.labels(-1, 0), call.labels(-1, 1 if len(call.layouts) > 1 else 0)
-        key = call.labels(-1, 2) if len(call.layouts) > 2 else value
+        (query,), (value,) = call.given(0, "query"), call.given(1, "value")
+        key = next(iter(call.given(2, "key")), value)  # without a key the value is the key
         heads = call.new_units(layer.num_heads)
         reads = (
-            (layer.query_dense, query, 0),
-            (layer.key_dense, key, min(2, len(call.layouts) - 1)),
-            (layer.value_dense, value, min(1, len(call.layouts) - 1)),
+            (layer.query_dense, call.labels(-1, query), query),
+            (layer.key_dense, call.labels(-1, key), key),
+            (layer.value_dense, call.labels(-1, value), value),
         )
         for dense, labels, which in reads:
             call.consume(dense.kernel, 0, labels, -1, which)
@@ -56,3 +57,23 @@ class MultiHeadAttention(Rule):
         projections += keys * (math.prod(key.shape) + math.prod(value.shape))
         scores = queries * keys * op.num_heads * (key.shape[-1] + value.shape[-1])
         return 2 * (projections + scores)
+
+
+@register
+class Attention(Rule):
+    """Attention without kernels: the scores mix what they are made of, values pass through."""
+
+    types = (keras.layers.Attention, keras.layers.AdditiveAttention)
+
+    def trace(self, call: Call) -> list[Layout] | tuple[Layout, ...]:
+        inputs = call.given(0, "inputs")
+        if len(call.out_shapes) > 1 or len(inputs) < 2:
+            return call.protect_all("its attention scores are an output")
+        for which in (inputs[0], inputs[2] if len(inputs) > 2 else inputs[1]):
+            call.protect(call.labels(-1, which), "attention scores mix the channels")
+        return [call.fixed_output(-1, call.labels(-1, inputs[1]))]
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        query, value = in_shapes[:2]
+        pairs = math.prod(n or 1 for n in query[1:-1]) * math.prod(n or 1 for n in value[1:-1])
+        return 2 * pairs * ((query[-1] or 1) + (value[-1] or 1))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from keras import tree
 
 from paoding.layers.algebra import Algebra, Value
 
@@ -68,6 +69,8 @@ class Call:
         args, kwargs: the call's arguments; tensors stand as ``graph.TensorRef``.
         ties: where what is learnt is kept.
         inexact: whether layers that mix channels may be cut although the rest then changes.
+        inputs: numbers of the input tensors, as ``TensorRef`` has them.
+        uniform: whether all units of each input hold the same value (masks made of zeros).
     """
 
     index: int
@@ -80,6 +83,8 @@ class Call:
     kwargs: dict[str, Any]
     ties: Ties
     inexact: bool = False
+    inputs: tuple[int, ...] = ()
+    uniform: bool = False
 
     @property
     def layout(self) -> Layout:
@@ -90,6 +95,12 @@ class Call:
     def kind(self) -> str:
         """The class name of the layer or operation."""
         return type(self.op).__name__
+
+    def given(self, position: int, name: str) -> list[int]:
+        """Which inputs an argument of the call holds (masks and the like are inputs, too)."""
+        value = self.args[position] if len(self.args) > position else self.kwargs.get(name)
+        refs = [leaf for leaf in tree.flatten(value) if hasattr(leaf, "tensor")]
+        return [self.inputs.index(ref.tensor) for ref in refs]
 
     def labels(self, axis: int, which: int = 0) -> Labels:
         """Labels of one axis of one input."""

@@ -58,6 +58,11 @@ def activation_name(activation: Any) -> str:
     return str(name if name is not None else type(activation).__name__)
 
 
+def mixes_channels(activation: Any) -> bool:
+    """Whether an activation is one that is known to mix the entries of the last axis."""
+    return activation_name(activation) in MIXING
+
+
 def apply_activation(call: Call, activation: Any, labels: Labels, axis: int = -1) -> None:
     """Protect units whose activation does not treat every channel alone."""
     if isinstance(activation, keras.layers.Layer):

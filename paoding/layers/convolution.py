@@ -38,6 +38,8 @@ def whole_groups(kernel_shape: tuple[int, ...], groups: int) -> bool:
 
 @register
 class Conv(Rule):
+    """Filters are units; a grouped convolution loses equal cuts of, or whole, groups."""
+
     types = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 
     def trace(self, call: Call) -> Layout:
@@ -102,6 +104,8 @@ class Conv(Rule):
 
 @register
 class ConvTranspose(Rule):
+    """Filters are units; the kernel has them before the channels that it reads."""
+
     types = (
         keras.layers.Conv1DTranspose,
         keras.layers.Conv2DTranspose,
@@ -141,6 +145,8 @@ class ConvTranspose(Rule):
 
 @register
 class DepthwiseConv(Rule):
+    """Each channel has its own taps, which go with it."""
+
     types = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 
     def trace(self, call: Call) -> Layout:
@@ -172,6 +178,8 @@ class DepthwiseConv(Rule):
 
 @register
 class SeparableConv(Rule):
+    """Depthwise taps go with the channel that they read; pointwise filters are units."""
+
     types = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 
     def trace(self, call: Call) -> Layout:

@@ -15,6 +15,8 @@ from paoding.layers.common import apply_activation, layer_flops, resized_target,
 
 @register
 class Dense(Rule):
+    """Columns of the kernel are units, rows read them."""
+
     types = (keras.layers.Dense,)
 
     def trace(self, call: Call) -> Layout:
@@ -39,6 +41,8 @@ class Dense(Rule):
 
 @register
 class EinsumDense(Rule):
+    """Every axis of the kernel that only the output has makes units."""
+
     types = (keras.layers.EinsumDense,)
 
     def trace(self, call: Call) -> Layout | tuple[Layout, ...]:
@@ -77,7 +81,11 @@ class EinsumDense(Rule):
     def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
         shapes = in_shapes[0], op.kernel.shape
         indices = letters(op.equation, len(in_shapes[0]), len(out_shapes[0]))
-        sizes = {x: n for names, shape in zip(indices, shapes) for x, n in zip(names, shape)}
+        sizes = {
+            x: n
+            for names, shape in zip(indices, shapes, strict=False)
+            for x, n in zip(names, shape, strict=False)
+        }
         return layer_flops(op, math.prod(n or 1 for n in sizes.values()), out_shapes[0])
 
 
@@ -93,6 +101,8 @@ def letters(equation: str, in_rank: int, out_rank: int) -> tuple[str, str, str]:
 
 @register
 class Embedding(Rule):
+    """The width of the table: each number of the code is a unit."""
+
     types = (keras.layers.Embedding,)
 
     def trace(self, call: Call) -> Layout:

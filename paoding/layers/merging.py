@@ -16,6 +16,8 @@ from paoding.layers.shape import stacked
 
 @register
 class EntryByEntry(Rule):
+    """Tensors joined entry by entry: the same unit in every branch goes."""
+
     types = (
         keras.layers.Add,
         keras.layers.Subtract,
@@ -60,6 +62,8 @@ class EntryByEntry(Rule):
 
 @register
 class Concatenate(Rule):
+    """Branches end to end: each keeps its own units."""
+
     types = (keras.layers.Concatenate,)
 
     def trace(self, call: Call) -> Layout:
@@ -92,6 +96,8 @@ def concatenate(call: Call, axis: int) -> Layout:
 
 @register
 class Dot(Rule):
+    """A product of two branches, along axes that are then gone."""
+
     types = (keras.layers.Dot,)
 
     def trace(self, call: Call) -> Layout | tuple[Layout, ...]:

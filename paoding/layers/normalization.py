@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -15,6 +15,8 @@ from paoding.layers.common import values
 
 @register
 class BatchNormalization(Rule):
+    """Each channel has a scale, an offset and two statistics, which go with it."""
+
     types = (keras.layers.BatchNormalization,)
 
     def trace(self, call: Call) -> Layout:
@@ -48,9 +50,8 @@ class BatchNormalization(Rule):
 class MixingNormalization(Rule):
     """Layers whose statistics run over the channels: a removal changes what is left."""
 
-    types = (
+    types: ClassVar[tuple[type, ...]] = (
         keras.layers.LayerNormalization,
-        keras.layers.GroupNormalization,
         keras.layers.RMSNormalization,
         keras.layers.UnitNormalization,
     )
@@ -59,8 +60,6 @@ class MixingNormalization(Rule):
         axes = getattr(call.op, "axis", -1)
         axes = [axes] if isinstance(axes, int) else list(axes)
         axes = [axis % len(call.layout) for axis in axes]
-        if isinstance(call.op, keras.layers.GroupNormalization):
-            axes = list(range(1, len(call.layout)))
         for axis in axes:
             self._axis(call, axis)
         return call.layout
@@ -68,8 +67,7 @@ class MixingNormalization(Rule):
     def _axis(self, call: Call, axis: int) -> None:
         labels = call.layout[axis]
         layer = call.op
-        grouped = getattr(layer, "groups", 1) not in (1, -1)
-        if not call.inexact or grouped:
+        if not call.inexact:
             call.protect(labels, f"{call.kind} mixes the channels, so no removal is exact")
         call.keep_distinct(labels, f"{call.kind} treats each channel differently")
         for name in ("gamma", "beta", "scale"):
@@ -81,6 +79,39 @@ class MixingNormalization(Rule):
 
     def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
         return 7 * values(out_shapes[0])  # mean, variance, subtract, divide, scale, shift
+
+
+@register
+class GroupNormalization(MixingNormalization):
+    """Each group of channels has its own statistics, so whole groups go exactly."""
+
+    types = (keras.layers.GroupNormalization,)
+
+    def trace(self, call: Call) -> Layout:
+        layer, rank = call.op, len(call.layout)
+        axis = layer.axis % rank
+        labels, size = call.layout[axis], call.in_shapes[0][axis]
+        for other in range(1, rank):
+            if other != axis:
+                call.protect(call.layout[other], "its statistics run over this axis")
+        groups = size if layer.groups == -1 else layer.groups
+        if groups == 1:
+            self._axis(call, axis)
+        elif labels is not None and size is not None:
+            one = call.new_units(groups)
+            labels = call.tie(labels, np.repeat(one, size // groups))
+            call.keep_distinct(labels, "every group of channels has its own statistics")
+            for variable in (layer.gamma, layer.beta):
+                if variable is not None:
+                    call.through(variable, 0, labels)
+        return call.replaced(axis, labels)
+
+    def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
+        after = cut.in_shapes[0][op.axis]
+        weights = [v for v in (op.gamma, op.beta) if v is not None]
+        if op.groups in (1, -1) or not weights or after is None:
+            return config
+        return {**config, "groups": op.groups * after // weights[0].shape[0]}
 
 
 @register

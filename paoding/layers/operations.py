@@ -35,58 +35,73 @@ UNARY_ACTIVATIONS = {
 class Unary(Rule):
     """One value in, one value out."""
 
-    names = tuple(
-        [
-            "Absolute",
-            "Abs",
-            "Negative",
-            "Exp",
-            "Expm1",
-            "Log",
-            "Log1p",
-            "Sqrt",
-            "Rsqrt",
-            "Square",
-            "Sign",
-            "Sin",
-            "Cos",
-            "Tanh",
-            "Sinh",
-            "Cosh",
-            "Arctan",
-            "Relu",
-            "Relu6",
-            "Sigmoid",
-            "Softplus",
-            "Softsign",
-            "Silu",
-            "LogSigmoid",
-            "LeakyRelu",
-            "HardSigmoid",
-            "HardSilu",
-            "Elu",
-            "Selu",
-            "Gelu",
-            "Celu",
-            "HardTanh",
-            "HardShrink",
-            "SoftShrink",
-            "TanhShrink",
-            "Squareplus",
-            "SparsePlus",
-            "Threshold",
-            "Erf",
-            "Clip",
-            "Round",
-            "Floor",
-            "Ceil",
-            "Cast",
-            "SaturateCast",
-            "StopGradient",
-            "Copy",
-            "Reciprocal",
-            "NanToNum",
-        ]
+    names = (
+        "Absolute",
+        "Abs",
+        "Negative",
+        "Exp",
+        "Expm1",
+        "Log",
+        "Log1p",
+        "Sqrt",
+        "Rsqrt",
+        "Square",
+        "Sign",
+        "Sin",
+        "Cos",
+        "Tanh",
+        "Sinh",
+        "Cosh",
+        "Arctan",
+        "Relu",
+        "Relu6",
+        "Sigmoid",
+        "Softplus",
+        "Softsign",
+        "Silu",
+        "LogSigmoid",
+        "LeakyRelu",
+        "HardSigmoid",
+        "HardSilu",
+        "Elu",
+        "Selu",
+        "Gelu",
+        "Celu",
+        "HardTanh",
+        "HardShrink",
+        "SoftShrink",
+        "TanhShrink",
+        "Squareplus",
+        "SparsePlus",
+        "Threshold",
+        "Erf",
+        "Clip",
+        "Round",
+        "Floor",
+        "Ceil",
+        "Cast",
+        "SaturateCast",
+        "StopGradient",
+        "Copy",
+        "Reciprocal",
+        "NanToNum",
+        "Cbrt",
+        "Exp2",
+        "Log2",
+        "Log10",
+        "Erfc",
+        "Tan",
+        "Arcsin",
+        "Arccos",
+        "Arcsinh",
+        "Arccosh",
+        "Arctanh",
+        "SparseSigmoid",
+        "LogicalNot",
+        "Isnan",
+        "Isfinite",
+        "OnesLike",
+        "ZerosLike",
     )
 
     def trace(self, call: Call) -> Layout:
@@ -117,14 +132,38 @@ class Unary(Rule):
 class Binary(Rule):
     """Two operands entry by entry; one of them may be a constant."""
 
-    names = tuple(
-        ["Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum", "Power"]
+    names = (
+        "Add",
+        "Subtract",
+        "Multiply",
+        "Divide",
+        "TrueDivide",
+        "DivideNoNan",
+        "FloorDivide",
+        "Mod",
+        "Maximum",
+        "Minimum",
+        "Power",
+        "Arctan2",
+        "Logaddexp",
+        "Equal",
+        "NotEqual",
+        "Greater",
+        "GreaterEqual",
+        "Less",
+        "LessEqual",
+        "LogicalAnd",
+        "LogicalOr",
+        "LogicalXor",
+        "Where",
     )
 
     def trace(self, call: Call) -> Layout | tuple[Layout, ...]:
         shapes = list(call.in_shapes)
         layouts: list[Layout] = list(call.layouts)
         for value in (*call.args, *call.kwargs.values()):
+            if isinstance(value, (list, tuple)):
+                value = np.asarray(value)
             if hasattr(value, "shape") and not hasattr(value, "tensor") and len(value.shape):
                 shapes.append(tuple(value.shape))
                 layouts.append((None,) * len(value.shape))
@@ -167,7 +206,20 @@ class Binary(Rule):
 class Reduction(Rule):
     """Mean, sum, largest or smallest along axes that hold no units."""
 
-    names = ("Mean", "Sum", "Max", "Min", "Amax", "Amin")
+    names = (
+        "Mean",
+        "Sum",
+        "Max",
+        "Min",
+        "Amax",
+        "Amin",
+        "Prod",
+        "Std",
+        "Var",
+        "Logsumexp",
+        "Any",
+        "All",
+    )
 
     def trace(self, call: Call) -> Layout | tuple[Layout, ...]:
         axes = call.op.axis
@@ -176,7 +228,8 @@ class Reduction(Rule):
         axes = [axes] if isinstance(axes, int) else list(axes)
         axes = [axis % len(call.layout) for axis in axes]
         for axis in axes:
-            call.protect(call.layout[axis], "it is reduced away")
+            if not (call.uniform and call.kind in ("Any", "All")):
+                call.protect(call.layout[axis], "it is reduced away")
         kept = [
             None if axis in axes else labels
             for axis, labels in enumerate(call.layout)
@@ -197,6 +250,8 @@ class Reduction(Rule):
 
 @register
 class ReshapeOp(Rule):
+    """``ops.reshape``, like the layer."""
+
     names = ("Reshape",)
 
     def trace(self, call: Call) -> Layout:
@@ -216,6 +271,8 @@ class ReshapeOp(Rule):
 
 @register
 class TransposeOp(Rule):
+    """``ops.transpose``: each axis takes its units along."""
+
     names = ("Transpose",)
 
     def trace(self, call: Call) -> Layout:
@@ -231,6 +288,8 @@ class TransposeOp(Rule):
 
 @register
 class ExpandDims(Rule):
+    """A new axis of size 1 carries no units."""
+
     names = ("ExpandDims",)
 
     def trace(self, call: Call) -> Layout:
@@ -247,6 +306,8 @@ class ExpandDims(Rule):
 
 @register
 class Squeeze(Rule):
+    """An axis of size 1 goes; a unit on it has to stay."""
+
     names = ("Squeeze",)
 
     def trace(self, call: Call) -> Layout:
@@ -267,6 +328,8 @@ class Squeeze(Rule):
 
 @register
 class ConcatenateOp(Rule):
+    """``ops.concatenate``, like the layer."""
+
     names = ("Concatenate",)
 
     def trace(self, call: Call) -> Layout:

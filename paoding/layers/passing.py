@@ -17,6 +17,7 @@ from paoding.layers.common import (
     channel_axis,
     channels_back,
     channels_last,
+    mixes_channels,
     values,
 )
 
@@ -69,10 +70,15 @@ class Elementwise(Rule):
 
 @register
 class Activation(Rule):
+    """An activation as a layer."""
+
     types = (keras.layers.Activation,)
 
     def trace(self, call: Call) -> Layout:
-        apply_activation(call, call.op.activation, call.labels(-1))
+        for axis in range(1, len(call.layout)):
+            # A softmax mixes the last axis only; an unknown function might mix any.
+            if axis == len(call.layout) - 1 or not mixes_channels(call.op.activation):
+                apply_activation(call, call.op.activation, call.labels(axis))
         return call.layout
 
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
@@ -84,7 +90,10 @@ class Activation(Rule):
 
 @register
 class Softmax(Rule):
+    """A softmax reads its axis as a whole."""
+
     types = (keras.layers.Softmax,)
+    names = ("Softmax",)
 
     def trace(self, call: Call) -> Layout:
         axes = [call.op.axis] if isinstance(call.op.axis, int) else list(call.op.axis)
@@ -103,6 +112,8 @@ class Softmax(Rule):
 
 @register
 class PReLU(Rule):
+    """Slopes of each channel go with it."""
+
     types = (keras.layers.PReLU,)
 
     def trace(self, call: Call) -> Layout:
@@ -121,6 +132,8 @@ class PReLU(Rule):
 
 @register
 class Rescaling(Rule):
+    """One factor and one offset for all channels."""
+
     types = (keras.layers.Rescaling,)
 
     def trace(self, call: Call) -> Layout:
@@ -138,6 +151,8 @@ class Rescaling(Rule):
 
 @register
 class Masking(Rule):
+    """A step is masked where all its channels hold one value."""
+
     types = (keras.layers.Masking,)
 
     def trace(self, call: Call) -> Layout:
@@ -204,6 +219,8 @@ class Spatial(Rule):
 
 @register
 class GlobalPooling(Rule):
+    """Each channel becomes one number."""
+
     types = (
         keras.layers.GlobalAveragePooling1D,
         keras.layers.GlobalAveragePooling2D,

@@ -12,17 +12,17 @@ from paoding.layers.base import Call, Cut, Labels, Layout, Rule, Shapes, registe
 from paoding.layers.common import apply_activation
 
 
-def trace_cell(call: Call, layer: Any, gates: int, labels: Labels) -> np.ndarray:
+def trace_cell(call: Call, layer: Any, gates: int, labels: Labels, part: str = "") -> np.ndarray:
     """Bind one recurrent layer's weights; returns the labels of its units."""
     cell = layer.cell
     call.consume(cell.kernel, 0, labels)
     units = call.new_units(cell.units)
-    units = call.produce(cell.kernel, 1, np.tile(units, gates))[: cell.units]
+    units = call.produce(cell.kernel, 1, np.tile(units, gates), part)[: cell.units]
     columns = np.tile(units, gates)
-    call.produce(cell.recurrent_kernel, 1, columns)
+    call.produce(cell.recurrent_kernel, 1, columns, part)
     call.consume(cell.recurrent_kernel, 0, units, tensor_axis=None)
     if cell.use_bias:
-        call.produce(cell.bias, -1, columns)  # GRU's reset_after has two rows of biases
+        call.produce(cell.bias, -1, columns, part)  # GRU's reset_after has two rows of biases
     for name in ("activation", "recurrent_activation"):
         apply_activation(call, getattr(cell, name, None), units)
     return units
@@ -35,6 +35,8 @@ def outputs(layer: Any, call: Call, units: np.ndarray) -> list[Layout]:
 
 @register
 class Recurrent(Rule):
+    """SimpleRNN, LSTM and GRU: a unit is a column of every gate and a row of the recurrence."""
+
     types = (keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU)
     gates: ClassVar[dict[type, int]] = {
         keras.layers.SimpleRNN: 1,
@@ -44,8 +46,8 @@ class Recurrent(Rule):
 
     def trace(self, call: Call) -> list[Layout]:
         units = trace_cell(call, call.op, self.gate_count(call.op), call.labels(-1))
-        for state in call.layouts[1:]:  # initial states
-            call.tie(units, state[-1])
+        for which in call.given(1, "initial_state"):
+            call.tie(units, call.labels(-1, which))
         return outputs(call.op, call, units)
 
     def gate_count(self, layer: Any) -> int:
@@ -62,16 +64,20 @@ class Recurrent(Rule):
 
 @register
 class Bidirectional(Rule):
+    """Two recurrent layers, whose units lie end to end or are joined."""
+
     types = (keras.layers.Bidirectional,)
 
     def trace(self, call: Call) -> list[Layout] | tuple[Layout, ...]:
         layer = call.op
         rule = rule_for(layer.forward_layer)
-        if not isinstance(rule, Recurrent) or len(call.layouts) > 1 or len(call.out_shapes) > 1:
+        if not isinstance(rule, Recurrent) or len(call.out_shapes) > 1:
             return call.protect_all(f"a {call.kind} of this kind is not known")
+        if call.given(1, "initial_state"):
+            return call.protect_all("its two directions start from states that are given")
         gates = rule.gate_count(layer.forward_layer)
-        ahead = trace_cell(call, layer.forward_layer, gates, call.labels(-1))
-        back = trace_cell(call, layer.backward_layer, gates, call.labels(-1))
+        ahead = trace_cell(call, layer.forward_layer, gates, call.labels(-1), "forward")
+        back = trace_cell(call, layer.backward_layer, gates, call.labels(-1), "backward")
         if layer.merge_mode == "concat":
             units: Labels = np.concatenate([ahead, back])
         else:

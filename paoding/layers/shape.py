@@ -15,6 +15,8 @@ from paoding.layers.common import reshape, resized_target
 
 @register
 class Flatten(Rule):
+    """Every place of a channel becomes an entry, and all of them go with the channel."""
+
     types = (keras.layers.Flatten,)
 
     def trace(self, call: Call) -> Layout:
@@ -34,6 +36,8 @@ class Flatten(Rule):
 
 @register
 class Reshape(Rule):
+    """Entries in row-major order, dealt out anew."""
+
     types = (keras.layers.Reshape,)
 
     def trace(self, call: Call) -> Layout:
@@ -50,6 +54,8 @@ class Reshape(Rule):
 
 @register
 class Permute(Rule):
+    """Each axis takes its units along."""
+
     types = (keras.layers.Permute,)
 
     def trace(self, call: Call) -> Layout:
@@ -61,6 +67,8 @@ class Permute(Rule):
 
 @register
 class RepeatVector(Rule):
+    """A new axis in front of the units."""
+
     types = (keras.layers.RepeatVector,)
 
     def trace(self, call: Call) -> Layout:

@@ -14,12 +14,14 @@ from paoding.layers.base import Call, Cut, Layout, Rule, Shapes, register, rule_
 
 @register
 class TimeDistributed(Rule):
+    """The wrapped layer at every step."""
+
     types = (keras.layers.TimeDistributed,)
 
     def trace(self, call: Call) -> Layout | tuple[Layout, ...]:
         inner = call.op.layer
         rule = rule_for(inner)
-        if rule is None or len(call.layouts) != 1 or len(call.out_shapes) != 1:
+        if rule is None or len(call.given(0, "inputs")) != 1 or len(call.out_shapes) != 1:
             return call.protect_all(f"TimeDistributed({type(inner).__name__}) is not known")
         seen = replace(
             call,

@@ -102,9 +102,15 @@ PASSING: dict[str, tuple[int, Callable[[str], Any]]] = {
     "Reshape that splits a vector": (0, lambda f: L.Reshape((1, UNITS))),
     "RepeatVector": (0, lambda f: L.RepeatVector(3)),
 }
-WITH_FORMAT = sorted(
-    name for name, (rank, make) in PASSING.items() if hasattr(make(LAST), "data_format") and rank
-) + ["BatchNormalization", "PReLU"]
+WITH_FORMAT = [
+    *sorted(
+        name
+        for name, (rank, make) in PASSING.items()
+        if hasattr(make(LAST), "data_format") and rank
+    ),
+    "BatchNormalization",
+    "PReLU",
+]
 NO_FIRST = {"Cropping1D", "UpSampling1D", "SpatialDropout1D"}
 
 
