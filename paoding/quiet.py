@@ -24,6 +24,8 @@ def quiet_start() -> Iterator[None]:
     os.dup2(null, 2)
     try:
         yield
+        if "tensorflow" in sys.modules:  # the search for graphics cards writes too
+            sys.modules["tensorflow"].config.list_physical_devices()
     finally:
         os.dup2(kept, 2)
         os.close(kept)
