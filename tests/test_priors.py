@@ -9,7 +9,14 @@ from keras import layers
 
 import paoding
 from paoding.domain import Box
-from paoding.domain.choose import alternatives, choose, lead_of, live_map, picture_of
+from paoding.domain.choose import (
+    alternatives,
+    choose,
+    lead_of,
+    learned_span,
+    live_map,
+    picture_of,
+)
 from paoding.domain.priors import (
     Blobs,
     Correlated,
@@ -106,6 +113,25 @@ def test_a_flat_image_is_recognised_by_its_weights_and_shuffled_pixels_are_not()
     prior = chosen(model).priors[0]
     assert isinstance(prior, Blobs) and prior.envelope is not None
     assert prior.envelope[14, 14] > 3 * prior.envelope[0, 0]
+
+
+def test_the_learned_span_finds_planted_directions_and_none_in_noise():
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(-0.1, 0.1, (300, 80))
+    planted = np.linalg.qr(rng.standard_normal((300, 3)))[0]
+    found = learned_span(noise + planted @ rng.standard_normal((3, 80)))
+    assert found.shape == (300, 3)
+    assert np.linalg.norm(found.T @ planted) > 0.95 * np.sqrt(3)
+    assert learned_span(noise) is None or learned_span(noise).shape[1] <= 2
+
+
+def test_directions_of_the_span_are_doubled():
+    span = np.linalg.qr(np.random.default_rng(1).standard_normal((64, 2)))[0]
+    plain, strong = (
+        Blobs(Box(0, 1), 8, 8, 1, (64,), span=s)(np.random.default_rng(0), 100)
+        for s in (None, span)
+    )
+    assert np.allclose((strong @ span).std(axis=0), 2 * (plain @ span).std(axis=0), rtol=1e-3)
 
 
 def test_a_map_without_any_signal_is_still_a_map():

@@ -121,7 +121,7 @@ def _image(lead: Lead, size: tuple[int, int, int], box: Box) -> tuple[Prior, str
         return Blobs(box, *size, lead.shape), "the input is an image"
     envelope = live_map(lead.kernel.reshape(size[0], size[1], -1))
     why = "neighbouring pixels have similar weights in the first layer"
-    return Blobs(box, *size, lead.shape, envelope), why
+    return Blobs(box, *size, lead.shape, envelope, span=learned_span(lead.kernel)), why
 
 
 def _table(lead: Lead, box: Box) -> Prior:
@@ -281,6 +281,34 @@ def live_map(kernel: Floats) -> Floats:
             count[side] += 1
     soft = np.maximum(_blur(total / count, _MAP_BLUR), 0.0)
     return np.clip(soft / max(float(np.percentile(soft, 95)), 1e-12), 0.0, 1.0) ** 2
+
+
+def learned_span(kernel: Floats) -> Floats | None:
+    """Directions of the data that a first layer has learned: (inputs, k), or None for none.
+
+    Gradients of the first layer are combinations of inputs. Its singular vectors above the
+    Marchenko-Pastur edge of the random start, whose level the median singular value tells, are
+    therefore directions of the data.
+
+    Args:
+        kernel: first layer's weights (inputs, units).
+
+    Source: method, section 6; the edge after Gavish & Donoho 2014.
+    """
+    left, values, _ = np.linalg.svd(kernel.astype(np.float64), full_matrices=False)
+    short, long = sorted(kernel.shape)
+    ratio = short / long
+    edge = np.median(values) * (1 + np.sqrt(ratio)) / np.sqrt(_bulk_median(ratio))
+    count = int((values > edge).sum())
+    return left[:, :count] if count else None
+
+
+def _bulk_median(ratio: float) -> float:
+    """Median eigenvalue of a random covariance with ``ratio`` = columns / rows, by quadrature."""
+    low, high = (1 - np.sqrt(ratio)) ** 2, (1 + np.sqrt(ratio)) ** 2
+    middle = low + (high - low) * (np.arange(2000) + 0.5) / 2000
+    mass = np.cumsum(np.sqrt((high - middle) * (middle - low)) / middle)
+    return float(middle[np.searchsorted(mass, mass[-1] / 2)])
 
 
 def _blur(image: Floats, width: float) -> Floats:

@@ -50,6 +50,9 @@ class Blobs:
         envelope: (height, width) factors between 0 and 1 by which an image is dimmed towards
             `lo`: where inputs ever carry data. None for everywhere.
         blur: least and greatest width of the blur, as shares of the shorter side.
+        span: (height * width * channels, k) orthonormal directions in which images vary more
+            than blobs do; their part is doubled about the middle of the box's blobs. Such
+            inputs may leave the box a little: fits need their covariance, and clipping spoils it.
 
     >>> Blobs(Box(0, 1), 8, 8)(np.random.default_rng(0), 5).shape
     (5, 8, 8, 1)
@@ -62,9 +65,15 @@ class Blobs:
     shape: Shape | None = None
     envelope: Floats | None = None
     blur: tuple[float, float] = (0.03, 0.15)
+    span: Floats | None = None
 
     def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        return _in_blocks(rng, n, self._draw)
+        images = _in_blocks(rng, n, self._draw)
+        if self.span is None:
+            return images
+        flat = images.reshape(n, -1)
+        part = (flat - flat.mean(axis=0)) @ self.span
+        return (flat + part @ self.span.T).astype(np.float32).reshape(images.shape)
 
     def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
         short = min(self.height, self.width)
@@ -82,6 +91,8 @@ class Blobs:
 
     def __str__(self) -> str:
         where = "" if self.envelope is None else ", dimmed where the first layer never saw data"
+        if self.span is not None:
+            where += f", stronger in the {self.span.shape[1]} directions that it learned"
         return f"smooth random blobs of {self.height} x {self.width} x {self.channels}{where}"
 
 
