@@ -27,10 +27,12 @@ from paoding.io import check_weights
 from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.result import Certificate, PruningResult
 from paoding.settings import as_settings, plain, quotas
-from paoding.strategies import Magnitude, Strategy, Turn
+from paoding.strategies import Magnitude, Saliency, Strategy, Turn
 
 if TYPE_CHECKING:
     import keras
+
+OWN = "of the user's own"  # stands in a plan for a function or object that JSON cannot hold
 
 
 class Pruner:
@@ -165,10 +167,10 @@ class Pruner:
         """The settings as plain values."""
         return {
             **plain(asdict(self.settings)),
-            "strategy": plain(self.strategy) if _plain_enough(self.strategy) else "custom",
+            "strategy": plain(self.strategy) if _plain_enough(self.strategy) else {"name": OWN},
             "compensation": self.compensation.name,
             "domain": [box.to_dict() for box in _compact(self.domain)],
-            "options": {k: v for k, v in plain(self.options).items() if _is_json(v)},
+            "options": {k: v if _is_json(v) else OWN for k, v in plain(self.options).items()},
         }
 
     # -- the loop -----------------------------------------------------------------------------
@@ -497,7 +499,15 @@ def pruner_for(model: keras.Model, plan: Plan, **options: Any) -> Pruner:
         strategy = dict(settings.pop("strategy"))
         boxes = [Box.from_dict(box) for box in settings.pop("domain")]
         own = {**settings.pop("options"), **options}
-        chosen = strategies.get(strategy.pop("name"), **strategy)
+        name = strategy.pop("name")
+        # A strategy of one's own is not needed to do again what it once decided.
+        chosen = Saliency() if name == OWN else strategies.get(name, **strategy)
+        missing = [key for key, value in own.items() if isinstance(value, str) and value == OWN]
+        if missing:
+            raise PlanError(
+                f"The plan was made with a {missing[0]} of the user's own: pass it again, "
+                f"{missing[0]}=..."
+            )
         domain: Domain | None = boxes[0] if len(boxes) == 1 else boxes or None
         return Pruner(model, strategy=chosen, domain=domain, **settings, **own)
     except (KeyError, TypeError, ValueError) as error:

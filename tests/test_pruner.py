@@ -325,3 +325,16 @@ def test_a_plan_of_another_model_or_with_an_impossible_unit_changes_nothing() ->
 def test_text_that_is_no_plan_is_refused(text: str) -> None:
     with pytest.raises(errors.PlanError):
         paoding.Plan.from_json(text)
+
+
+def test_a_plan_made_with_a_prior_of_ones_own_asks_for_it_again() -> None:
+    model = network(6, 12, 3)
+
+    def corner(rng: np.random.Generator, n: int) -> np.ndarray:
+        return rng.uniform(0, 0.5, size=(n, 6)).astype("float32")
+
+    result = paoding.prune(model, target=0.5, step=0.25, prior=corner, samples=256)
+    plan = paoding.Plan.from_json(result.plan.to_json())
+    with pytest.raises(errors.PlanError, match="prior of the user's own"):
+        paoding.replay(model, plan)
+    assert same_weights(paoding.replay(model, plan, prior=corner).model, result.model)
