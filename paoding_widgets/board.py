@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 import ipywidgets
+import numpy as np
 
 from paoding.graph import Graph
 from paoding_widgets import picture, present
@@ -212,7 +213,10 @@ class Board:
     def _units(self, now: Now) -> dict[str, bytes]:
         removed_at, into = present.unit_arrays(self.scene, now.applied_moments)
         colours = self.scene.flat(now.moments[now.shown].saliency)
-        return pack_units(removed_at, into, colours)
+        free = np.zeros(self.scene.total, bool)
+        for name, units in now.moments[0].free.items():
+            free[self.scene.starts[name] + np.array(list(units), int)] = True
+        return pack_units(removed_at, into, colours, free)
 
     def _inspected(self, now: Now, graph: Graph) -> dict[str, Any]:
         node = int(self.view.selected.get("node", -1))

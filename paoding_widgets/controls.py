@@ -129,6 +129,12 @@ class Form:
         self.hi = ipywidgets.FloatText(value=hi, description="to", style=_NARROW)
         self.eps = ipywidgets.FloatText(value=eps, step=0.01, description="Attack ε", style=_NARROW)
         self.eps.tooltip = "Size of the FGSM attack that robust accuracy is measured with"
+        self.free = ipywidgets.Checkbox(
+            value=bool(settings.extra.get("lossless_first", False)),
+            description="Free units first",
+            indent=False,
+        )
+        self.free.tooltip = "Begin with the units that provably never matter"
         self._own_domain = settings.domain is not None and not _is_scalar(settings.domain)
         self._domain_given = settings.domain is not None
         fields = [
@@ -141,6 +147,7 @@ class Form:
             self.seed,
             self.eps,
             *([] if self._own_domain else [self.lo, self.hi]),
+            self.free,
         ]
         self.fields = fields
         self.box = ipywidgets.Box(fields)
@@ -155,6 +162,9 @@ class Form:
         said = (self.lo.value, self.hi.value)
         if not self._own_domain and (self._domain_given or said != (0, 1)):
             domain = said
+        extra = {name: v for name, v in base.extra.items() if name != "lossless_first"}
+        if self.free.value:
+            extra["lossless_first"] = True
         return Settings(
             target=self.target.value,
             step=self.step.value,
@@ -166,7 +176,7 @@ class Form:
             seed=self.seed.value,
             targets=targets,
             locked=locked,
-            extra=base.extra,
+            extra=extra,
         )
 
     def show(self, *, editable: bool) -> None:

@@ -13,6 +13,8 @@ from paoding_widgets.session import Moment
 from paoding_widgets.settings import Settings
 
 _COMPENSATION = {
+    "lossless": "It provably never mattered over the legal inputs: nothing is lost, and what it "
+    "contributed is folded into its neighbours exactly.",
     "none": r"Nothing takes its place: the row \(V_j\) of the next layer is set to 0.",
     "merge": r"The survivor takes its place: \(V_i \leftarrow V_i + V_j\).",
     "scaled-merge": r"The survivor takes its place, scaled and with a bias: "

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from paoding import run_folder, strategies
 from paoding.domain import Box
 from paoding.errors import ModelError, PaodingError, PlanError
 from paoding.plan import COLUMNS, Decisions, Plan
+from paoding.pruner import Pruner
 from paoding_widgets.settings import Settings, from_arguments
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from paoding.pruner import PruningResult
 
 STUDIO, DATA = "studio.json", "data.npz"
+# A setting that says nothing new would only lengthen the code that the studio shows.
+_DEFAULTS = {name: known.default for name, known in signature(Pruner).parameters.items()}
 # Larger evaluation data stays where it came from.
 MAX_DATA_BYTES = 200 << 20
 
@@ -134,7 +138,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         return from_arguments(
             strategies.get(strategy.pop("name"), **strategy),
             boxes[0] if len(boxes) == 1 else boxes or None,
-            {**rest, **{k: v for k, v in options.items() if v is not None}},
+            {k: v for k, v in {**rest, **options}.items() if v != _DEFAULTS.get(k)},
             **named,
             **own,
         )

@@ -160,6 +160,11 @@ def unit_details(
         saliency = float(moments[shown].saliency[group["name"]][unit])
         if np.isfinite(saliency):
             facts.append({"label": "Saliency", "value": f"{saliency:.4g}"})
+    free = moments[0].free.get(group["name"], {}).get(unit) if moments else None
+    if free:
+        facts.append(
+            {"label": "Free", "value": f"it can go at no cost: {free}", "tag": "certified"}
+        )
     facts += known["facts"] if known else []
     return {
         "title": f"{group['name']}, unit {unit} of {group['units']}",

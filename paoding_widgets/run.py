@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from paoding import surgery
 from paoding.bounds.certificate import certificate
 from paoding.errors import BoundsError
 from paoding.evaluation import FGSM, evaluate
+from paoding.free_units import free_units
 from paoding.graph import Graph, State
 from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.pruner import Pruner, PruningResult
@@ -28,6 +30,10 @@ MAX_SAMPLES = 1000
 # What takes longer than this is not worked out after each step: bounds wait for the end, and
 # saliencies stay those of the step before.
 SLOW_SECONDS = 2.0
+
+
+# The search for free units back-substitutes through the whole network: for small ones only.
+MAX_FREE_SEARCH = 2_000_000
 
 
 class Meter:
@@ -81,7 +87,19 @@ class PrunerRun:
 
     def first(self) -> Moment:
         """The original."""
-        return self._moment(None)
+        return replace(self._moment(None), free=self._free())
+
+    def _free(self) -> dict[str, dict[int, str]]:
+        """Units that provably never matter over the domain, by group."""
+        pruner = self.pruner
+        found: dict[str, dict[int, str]] = {}
+        if self.insight.cost(pruner.state).parameters > MAX_FREE_SEARCH:
+            return found
+        # A layer without a rule for bounds: then nothing is known to be free.
+        with suppress(BoundsError):
+            for unit in free_units(pruner.graph, pruner.state, pruner._work.boxes):
+                found.setdefault(unit.group, {})[unit.unit] = unit.why
+        return found
 
     def advance(self) -> Moment | None:
         """Take one step and measure; None where the target is reached."""

@@ -37,6 +37,7 @@ class Moment:
         certified: whether ``lower`` and ``upper`` are proved.
         bound_note: why there are none.
         share: units removed so far, as a share of all that could go.
+        free: group name -> units of the original that provably never matter, each with the reason.
     """
 
     step: Step | None
@@ -49,6 +50,7 @@ class Moment:
     certified: bool = False
     bound_note: str = ""
     share: float = 0.0
+    free: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
 
 class Run(Protocol):

@@ -32,9 +32,16 @@ def _synced(trait: Any) -> Any:
     return trait.tag(sync=True, echo_update=False)
 
 
-def pack_units(removed_at: np.ndarray, into: np.ndarray, saliency: np.ndarray) -> dict[str, bytes]:
+def pack_units(
+    removed_at: np.ndarray,
+    into: np.ndarray,
+    saliency: np.ndarray,
+    free: np.ndarray | None = None,
+) -> dict[str, bytes]:
     """Per-unit arrays as binary buffers, in the types that the browser reads."""
+    free = np.zeros(len(removed_at)) if free is None else free
     return {
+        "free": np.ascontiguousarray(free, np.uint8).tobytes(),
         "removed_at": np.ascontiguousarray(removed_at, np.int32).tobytes(),
         "into": np.ascontiguousarray(into, np.int32).tobytes(),
         "saliency": np.ascontiguousarray(saliency, np.float32).tobytes(),

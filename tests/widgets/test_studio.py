@@ -547,3 +547,26 @@ def test_the_structure_alone_needs_no_run(branched: keras.Model) -> None:
     saliency = np.frombuffer(widget.units["saliency"], np.float32)
     assert np.isfinite(saliency).any()
     assert "branched" in widget._repr_mimebundle_()[0]["text/plain"]
+
+
+def test_a_unit_that_never_matters_is_shown_as_free_and_can_go_first() -> None:
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Dense(8, activation="relu", name="hidden")
+    model = keras.Model(inputs, keras.layers.Dense(2, name="scores")(hidden(inputs)), name="m")
+    kernel, bias = (np.array(weight) for weight in hidden.get_weights())
+    bias[3] = -np.abs(kernel[:, 3]).sum() - 1  # never active on [0, 1]
+    hidden.set_weights([kernel, bias])
+    studio = PruningStudio(model, target=0.5, step=0.25, strategy="saliency", compensation="merge")
+    assert studio.wait() == "ready"
+    view = view_of(studio)
+    free = np.frombuffer(view.units["free"], np.uint8)
+    assert free[3] == 1
+    view.selected = {"node": 1, "unit": 3}
+    studio.wait()
+    assert any(fact["label"] == "Free" for fact in view.inspected["unit"]["facts"])
+    next(c for c in form_of(studio) if c.description == "Free units first").value = True
+    studio.step()
+    assert studio.wait() == "paused"
+    assert 3 in {removal.unit for removal in studio.steps[0].removals}
+    assert studio.steps[0].removals[0].method == "lossless"
+    studio.close()

@@ -137,7 +137,7 @@ test('the kernel stays free while the studio is at work', async ({ page }) => {
   const studio = await openStudio(page, SMALL.replace('1/16', '1/64'));
   await expectState(studio, 'ready');
   await button(studio, 'Start').click();
-  await page.notebook.setCell(1, 'code', 'print("answer", 6 * 7, studio.state)');
+  await page.notebook.addCell('code', 'print("answer", 6 * 7, studio.state)');
   await run(page, 1);
   await expectOutput(page, 1, 'answer 42 running');
   await button(studio, 'Stop').click();

@@ -352,6 +352,7 @@ function drawShapes(
   const gone = new Path2D();
   const fresh = new Path2D();
   const kept = new Path2D();
+  const free = new Path2D();
   for (let row = firstRow; row <= lastRow; row++) {
     for (let column = 0; column < card.columns; column++) {
       const cell = row * card.columns + column;
@@ -371,9 +372,14 @@ function drawShapes(
       } else {
         context.fillStyle = shade(palette, values[at - group.start] as number);
         context.fillRect(x, y, side, side);
+        if (strike && state.free[at] === 1) {
+          free.rect(x + side / 2 - side * 0.2, y + side / 2 - side * 0.2, side * 0.4, side * 0.4);
+        }
       }
     }
   }
+  context.fillStyle = theme.warn;
+  context.fill(free);
   context.lineWidth = 0.9;
   context.strokeStyle = theme.border;
   context.stroke(kept);

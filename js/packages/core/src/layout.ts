@@ -57,7 +57,8 @@ export function gridShape(units: number): { columns: number; rows: number } {
   if (units <= 0) return { columns: 0, rows: 0 };
   // Slightly taller than wide: layers follow each other from left to right.
   const rows = Math.max(1, Math.min(units, Math.ceil(Math.sqrt(units * 1.4))));
-  return { columns: Math.ceil(units / rows), rows };
+  const columns = Math.ceil(units / rows);
+  return { columns, rows: Math.ceil(units / columns) };
 }
 
 export function memberLines(card: Card): number {

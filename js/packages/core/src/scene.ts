@@ -43,6 +43,8 @@ export interface UnitState {
   into: Int32Array;
   /** Current saliency, NaN where unknown. */
   saliency: Float32Array;
+  /** 1 where the unit can go at no cost, provably; empty where that is not known. */
+  free: Uint8Array;
 }
 
 export interface Selection {
@@ -63,6 +65,7 @@ export function emptyState(scene: Scene): UnitState {
     removedAt: new Int32Array(count).fill(-1),
     into: new Int32Array(count).fill(-1),
     saliency: new Float32Array(count).fill(Number.NaN),
+    free: new Uint8Array(count),
   };
 }
 
@@ -151,7 +154,8 @@ export function describe(
   const head = `${node.name}, unit ${selection.unit} of ${group.units}`;
   const saliency = state.saliency[at] ?? Number.NaN;
   const known = Number.isNaN(saliency) ? '' : `, saliency ${formatNumber(saliency)}`;
-  if (!isRemoved(state, at, moment)) return `${head}${known}`;
+  const free = state.free[at] === 1 ? ', free: it provably never matters' : '';
+  if (!isRemoved(state, at, moment)) return `${head}${known}${free}`;
   const into = state.into[at] ?? -1;
   const fate = into >= 0 ? `, merged into unit ${into}` : '';
   return `${head}, removed in step ${(state.removedAt[at] ?? 0) + 1}${fate}`;

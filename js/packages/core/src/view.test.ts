@@ -74,6 +74,16 @@ describe('drawing', () => {
     expect(context.calls.quadraticCurveTo).toBe(1);
   });
 
+  test('a unit that never matters carries a mark of its own', () => {
+    const marks = vi.spyOn(FakePath.prototype, 'rect');
+    const state = pruned(chain());
+    drawFrame(fakeContext(), frameOf(chain(), { state }));
+    const before = marks.mock.calls.length;
+    state.free[1] = 1;
+    drawFrame(fakeContext(), frameOf(chain(), { state }));
+    expect(marks.mock.calls.length).toBe(before * 2 + 1);
+  });
+
   test('a merge shows on every layer that makes the coupled units', () => {
     const context = fakeContext();
     drawFrame(context, frameOf(branch(), { state: pruned(branch()), moment: 1 }));

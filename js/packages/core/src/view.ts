@@ -180,6 +180,7 @@ export class StructureView {
       item('gone', 'removed'),
       item('fresh', 'removed in this step'),
       item('arc', 'merged into'),
+      item('free', 'free: provably never matters'),
       item('kept', 'cannot go'),
       element('span', { class: 'paoding-hint' }, 'drag to pan · Ctrl + wheel to zoom'),
     );

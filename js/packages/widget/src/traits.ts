@@ -75,7 +75,7 @@ export interface RawDecisions {
 export interface Traits {
   mode: 'studio' | 'structure';
   scene: Scene;
-  units: { removed_at: DataView; into: DataView; saliency: DataView };
+  units: { removed_at: DataView; into: DataView; saliency: DataView; free: DataView };
   header: Header;
   /** The moment shown, from 0 (the original) to `last`. */
   moment: number;
@@ -121,5 +121,6 @@ export function unitState(model: Model): UnitState {
     removedAt: asInt32(units?.removed_at),
     into: asInt32(units?.into),
     saliency: asFloat32(units?.saliency),
+    free: new Uint8Array(bytes(units?.free)),
   };
 }

@@ -62,6 +62,7 @@ function traits(): Traits {
       removed_at: int32(-1, 0, -1),
       into: int32(-1, 2, -1),
       saliency: float32(0.5, Number.NaN, 0.25),
+      free: new DataView(Uint8Array.of(0, 0, 1).buffer),
     },
     header: {
       name: EVIL,
