@@ -118,8 +118,11 @@ def source(rank: int, data_format: str, name: str) -> Any:
     """An input of 3 channels (5 numbers for a vector)."""
     if rank == 0:
         return keras.Input((5,), name=name)
-    spatial = (8,) if rank == 1 else (6,) * rank
-    return keras.Input((3, *spatial) if data_format == FIRST else (*spatial, 3), name=name)
+    if data_format == FIRST:
+        # Keras on TensorFlow takes a bias for channels_last where the last spatial size happens
+        # to be the number of channels: stay away from such sizes.
+        return keras.Input((3, *(23,) * rank), name=name)
+    return keras.Input((8, 3) if rank == 1 else (*(6,) * rank, 3), name=name)
 
 
 def stem(rank: int, data_format: str, name: str) -> Any:
