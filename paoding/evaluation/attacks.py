@@ -260,8 +260,8 @@ def parse(text: str) -> FGSM | PGD:
         ArgumentError: It is neither.
 
     Example:
-        >>> parse("fgsm:0.05"), parse("pgd:0.1:40").steps
-        (FGSM(eps=0.05), 40)
+        >>> parse("fgsm:0.05").name, parse("pgd:0.1:40").name
+        ('FGSM(eps=0.05)', 'PGD(eps=0.1, steps=40)')
     """
     kind, *numbers = text.lower().split(":")
     try:

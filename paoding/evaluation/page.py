@@ -16,6 +16,8 @@ _MOST_OUTPUTS = 24
 _LEFT, _RIGHT = 60.0, 750.0
 _TOP, _BOTTOM = 12.0, 190.0
 _BAR_WIDTH = 440.0
+# What spans less than this is drawn as a point.
+_LEAST_SPAN = 1e-300
 
 
 def write_html(path: str | Path, report: Mapping[str, Any]) -> None:
@@ -138,15 +140,15 @@ def _layer(layer: Mapping[str, Any]) -> dict[str, Any]:
 def _energy(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """Return the line of the steps' energies, or None where fewer than two are known."""
     known = [(s["step"], s["energy"]) for s in steps if _finite(s.get("energy"))]
-    if len(known) < 2:
+    if len(known) < 2 or not _finite(max(e for _, e in known) - min(e for _, e in known)):
         return None
     lo, hi = min(e for _, e in known), max(e for _, e in known)
-    span = (hi - lo) or 1.0
+    span = max(hi - lo, _LEAST_SPAN)
     first, last = known[0][0], known[-1][0]
 
     def place(step: float, energy: float) -> tuple[float, float]:
         x = _LEFT + (_RIGHT - _LEFT) * (step - first) / ((last - first) or 1)
-        return round(x, 1), round(_BOTTOM - (_BOTTOM - _TOP) * (energy - lo) / span, 1)
+        return round(x, 1), round(_BOTTOM - (_BOTTOM - _TOP) * ((energy - lo) / span), 1)
 
     dots = [place(*pair) for pair in known]
     ticks = [lo + span * part for part in (0, 0.5, 1)]
@@ -167,7 +169,9 @@ def _certificate(lower: Any, upper: Any) -> dict[str, Any] | None:
     if not all(_finite(a) and _finite(b) for a, b in pairs):
         return None
     lo, hi = min(0.0, *(a for a, _ in pairs)), max(0.0, *(b for _, b in pairs))
-    scale = 470.0 / ((hi - lo) or 1.0)
+    if not _finite(hi - lo):
+        return None
+    scale = 470.0 / max(hi - lo, _LEAST_SPAN)
     rows = [
         {
             "index": k,

@@ -101,7 +101,7 @@ def test_a_page_can_be_made_of_little():
 
 @settings(max_examples=40, deadline=None)
 @given(
-    energies=st.lists(st.none() | st.floats(allow_nan=True, width=32), max_size=6),
+    energies=st.lists(st.none() | st.floats(allow_nan=True), max_size=6),
     bounds=st.none() | st.lists(st.tuples(st.floats(), st.floats(0, 9)), max_size=40),
     units=st.integers(0, 50),
 )
