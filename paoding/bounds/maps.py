@@ -515,13 +515,13 @@ def windows_of(
     kernel: Sequence[int],
     strides: Sequence[int],
     padding: str,
-    dilation: Sequence[int] | None = None,
+    dilation: Sequence[int],
 ) -> Windows:
     """``Windows`` from any sequences."""
     return Windows(
         tuple(map(int, spatial)),
         tuple(map(int, kernel)),
         tuple(map(int, strides)),
-        tuple(map(int, dilation or (1,) * len(kernel))),
+        tuple(map(int, dilation)),
         padding,
     )
