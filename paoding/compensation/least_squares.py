@@ -19,7 +19,8 @@ RIDGE = 1e-3  # share of the mean variance that is added to each, against what t
 _DUAL = 6144  # columns from which a fit is solved among the samples instead of the columns
 _CHUNK = 4096  # rows of a product that is summed in double precision
 _EXACT = 1024  # columns up to which products are taken in double precision
-_AT_ONCE = 512  # units up to which costs are renewed after every single removal
+_WIDE = 1024  # units from which they are renewed rarely: each time touches all pairs
+_AT_ONCE = 256  # units up to which costs are renewed after every single removal
 
 
 class LeastSquares(Plain):
@@ -222,7 +223,7 @@ class SurgeonRanking(Ranking):
         ranking = cls(np.full(n, np.inf), np.full(n, PLAIN), may_go & alive)
         ranking._parts = [Surgeon(view, alive) for view in views]
         ranking._waiting = []
-        ranking._block = 1 if n <= _AT_ONCE else n // _AT_ONCE * 4
+        ranking._block = 1 if n <= _AT_ONCE else n // 64 if n <= _WIDE else n // 16
         ranking._renew()
         return ranking
 
@@ -275,7 +276,8 @@ class Surgeon:
             cross = view.weight[lost]
             gone_ = np.ix_(~alive, ~alive)
             self.weight += cross @ move.T + move @ cross.T + move @ view.weight[gone_] @ move.T
-        self.inverse = scipy.linalg.cho_solve(factor, np.eye(n))
+        lower, _ = scipy.linalg.lapack.dpotri(factor[0], lower=1)
+        self.inverse = np.tril(lower) + np.tril(lower, -1).T
         self.deviation = np.sqrt(np.maximum(np.diag(square), 0))
 
     def costs(self) -> np.ndarray:
