@@ -105,6 +105,9 @@ class Group:
         distinct: why not, where it may not.
         parts: the layers, root first, each with the reason that ties it.
         parameters: how many parameters the group's units hold.
+        flops: floating-point operations at stake, on one sample: those of every call that
+            makes, passes or reads the units. A call on which several groups meet is dealt out
+            to them in equal parts, so that the groups' sums never exceed the model's.
     """
 
     name: str
@@ -157,7 +160,9 @@ class Group:
         }
 
     def __str__(self) -> str:
-        head = f"{self.name}: {self.units} units, {self.parameters:,} parameters"
+        head = (
+            f"{self.name}: {self.units} units, {self.parameters:,} parameters, {self.flops:,} FLOPs"
+        )
         if self.reason is not None:
             kept = self.units - int(self.removable.sum())
             head += f"; {kept} stay: {self.reason}"
@@ -406,6 +411,7 @@ def _groups(
             if binding.role == "produce":
                 made_by.setdefault(int(number), binding)
     passes = _passes(flat, ties, coupling, layouts)
+    flops = _flops(flat, by_group, passes, made_by)
     members_of = {}
     for number in made_by:
         ids = np.flatnonzero(coupling.group == number)
@@ -430,8 +436,31 @@ def _groups(
             )
             for b in by_group[number]
         )
-        groups.append(_group(name, members, ids, coupling, flat, passes.get(number, [])))
+        groups.append(
+            _group(name, members, ids, coupling, flat, passes.get(number, []), flops[number])
+        )
     return tuple(groups)
+
+
+def _flops(
+    flat: Flat,
+    by_group: dict[int, list[Binding]],
+    passes: dict[int, list[int]],
+    made_by: dict[int, Binding],
+) -> dict[int, int]:
+    """Group number -> its share of the operations of the calls that its units touch."""
+    touched: dict[int, set[int]] = {}
+    for number in made_by:
+        for index in (*(b.node for b in by_group[number]), *passes.get(number, [])):
+            touched.setdefault(index, set()).add(number)
+    found = dict.fromkeys(made_by, 0)
+    for index, numbers in touched.items():
+        node = flat.nodes[index]
+        rule = rule_for(node.op)
+        cost = 0 if rule is None else rule.flops(node.op, node.in_shapes, node.out_shapes)
+        for number in numbers:
+            found[number] += cost // len(numbers)
+    return found
 
 
 def _passes(
@@ -461,6 +490,7 @@ def _group(
     coupling: Coupling,
     flat: Flat,
     passes: list[int],
+    flops: int,
 ) -> Group:
     removable = np.array([int(u) not in coupling.reason for u in ids], dtype=bool)
     reasons = [coupling.reason[int(u)] for u in ids if int(u) in coupling.reason]
@@ -488,6 +518,7 @@ def _group(
         distinct=distinct[0] if distinct else None,
         parts=_parts(members, passes, flat),
         parameters=parameters,
+        flops=flops,
     )
 
 

@@ -82,9 +82,7 @@ def graphs(draw: st.DrawFn) -> Any:
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(model=graphs(), seed=st.integers(0, 99))
 def test_a_random_plan_on_a_random_graph_is_exact(model: Any, seed: int) -> None:
     graph = trace(model)
