@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
+    from paoding.domain import Box
     from paoding.evaluation import Report
     from paoding.graph import Graph
     from paoding.pruner import Pruner, PruningResult
@@ -300,6 +301,15 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    certify: Annotated[
+        float | None,
+        typer.Option(
+            metavar="EPS",
+            help="With --reference: the share of samples whose class provably stays the "
+            "original's within EPS of them.",
+            show_default=False,
+        ),
+    ] = None,
     json_only: JsonOption = False,
 ) -> None:
     """Measure a model's accuracy, its robustness under attack, and its cost."""
@@ -310,9 +320,16 @@ def evaluate(
         judged, xy = load_with_data(model, data)
         if xy is None:
             raise ArgumentError("Evaluation needs data: give --data XY.npz with arrays x and y.")
+        if certify is not None and not reference:
+            raise ArgumentError("--certify compares with the original: give --reference ORIGINAL.")
         original = load(reference) if reference else None
         report = paoding.evaluate(
-            judged, *xy, reference=original, attacks=parse_attacks(attack), clip=clip
+            judged,
+            *xy,
+            reference=original,
+            attacks=parse_attacks(attack),
+            clip=clip,
+            certify=None if certify is None else certifier(certify, clip),
         )
     if json_only:
         print_json(report.to_dict())
@@ -488,6 +505,13 @@ def parse_attacks(texts: list[str] | None) -> list[Any]:
     from paoding.evaluation import parse
 
     return [parse(text) for text in texts or ()]
+
+
+def certifier(eps: float, clip: Box | None) -> Any:
+    """Return what tells of each sample whether its class provably stays."""
+    from paoding.bounds.robust import certify
+
+    return certify(eps, clip)
 
 
 def refuse_existing(path: Path) -> None:

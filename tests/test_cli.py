@@ -122,6 +122,10 @@ MISTAKES = {
         ("evaluate", "good.keras", "--data", "good.npz", "--reference", "zoo:breast-cancer"),
         "reference",
     ),
+    "a certificate without a reference": (
+        ("evaluate", "good.keras", "--data", "good.npz", "--certify", "0.01"),
+        "--reference",
+    ),
     "a model that the zoo lacks": (("inspect", "zoo:dodo"), "dodo"),
 }
 
@@ -267,10 +271,14 @@ def test_prune_saves_a_run_that_evaluates_replays_and_exports(tmp_path: Path) ->
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs))
 
     done = run(
-        *("evaluate", "run/model.keras", "--data", name, "--reference", name, *attack, "--json"),
+        *("evaluate", "run/model.keras", "--data", name, "--reference", name, *attack),
+        *("--certify", "0.001", "--json"),
         folder=tmp_path,
     )
-    assert json.loads(done.stdout)["accuracy"] == told["evaluation"]["accuracy"]
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["accuracy"] == told["evaluation"]["accuracy"]
+    assert 0 < report["certified"] <= report["agreement"]
 
     done = run("export", "run/model.keras", "--out", "model.tflite", folder=tmp_path)
     assert done.returncode == 0, done.stderr
