@@ -72,10 +72,11 @@ async function curves(studio: Locator): Promise<string> {
     );
 }
 
-const SMALL = `import paoding
+const LOAD = `import paoding
 from paoding_widgets import PruningStudio
 model, data = paoding.zoo.load("breast-cancer")
-studio = PruningStudio(model, data=data, step=1/16, strategy="saliency", compensation="merge")
+`;
+const SMALL = `${LOAD}studio = PruningStudio(model, data=data, step=1/16, strategy="saliency", compensation="merge")
 studio`;
 
 test.use({ viewport: { width: 1400, height: 1100 } });
@@ -134,10 +135,14 @@ test('the quickstart: start, pause, step, undo, finish, save, and load in a new 
 });
 
 test('the kernel stays free while the studio is at work', async ({ page }) => {
-  const studio = await openStudio(page, SMALL.replace('1/16', '1/64'));
+  // A run of many steps, so that it is still going when the other cell has run.
+  const slow = 'studio = PruningStudio(model, data=data, step=1/64)\nstudio';
+  const studio = await openStudio(page, LOAD.replace('breast-cancer', 'mnist-mlp') + slow);
+  await page.notebook.addCell('code', 'print("answer", 6 * 7, studio.state)');
+  await studio.scrollIntoViewIfNeeded();
   await expectState(studio, 'ready');
   await button(studio, 'Start').click();
-  await page.notebook.addCell('code', 'print("answer", 6 * 7, studio.state)');
+  await expectState(studio, 'running');
   await run(page, 1);
   await expectOutput(page, 1, 'answer 42 running');
   await button(studio, 'Stop').click();
