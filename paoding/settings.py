@@ -53,7 +53,8 @@ class Settings:
 
 def check_share(name: str, value: Any) -> None:
     """Raise ``ArgumentError`` unless ``value`` is a number strictly between 0 and 1."""
-    good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and 0 < value < 1
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    good = number and 0 < value < 1
     if not good:
         raise ArgumentError(
             f"{name}={value!r} must be a number between 0 and 1, both excluded (0.5 removes half)."

@@ -64,7 +64,6 @@ class Turn:
         }
         self.log.append({**row, **columns})
 
-
     def deltas(self, units: np.ndarray, into: np.ndarray) -> Deltas:
         """What each candidate changes where the group is read.
 
