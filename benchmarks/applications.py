@@ -169,10 +169,16 @@ def faults(row: dict[str, Any]) -> list[str]:
     return found
 
 
+def earlier(name: str) -> dict[str, Any]:
+    """Return the row of an earlier run."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {"name": name, "error": "not run"}
+
+
 def run(name: str, reuse: bool) -> dict[str, Any]:
     """Run one network in a process of its own; a crash becomes a row with its message."""
     path = RESULTS / f"{name}.json"
-    if reuse and path.exists() and not faults(row := json.loads(path.read_text())):
+    if reuse and not faults(row := earlier(name)):
         return row
     command = [sys.executable, __file__, "--measure", name]
     try:
@@ -248,10 +254,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these networks, and no table")
     parser.add_argument("--reuse", action="store_true", help="keep good rows of earlier runs")
+    parser.add_argument("--table", action="store_true", help="run nothing, only write the table")
     parser.add_argument("--measure", metavar="NAME", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(options.measure)))
+        return 0
+    if options.table:
+        TABLE.write_text(page([earlier(name) for name in constructors()]))
         return 0
     RESULTS.mkdir(parents=True, exist_ok=True)
     names = options.only or constructors()
