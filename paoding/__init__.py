@@ -34,6 +34,7 @@ _HOMES = {
     "evaluate": "paoding.evaluation",
     "FGSM": "paoding.evaluation",
     "PGD": "paoding.evaluation",
+    "selfcheck": "paoding.self_check",
     "lossless": "paoding.free_units",
 }
 _MODULES = {"zoo", "errors", "domain"}

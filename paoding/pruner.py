@@ -18,6 +18,7 @@ from paoding.bounds.certificate import certificate
 from paoding.bounds.scoring import Scorer
 from paoding.compensation import Compensation, Work
 from paoding.compensation.base import gone
+from paoding.compensation.study import STUDY
 from paoding.criteria import PLAIN, Ranking, magnitude
 from paoding.domain import Domain, resolve
 from paoding.errors import ArgumentError, BoundsError, PlanError
@@ -71,6 +72,7 @@ class Pruner:
         samples: int | None = None,
         bounds: str = "interval",
         allocation: str = "uniform",
+        budget: str = "units",
         lossless_first: bool = False,
     ) -> None:
         self.settings = as_settings(
@@ -91,6 +93,7 @@ class Pruner:
             "samples": samples,
             "bounds": bounds,
             "allocation": allocation,
+            "budget": budget,
             "lossless_first": lossless_first,
         }
         self.graph = trace(model, inexact=inexact)
@@ -100,8 +103,8 @@ class Pruner:
         self.domain = domain
         boxes = resolve(domain, input_shapes(self.graph), [x.name for x in model.inputs])
         self._work = Work(self.graph, boxes, seed, self.options)
-        budget = allocate(self._work, self.quotas, self.settings, allocation)
-        self.quotas, self._wanted = budget.quotas, budget.wanted
+        spent = allocate(self._work, self.quotas, self.settings, allocation, budget)
+        self.quotas, self._wanted = spent.quotas, spent.wanted
         self._history = History(
             self.graph.original,
             lambda at, gone: free_units.apply(self.compensation, self._work, at, gone),
@@ -172,6 +175,12 @@ class Pruner:
             "domain": [box.to_dict() for box in _compact(self.domain)],
             "options": {k: v if _is_json(v) else OWN for k, v in plain(self.options).items()},
         }
+
+    @property
+    def prior(self) -> str | None:
+        """What synthetic inputs the compensation was fitted on; None where it drew none."""
+        study = self._work.memory.get(STUDY)
+        return None if study is None else study.chosen.sentence
 
     # -- the loop -----------------------------------------------------------------------------
 
@@ -379,6 +388,7 @@ class Pruner:
             state=self.state,
             plan=self.plan,
             steps=self.steps,
+            prior=self.prior,
             _certify=self._certifier(self.plan.steps),
         )
 
@@ -435,6 +445,7 @@ def prune(
         bounds: "interval" (default) or "linear" for the certificate.
         allocation: "uniform" (default: every group to the target), "global" (the same total of
             units where the outputs feel it least) or "annealed" (global, then whole plans walked).
+        budget: what that total is counted in: "units", "parameters" or "flops".
         lossless_first: whether the first step takes every unit that provably never matters over
             the domain (:func:`paoding.lossless`).
 

@@ -44,12 +44,14 @@ class PruningResult:
         graph: the traced original.
         plan: every removal, with the settings.
         steps: the steps.
+        prior: what synthetic inputs the survivors were fitted on, in a sentence; None if none.
     """
 
     graph: Graph
     state: State
     plan: Plan
     steps: tuple[Step, ...]
+    prior: str | None
     _certify: Callable[[], Certificate] = field(repr=False)
 
     @cached_property

@@ -115,6 +115,7 @@ def summary(result: PruningResult, evaluation: Report | None = None) -> dict[str
         "model": graph.model.name,
         "fingerprint": result.plan.fingerprint,
         "settings": dict(result.plan.settings),
+        "prior": result.prior,
         "before": cost(graph.model, latency=False).to_dict(),
         "after": cost(result.model, latency=False).to_dict(),
         "layers": [

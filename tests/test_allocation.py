@@ -14,7 +14,7 @@ from paoding.allocation import anneal, curve, energy
 from paoding.compensation.study import Moments
 from paoding.errors import ArgumentError
 from paoding.graph import trace
-from paoding.selfcheck import agreement, selfcheck
+from paoding.self_check import agreement, selfcheck
 
 
 def lopsided():

@@ -30,7 +30,7 @@ _HELD_BYTES = 1 << 30  # activations of all samples that are held at once
 _MOST_ROWS = 16384  # rows from which a layer is fitted, if its columns are fewer
 _PROBES = 4  # random output directions a sample along which sensitivity is measured
 _SLOPES = 1024  # samples on which sensitivity is measured
-_STUDY = "study"
+STUDY = "study"  # where a run remembers it
 
 
 @dataclass(eq=False)
@@ -87,9 +87,9 @@ class Moments:
 
 def study_of(work: Any) -> Study:
     """The study of a run, made at the first call."""
-    if _STUDY not in work.memory:
-        work.memory[_STUDY] = _make(work)
-    return work.memory[_STUDY]
+    if STUDY not in work.memory:
+        work.memory[STUDY] = _make(work)
+    return work.memory[STUDY]
 
 
 def prior_of(work: Any) -> Chosen:
