@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -81,7 +81,7 @@ class Turn:
 class Strategy(Protocol):
     """Who goes next: fills ``turn.chosen`` and ``turn.log``."""
 
-    name: str
+    name: ClassVar[str]
 
     def choose(self, turn: Turn) -> None:
         """Take ``turn.quota`` units, or fewer where no more may go."""
