@@ -24,7 +24,7 @@ MAX_POINTS_PER_STEP = 120
 MAX_LAYERS = 14
 MAX_OUTPUTS = 40
 MAX_TABLE_ROWS = 60
-LABEL_LENGTH = 16
+LABEL_LENGTH = 14
 _HEIGHT = "230px"
 
 
@@ -95,6 +95,7 @@ def _clear(values: Any) -> np.ndarray:
 
 _GRID = {"grid_lines": "dashed", "grid_color": "#8a919944"}
 _NONE = np.zeros(0)
+_FIFTHS = np.linspace(0.0, 1.0, 6)
 
 
 class AccuracyChart(Chart):
@@ -116,7 +117,7 @@ class AccuracyChart(Chart):
         self.now = line(EARLIER, stroke_width=1, opacities=[0.8])
         axes = [
             bqplot.Axis(scale=self.x, label="share of units removed", tick_format=".0%", **_GRID),
-            bqplot.Axis(scale=y, side="left", tick_format=".0%", num_ticks=6, **_GRID),
+            bqplot.Axis(scale=y, side="left", tick_format=".0%", tick_values=_FIFTHS, **_GRID),
         ]
         marks = [
             self.original,
@@ -176,7 +177,7 @@ class EnergyChart(Chart):
     """Energy of every candidate, accepted or rejected, with the temperature."""
 
     def __init__(self) -> None:
-        self.x = bqplot.LinearScale(min=0.0, max=2.0)
+        self.x = bqplot.LinearScale(min=0.0, max=1.0)
         self.y = bqplot.LinearScale(min=0.0, max=1.0)
         heat = bqplot.LinearScale(min=0.0, max=1.05)
         scales = {"x": self.x, "y": self.y}
@@ -200,20 +201,28 @@ class EnergyChart(Chart):
             line_style="dashed",
             stroke_width=1.5,
         )
+        self.step_axis = bqplot.Axis(scale=self.x, label="step", tick_format="d", **_GRID)
         self.heat_axis = bqplot.Axis(
             scale=heat,
             side="right",
             tick_format=".1f",
-            num_ticks=6,
+            tick_values=_FIFTHS,
             grid_lines="none",
             visible=False,
         )
         axes = [
-            bqplot.Axis(scale=self.x, label="step", tick_format="d", **_GRID),
-            bqplot.Axis(scale=self.y, side="left", tick_format=".3~g", num_ticks=6, **_GRID),
+            self.step_axis,
+            bqplot.Axis(scale=self.y, side="left", tick_format=".3~g", **_GRID),
             self.heat_axis,
         ]
         super().__init__("Candidates", [self.heat, self.rejected, self.accepted], axes, right=40)
+
+    def _set_steps(self, count: int) -> None:
+        """Room for a run of so many steps, with whole numbers at the axis."""
+        last = max(2, count)
+        if self.x.max != last + 0.5:
+            self.x.max = last + 0.5
+            self.step_axis.tick_values = np.arange(0.0, last + 1, np.ceil(last / 12))
 
     def draw(self, moments: Sequence[Moment]) -> None:
         """Show the candidates of all steps, at most so many of each."""
@@ -222,7 +231,7 @@ class EnergyChart(Chart):
         points = np.concatenate(parts) if parts else np.zeros((0, 4))
         points = points[-MAX_POINTS:]
         accepted = points[:, 2] > 0
-        self.x.max = float(max(2, len(steps))) + 0.5
+        self._set_steps(len(steps))
         if len(points):
             low, high = np.percentile(points[:, 1], [0, 98])
             room = (high - low) * 0.08 or 0.5

@@ -56,7 +56,7 @@ export function makeLayers(
 }
 
 function editHint(model: Model): string {
-  return model.get('editable') ? '' : 'Reset the run to change locks and targets.';
+  return model.get('editable') ? '' : 'Pause the run to change locks and targets.';
 }
 
 function makeRow(model: Model, row: LayerRow, choose: () => void): HTMLElement {
