@@ -199,10 +199,12 @@ def energies() -> None:
         state = graph.original
         rng = np.random.default_rng(0)
         for group in graph.prunable[:: max(1, depth - 3)]:
-            gone = rng.integers(0, group.units, 200)
-            into = (gone + rng.integers(1, group.units, 200)) % group.units
+            gone = rng.integers(0, group.units, 80)
+            into = (gone + rng.integers(1, group.units, 80)) % group.units
             truth = [
-                np.abs(change_scores(graph, state, _merged(graph, state, group, j, i), x)).mean()
+                np.abs(
+                    change_scores(graph, state, _merged(graph, state, group, j, i), x[:150])
+                ).mean()
                 for j, i in zip(gone, into, strict=True)
             ]
             sound, paper = Scorer(graph, state), Scorer(graph, state, propagation="paper")
