@@ -23,6 +23,12 @@ def producers(group: Group, state: State) -> tuple[list[np.ndarray], list[np.nda
     return kernels, biases
 
 
+def products(group: Group) -> float:
+    """Multiply-adds of all distances between a group's units."""
+    made = sum(int(np.prod(m.binding.variable.shape)) for m in group.with_role("produce"))
+    return float(group.units * made)
+
+
 def outgoing_norms(group: Group, state: State) -> np.ndarray:
     """``‖V_j‖`` over every layer that reads unit j: (units,)."""
     squares = np.zeros(group.units)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from paoding import compensation as compensations
 from paoding import free_units, strategies, surgery
@@ -19,7 +21,7 @@ from paoding.bounds.scoring import Scorer
 from paoding.compensation import Compensation, Work
 from paoding.compensation.base import gone
 from paoding.compensation.study import STUDY
-from paoding.criteria import PLAIN, Ranking, magnitude
+from paoding.criteria import PLAIN, Ranking, magnitude, products
 from paoding.domain import Domain, resolve
 from paoding.errors import ArgumentError, BoundsError, PlanError
 from paoding.graph import Graph, Group, State, trace
@@ -33,6 +35,7 @@ from paoding.strategies import Magnitude, Saliency, Strategy, Turn
 if TYPE_CHECKING:
     import keras
 
+_SMALL = 1e9  # multiply-adds of a group's distances up to which one BLAS thread is quicker
 OWN = "of the user's own"  # stands in a plan for a function or object that JSON cannot hold
 
 
@@ -190,6 +193,16 @@ class Pruner:
     def __next__(self) -> Step:
         if self._stopped:
             raise StopIteration
+        with self._threads():
+            return self._advance()
+
+    def _threads(self) -> AbstractContextManager[Any]:
+        """One BLAS thread where products are so small that threads would mostly wait."""
+        if max(products(self.graph.by_name[name]) for name in self.quotas) > _SMALL:
+            return nullcontext()
+        return _blas().limit(limits=1)
+
+    def _advance(self) -> Step:
         started = time.perf_counter()
         if self.options["lossless_first"] and not self._history.steps:
             free = free_units.remembered(self._work, self._history.basis())
@@ -566,6 +579,11 @@ def input_shapes(graph: Graph) -> list[tuple[int, ...]]:
     """Shape of one sample of each input; open axes count as 1 (bounds hold per value)."""
     shapes = [graph.flat.shapes[t][1:] for t in graph.flat.inputs]
     return [tuple(1 if size is None else int(size) for size in shape) for shape in shapes]
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _as_decisions(removals: tuple[Removal, ...]) -> dict[str, Any]:
