@@ -20,6 +20,7 @@ _DUAL = 6144  # columns from which a fit is solved among the samples instead of 
 _CHUNK = 4096  # rows of a product that is summed in double precision
 _EXACT = 1024  # columns up to which products are taken in double precision
 _WIDE = 1024  # units from which they are renewed rarely: each time touches all pairs
+_TRIES = 6  # tenfold raises of a ridge until a covariance is positive
 _AT_ONCE = 256  # units up to which costs are renewed after every single removal
 
 
@@ -82,6 +83,8 @@ class LeastSquares(Plain):
         matrix = consumer.matrix(old).astype(np.float64)
         rows = consumer.rows(x, study.where[number])
         residual = _residual(study.targets[number], rows, keep, matrix, consumer)
+        if not np.isfinite(residual).all():
+            return  # the network overflows on these inputs: what is removed stays plainly removed
         place = constant_of(graph, consumer)
         change, constant = self._solve(rows[:, keep], residual, place is not None)
         if consumer.full:
@@ -185,8 +188,7 @@ def ridge(
             square += block.T @ block
             cross += block.T @ (residual[start : start + _CHUNK] - offset).astype(kind)
         square /= n
-        square[np.diag_indices(k)] += strength * np.trace(square) / k + 1e-12
-        change = scipy.linalg.solve(square, cross / n, assume_a="pos", overwrite_a=True)
+        change = solve_positive(square, cross / n, strength * np.trace(square) / k + 1e-12)
     return change, offset - mean @ change
 
 
@@ -197,9 +199,30 @@ def _among_rows(
     n, k = rows.shape
     block = (rows - mean).astype(np.float32)
     square = (block @ block.T).astype(np.float64) / n
-    square[np.diag_indices(n)] += strength * np.trace(square) / k + 1e-12
-    dual = scipy.linalg.solve(square, (residual - offset) / n, assume_a="pos", overwrite_a=True)
+    dual = solve_positive(square, (residual - offset) / n, strength * np.trace(square) / k + 1e-12)
     return np.asarray(block.T @ dual.astype(np.float32), dtype=np.float64)
+
+
+def factor_positive(square: np.ndarray, level: float) -> tuple[np.ndarray, bool]:
+    """Cholesky factor of ``square + level I``; the level grows where rounding left it indefinite.
+
+    Args:
+        square: (k, k) covariance, symmetric; not changed.
+        level: what is added to each variance.
+    """
+    for _ in range(_TRIES):
+        try:
+            raised = square.copy()
+            raised[np.diag_indices(len(square))] += level
+            return scipy.linalg.cho_factor(raised, lower=True, overwrite_a=True)
+        except np.linalg.LinAlgError:
+            level *= 10
+    return np.eye(len(square)) * np.sqrt(max(np.abs(square).max(), 1e-30) * len(square)), True
+
+
+def solve_positive(square: np.ndarray, right: np.ndarray, level: float) -> np.ndarray:
+    """Solve ``(square + level I) x = right`` by :func:`factor_positive`."""
+    return np.asarray(scipy.linalg.cho_solve(factor_positive(square, level), right))
 
 
 class SurgeonRanking(Ranking):
@@ -264,12 +287,11 @@ class Surgeon:
 
     def __init__(self, view: Moments, alive: np.ndarray) -> None:
         self.alive = alive.copy()
-        n = int(alive.sum())
         second = view.second
         level = RIDGE * np.trace(second) / len(second) + 1e-30
         kept, lost = np.ix_(alive, alive), np.ix_(alive, ~alive)
-        square = second[kept] + level * np.eye(n)
-        factor = scipy.linalg.cho_factor(square, lower=True)
+        square = second[kept]
+        factor = factor_positive(square, level)
         self.weight = view.weight[kept].copy()
         if not alive.all():  # survivors already stand in for those that are gone
             move = scipy.linalg.cho_solve(factor, second[lost])

@@ -317,7 +317,9 @@ def _gradients(study: Study) -> dict[str, list[Moments]]:
             sums.setdefault((group.name, number), Sums(group.units)).add(y, gs)
     found: dict[str, list[Moments]] = {}
     for (name, number), total in sums.items():
-        found.setdefault(name, []).append(total.moments(study, number))
+        moments = total.moments(study, number)
+        if np.isfinite(moments.second).all() and np.isfinite(moments.weight).all():
+            found.setdefault(name, []).append(moments)
     return found
 
 
@@ -332,9 +334,17 @@ class Sums:
         self.first = np.zeros(self.units)
         self.second = np.zeros((self.units, self.units))
         self.weight = np.zeros((self.units, self.units))
+        self.shift: np.ndarray | None = None
 
     def add(self, y: np.ndarray, slopes: list[np.ndarray]) -> None:
-        """Add rows of values (r, units) and of gradients."""
+        """Add rows of values (r, units) and of gradients.
+
+        Values are summed about the first rows' mean: a unit that hardly varies about a large
+        mean would otherwise lose its variance to rounding.
+        """
+        if self.shift is None:
+            self.shift = y.mean(axis=0)
+        y = y - self.shift
         self.rows += len(y)
         self.first += y.sum(axis=0, dtype=np.float64)
         self.second += y.T @ y
@@ -343,11 +353,12 @@ class Sums:
 
     def moments(self, study: Study, number: int) -> Moments:
         """Means of the sums; centred where the consumer can take a constant."""
-        mean = self.first / self.rows
-        second = self.second / self.rows
+        away = self.first / self.rows
+        mean = away + (0.0 if self.shift is None else self.shift)
+        second = self.second / self.rows - np.outer(away, away)
         centred = constant_of(study.graph, study.consumers[number]) is not None
-        if centred:
-            second -= np.outer(mean, mean)
+        if not centred:
+            second += np.outer(mean, mean)
         weight = self.weight / (min(study.samples, _SLOPES) * _PROBES)
         floor = 1e-3 * np.trace(weight) / self.units + 1e-30
         return Moments(mean, second, weight + floor * np.eye(self.units), number, centred)

@@ -212,3 +212,24 @@ def test_sensitivity_of_a_linear_head_is_its_weights():
     (view,) = moments_of(study_of(work), graph.by_name["hidden"])
     out = np.asarray(model.get_layer("scores").kernel)
     assert np.allclose(view.weight, out @ out.T, atol=1.0, rtol=0.2)
+
+
+def test_a_covariance_that_rounding_left_indefinite_is_still_solved() -> None:
+    from paoding.compensation.least_squares import solve_positive
+
+    square = np.array([[1.0, 1.0], [1.0, 1.0 - 1e-6]])
+    found = solve_positive(square, np.array([[1.0], [1.0]]), 1e-12)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(square @ found, [[1.0], [1.0]], atol=1e-3)
+
+
+def test_units_that_hardly_vary_about_a_large_mean_keep_their_variance() -> None:
+    from paoding.compensation.study import Sums
+
+    y = (1e4 + np.random.default_rng(0).normal(size=(4000, 3))).astype("float32")
+    total = Sums(3)
+    for part in np.split(y, 4):
+        total.add(part, [])
+    away = total.first / total.rows
+    second = total.second / total.rows - np.outer(away, away)
+    np.testing.assert_allclose(second, np.cov(y.astype(np.float64).T, bias=True), atol=1e-3)
