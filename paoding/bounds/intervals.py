@@ -59,8 +59,8 @@ class Interval:
 
     The leading axis is the batch (boxes or candidates); two intervals broadcast like arrays.
 
-    >>> Interval.of(0.0, 1.0) - Interval.of(0.0, 2.0)
-    Interval(lower=array(-2.), upper=array(1.))
+    >>> Interval.of([0.0], [1.0]) - Interval.of([0.0], [2.0])
+    Interval(lower=array([-2.]), upper=array([1.]))
     """
 
     lower: Floats
