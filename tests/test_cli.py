@@ -313,7 +313,7 @@ def test_what_a_program_reads_is_on_standard_output_and_progress_is_not(tmp_path
 @pytest.mark.slow
 def test_ctrl_c_ends_the_run_within_a_step_and_keeps_what_was_done(tmp_path: Path) -> None:
     terminal, end = pty.openpty()
-    small = ("--step", ".002", "--strategy", "saliency", "--compensation", "merge")
+    small = ("--step", ".002", "--strategy", "annealing", "--compensation", "merge")
     process = subprocess.Popen(
         [*PROGRAM, "prune", "zoo:mnist-cnn", "--out", "run", *small, "--json"],
         stdout=subprocess.PIPE,
@@ -323,14 +323,18 @@ def test_ctrl_c_ends_the_run_within_a_step_and_keeps_what_was_done(tmp_path: Pat
         text=True,
     )
     os.close(end)
-    shown = read_until(terminal, "step 3,")
+    shown = read_until(terminal, "step ")
     process.send_signal(signal.SIGINT)
     shown += read_until(terminal, None)
     output, _ = process.communicate()
     assert process.returncode == 1
     assert "stopped after" in shown and "Traceback" not in shown
     told = json.loads(output)
-    assert not told["complete"] and 3 <= len(told["steps"]) < 250
+    assert (
+        not told["complete"]
+        and 0 < len(told["steps"])
+        and all(step["progress"] < 1 for step in told["steps"])
+    )
     assert paoding.load_model(tmp_path / "run" / "model.keras").count_params() > 0
     assert all(not name.startswith(".") for name in contents(tmp_path))
 
