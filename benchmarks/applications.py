@@ -240,7 +240,8 @@ def page(rows: list[dict[str, Any]]) -> str:
             f"no compensation, random weights and statistics, keras {keras.__version__}, the "
             "smallest input that the constructor accepts. FLOPs are for one image. Seconds are "
             "from one run on two cores that other work shared; compare them with each other "
-            "(build: the constructor alone; prune: tracing, all steps and building the smaller model).",
+            "(build: the constructor alone; prune: tracing, all steps and building the smaller "
+            "model).",
             "",
             COLUMNS,
             "|---" * COLUMNS.count(" | ") + "|---|",
