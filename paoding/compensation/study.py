@@ -23,13 +23,14 @@ from paoding.layers import rule_for
 
 MOST_SAMPLES = 4096
 LEAST_SAMPLES = 64
-_WORK = 1e13  # floating-point operations that the whole run may spend on samples
+_WORK = 3e12  # floating-point operations that the whole run may spend on samples
 _PASSES = 16  # walks of the pruned network in a run, about
 _CHUNK_BYTES = 1 << 26  # activations of one chunk
 _HELD_BYTES = 1 << 30  # activations of all samples that are held at once
 _MOST_ROWS = 16384  # rows from which a layer is fitted, if its columns are fewer
 _PROBES = 4  # random output directions a sample along which sensitivity is measured
-_SLOPES = 1024  # samples on which sensitivity is measured
+_SLOPES = 1024  # samples on which sensitivity is measured, at the most
+_SLOPE_WORK = 3e11  # floating-point operations that measuring it may take, or so
 STUDY = "study"  # where a run remembers it
 
 
@@ -171,6 +172,14 @@ def how_many(graph: Graph, start: int) -> int:
     return int(max(most, LEAST_SAMPLES))
 
 
+def _slope_samples(study: Study) -> int:
+    """On how many samples sensitivity is measured: a pass forward, and one back a probe."""
+    passes = 1 + 2 * _PROBES
+    cost = passes * sum(map(_flops, study.graph.nodes[study.start :]))
+    affordable = max(int(_SLOPE_WORK / max(cost, 1)), LEAST_SAMPLES)
+    return min(study.samples, _SLOPES, affordable)
+
+
 def _flops(node: Node) -> int:
     rule = rule_for(node.op)
     return 0 if rule is None else rule.flops(node.op, node.in_shapes, node.out_shapes)
@@ -305,7 +314,7 @@ def _gradients(study: Study) -> dict[str, list[Moments]]:
     tensors = sorted({study.consumers[number].source[0] for _, number, _ in views})
     rng = np.random.default_rng([study.seed, 0xF15])
     heaviest = max(map(_bytes, graph.nodes[study.start :]), default=1)
-    samples = min(study.samples, _SLOPES)
+    samples = _slope_samples(study)
     for chunk in chunks(samples, 4 * heaviest):
         values, slopes = _backward(study, chunk, tensors, rng)
         for group, number, held in views:
@@ -359,7 +368,7 @@ class Sums:
         centred = constant_of(study.graph, study.consumers[number]) is not None
         if not centred:
             second += np.outer(mean, mean)
-        weight = self.weight / (min(study.samples, _SLOPES) * _PROBES)
+        weight = self.weight / (_slope_samples(study) * _PROBES)
         floor = 1e-3 * np.trace(weight) / self.units + 1e-30
         return Moments(mean, second, weight + floor * np.eye(self.units), number, centred)
 
