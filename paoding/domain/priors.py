@@ -204,13 +204,15 @@ class Signals:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Independent columns, each normal about its mean and cut off at the box.
+    """Columns that are normal about their means, or about a level of the sample, within the box.
 
     Args:
         box: legal inputs.
         shape: of one input.
-        mean, deviation: of each column, in input units; by default the middle of the box and a
-            sixth of its width on either side of it.
+        mean, deviation: of each column, in input units. Where the means are not known, each
+            sample has a level of its own, uniform in the box, about which its columns lie: real
+            tables seldom sit in the middle of their box, and their columns rise together.
+            The deviation is a sixth of the box's width unless it is known.
     """
 
     box: Box
@@ -219,13 +221,20 @@ class Table:
     deviation: Floats | None = None
 
     def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        mean = self.box.center(self.shape) if self.mean is None else self.mean
-        spread = self.box.width(self.shape) / 6 if self.deviation is None else self.deviation
+        width = self.box.width(self.shape)
+        spread = width / 6 if self.deviation is None else self.deviation
         draw = rng.standard_normal((n, *self.shape))
-        return np.asarray(self.box.clip(mean + spread * draw))
+        if self.mean is None:
+            level = rng.random((n, *(1,) * len(self.shape)))
+            middle = self.box.center(self.shape) + width * (level - 0.5)
+        else:
+            middle = self.mean
+        return np.asarray(self.box.clip(middle + spread * draw))
 
     def __str__(self) -> str:
-        known = "" if self.mean is None else " with the means and variances that the model carries"
+        if self.mean is None:
+            return "normal columns about a level of each sample's own, clipped to the box"
+        known = " with the means and variances that the model carries"
         return f"normal columns{known}, clipped to the box"
 
 
