@@ -106,11 +106,12 @@ class Pruner:
         self.domain = domain
         boxes = resolve(domain, input_shapes(self.graph), [x.name for x in model.inputs])
         self._work = Work(self.graph, boxes, seed, self.options)
-        spent = allocate(self._work, self.quotas, self.settings, allocation, budget)
+        with self._threads():
+            spent = allocate(self._work, self.quotas, self.settings, allocation, budget)
         self.quotas, self._wanted = spent.quotas, spent.wanted
         self._history = History(
             self.graph.original,
-            lambda at, gone: free_units.apply(self.compensation, self._work, at, gone),
+            self._apply,
             self.compensation.pathless,
         )
         self._stopped = False
@@ -197,7 +198,11 @@ class Pruner:
             return self._advance()
 
     def _threads(self) -> AbstractContextManager[Any]:
-        """One BLAS thread where products are so small that threads would mostly wait."""
+        """One BLAS thread where products are so small that threads would mostly wait.
+
+        Everything that a plan's weights depend on runs under it: sums are rounded otherwise
+        with another number of threads, and a replay would differ in the last bit.
+        """
         if max(products(self.graph.by_name[name]) for name in self.quotas) > _SMALL:
             return nullcontext()
         return _blas().limit(limits=1)
@@ -227,6 +232,11 @@ class Pruner:
             started,
         )
 
+    def _apply(self, state: State, removals: tuple[Removal, ...]) -> State:
+        """The state after some removals."""
+        with self._threads():
+            return free_units.apply(self.compensation, self._work, state, removals)
+
     def _commit(
         self,
         removals: tuple[Removal, ...],
@@ -238,7 +248,7 @@ class Pruner:
         alive = gone(self.graph, basis, removals)
         after = None
         if not self.compensation.pathless:
-            after = free_units.apply(self.compensation, self._work, basis, removals)
+            after = self._apply(basis, removals)
         index = len(self._history.steps) + 1
         step = Step(
             index=index,
@@ -413,7 +423,8 @@ class Pruner:
         found = {}
         for name in self.quotas:
             group = self.graph.by_name[name]
-            ranking = self._ranking(group, state)
+            with self._threads():
+                ranking = self._ranking(group, state)
             found[name] = np.where(ranking.may_go, ranking.saliency, np.nan)
         return found
 
