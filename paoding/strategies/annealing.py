@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from paoding.energy import Energy, amount, evenness, get
-from paoding.strategies.base import Turn, log_runners_up, survivors, usable
+from paoding.energy import amount, evenness, get
+from paoding.strategies.base import ByEnergy, Turn, log_runners_up, survivors
 
 HOT = 1.0001  # temperature before anything is removed (paper, section IV-D)
 _WINDOW = 256  # least salient candidates that one walk looks at, scored in one batch
@@ -16,7 +16,7 @@ _MAX_WALKS = 100  # then the rest is accepted in order: the walk must end
 
 
 @dataclass(frozen=True)
-class Annealing:
+class Annealing(ByEnergy):
     """Walk the candidates by rising saliency; accept better ones, and worse ones by chance.
 
     A candidate is accepted if its energy is at most that of the last accepted one, else with
@@ -32,17 +32,7 @@ class Annealing:
     Annealing(alpha=0.75, beta=0.25, energy='log')
     """
 
-    alpha: float = 0.75
-    beta: float = 0.25
-    energy: str | Energy = "log"
     name: ClassVar[str] = "annealing"
-
-    def __post_init__(self) -> None:
-        get(self.energy, self.alpha, self.beta)
-
-    def choose(self, turn: Turn) -> None:
-        """Walk until the quota is met."""
-        usable(turn, lambda: self._choose(turn))
 
     def _choose(self, turn: Turn) -> None:
         compute = get(self.energy, self.alpha, self.beta)

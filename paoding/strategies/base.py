@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from paoding.criteria import PLAIN, Ranking
-from paoding.energy import Energy
+from paoding.energy import Energy, get
 from paoding.errors import BoundsError
 from paoding.graph import Group
 
@@ -112,13 +111,27 @@ def log_runners_up(turn: Turn, reason: str) -> None:
         turn.note(rest, "not reached", reason)
 
 
-def usable(turn: Turn, call: Callable[[], None]) -> None:
-    """Run a strategy that needs intervals; without them fall back to saliency, and say so."""
-    try:
-        call()
-    except BoundsError as error:
-        fill_by_saliency(turn, f"least saliency, since no energy can be had: {error}")
-        log_runners_up(turn, "higher saliency")
+@dataclass(frozen=True)
+class ByEnergy:
+    """What strategies that look at the outputs share: the energy, and what to do without one."""
+
+    alpha: float = 0.75
+    beta: float = 0.25
+    energy: str | Energy = "log"
+
+    def __post_init__(self) -> None:
+        get(self.energy, self.alpha, self.beta)
+
+    def choose(self, turn: Turn) -> None:
+        """Take the quota by energy; without intervals by saliency, and say so."""
+        try:
+            self._choose(turn)
+        except BoundsError as error:
+            fill_by_saliency(turn, f"least saliency, since no energy can be had: {error}")
+            log_runners_up(turn, "higher saliency")
+
+    def _choose(self, turn: Turn) -> None:
+        raise NotImplementedError
 
 
 def survivors(turn: Turn, units: np.ndarray) -> np.ndarray:
@@ -126,4 +139,4 @@ def survivors(turn: Turn, units: np.ndarray) -> np.ndarray:
     return np.where(turn.ranking.into[units] < 0, PLAIN, turn.ranking.into[units])
 
 
-__all__ = ["PLAIN", "Energy", "Strategy", "Turn", "fill_by_saliency", "log_runners_up", "usable"]
+__all__ = ["PLAIN", "ByEnergy", "Energy", "Strategy", "Turn", "fill_by_saliency", "log_runners_up"]

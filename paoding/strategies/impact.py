@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from paoding.bounds.scoring import Deltas
-from paoding.energy import Energy, amount, evenness, get
-from paoding.strategies.base import POOL, Turn, fill_by_saliency, survivors, usable
+from paoding.energy import amount, evenness, get
+from paoding.strategies.base import POOL, ByEnergy, Turn, fill_by_saliency, survivors
 
 
 @dataclass(frozen=True)
-class Impact:
+class Impact(ByEnergy):
     """Take a pool of twice the quota by saliency, then the least energy, one by one.
 
     Each candidate's change is added to what this step has already removed from the group.
@@ -28,17 +28,7 @@ class Impact:
     Impact(alpha=0.5, beta=0.5, energy='log')
     """
 
-    alpha: float = 0.75
-    beta: float = 0.25
-    energy: str | Energy = "log"
     name: ClassVar[str] = "impact"
-
-    def __post_init__(self) -> None:
-        get(self.energy, self.alpha, self.beta)
-
-    def choose(self, turn: Turn) -> None:
-        """Take the quota greedily by energy."""
-        usable(turn, lambda: self._choose(turn))
 
     def _choose(self, turn: Turn) -> None:
         compute = get(self.energy, self.alpha, self.beta)
