@@ -678,11 +678,9 @@ def print_costs(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 def certified(told: dict[str, Any]) -> str:
     """Return the certificate in words."""
-    bound = told["certificate"]
-    if bound["lower"] is None:
-        return f"No certificate: {bound['reason']}"
-    low, high = min(bound["lower"]), max(bound["upper"])
-    return f"Certified: over the whole domain each output changes by {low:.4g} to {high:.4g}."
+    from paoding.result import Certificate
+
+    return str(Certificate.from_dict(told["certificate"]))
 
 
 def print_json(value: Any) -> None:

@@ -135,10 +135,7 @@ class Step:
             lines.append(f"  mean energy {self.energy:.4g}")
         bound = self.certificate
         if bound is not None and bound.lower is not None:
-            lines.append(
-                f"  certified change of the outputs within "
-                f"[{bound.lower.min():.4g}, {bound.upper.max():.4g}]"
-            )
+            lines.append(f"  certified: each output changes by {bound.within}")
         elif bound is not None:
             lines.append(f"  no certificate: {bound.reason}")
         return "\n".join(lines)

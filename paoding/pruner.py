@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 from paoding import compensation as compensations
 from paoding import free_units, strategies, surgery
 from paoding.allocation import allocate
-from paoding.bounds.certificate import certificate
+from paoding.bounds.certificate import Certifier
 from paoding.bounds.scoring import Scorer
 from paoding.compensation import Compensation, Work
 from paoding.compensation.base import gone
@@ -324,17 +324,12 @@ class Pruner:
         def certify() -> Certificate:
             merges = [r for removals in path for r in removals if r.method in ("merge", "lossless")]
             try:
-                lower, upper = certificate(
-                    self.graph,
-                    self.graph.original,
-                    self._state_of(path),
-                    self._work.boxes,
-                    self._work.options["bounds"],
-                    merges,
-                )
+                judge = Certifier(self.graph, self._work.boxes, self._work.options["bounds"])
+                changes = judge.changes(self._state_of(path), merges)
             except BoundsError as error:
                 return Certificate(None, None, str(error))
-            return Certificate(lower, upper)
+            scores = None if changes.scores is None else Certificate(*changes.scores)
+            return Certificate(*changes.outputs, scores=scores)
 
         return certify
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from paoding.errors import ModelError
 from paoding.io import load_model, output_folder
 from paoding.plan import Plan
+from paoding.result import Certificate
 
 if TYPE_CHECKING:
     import keras
@@ -42,6 +42,11 @@ class Run:
     decisions: pd.DataFrame
     report: dict[str, Any]
     original: keras.Model | None
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """Sound bound on each output's change over the domain, as it was saved (*certified*)."""
+        return Certificate.from_dict(self.report["certificate"])
 
 
 def save(
@@ -110,7 +115,6 @@ def summary(result: PruningResult, evaluation: Report | None = None) -> dict[str
     from paoding.evaluation import cost
 
     alive, graph = result.state.alive, result.graph
-    bound = result.certificate
     return {
         "model": graph.model.name,
         "fingerprint": result.plan.fingerprint,
@@ -138,10 +142,6 @@ def summary(result: PruningResult, evaluation: Report | None = None) -> dict[str
             }
             for step in result.steps
         ],
-        "certificate": {
-            "lower": None if bound.lower is None else np.asarray(bound.lower).ravel().tolist(),
-            "upper": None if bound.upper is None else np.asarray(bound.upper).ravel().tolist(),
-            "reason": bound.reason,
-        },
+        "certificate": result.certificate.to_dict(),
         "evaluation": None if evaluation is None else evaluation.to_dict(),
     }

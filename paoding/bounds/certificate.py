@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -14,11 +15,26 @@ from paoding.bounds.intervals import Floats, Interval, Twin
 from paoding.bounds.linear import Linear
 from paoding.bounds.lowering import lower
 from paoding.bounds.primitives import Program
+from paoding.bounds.scoring import score_values
 from paoding.domain.box import Domain
 from paoding.errors import ArgumentError
 from paoding.graph import Graph, State
 
 Method = Literal["interval", "linear"]
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What a pruned network may change, at most, each as ``(lower, upper)``.
+
+    Args:
+        outputs: least and largest change of each output entry; several outputs end to end.
+        scores: the same before a final softmax or sigmoid, where changes can still be told
+            apart when the outputs' are no more than [-1, 1]; None where there is none.
+    """
+
+    outputs: tuple[Floats, Floats]
+    scores: tuple[Floats, Floats] | None
 
 
 class Certifier:
@@ -65,8 +81,8 @@ class Certifier:
             refiner = Linear(self.graph, self.program, after, merges)
         return differences(self.graph, self.program, after, self.inputs, merges, refiner)
 
-    def certificate(self, state: State, removals: Iterable[Gone] = ()) -> tuple[Floats, Floats]:
-        """Least and largest change of each output, over the whole domain.
+    def changes(self, state: State, removals: Iterable[Gone] = ()) -> Changes:
+        """Least and largest change of each output and of each score, over the whole domain.
 
         Args:
             state: the pruned network's weights at original shapes (masked).
@@ -74,15 +90,26 @@ class Certifier:
                 the certificate tighter but is never needed for it to hold.
 
         Returns:
-            ``(lower, upper)``, float64, one entry per output entry; several outputs end to end.
+            Both, from one propagation.
 
         Source: method §4.
         """
-        twins = self.twins(state, removals)
-        changes = [twins[value].change for value in self.program.outputs]
-        shapes = [self.program.shapes[value] for value in self.program.outputs]
-        lower_ends = [_flat(c.lower, shape) for c, shape in zip(changes, shapes, strict=True)]
-        upper_ends = [_flat(c.upper, shape) for c, shape in zip(changes, shapes, strict=True)]
+        twins, scores = self.twins(state, removals), score_values(self.program)
+        squashed = scores != self.program.outputs
+        return Changes(
+            self._ends(twins, self.program.outputs),
+            self._ends(twins, scores) if squashed else None,
+        )
+
+    def certificate(self, state: State, removals: Iterable[Gone] = ()) -> tuple[Floats, Floats]:
+        """``changes(...).outputs``: ``(lower, upper)``, float64, one entry per output entry."""
+        return self.changes(state, removals).outputs
+
+    def _ends(self, twins: list[Twin], values: tuple[int, ...]) -> tuple[Floats, Floats]:
+        """The ends of the changes of some values, one after another."""
+        changes = [(twins[value].change, self.program.shapes[value]) for value in values]
+        lower_ends = [_flat(change.lower, shape) for change, shape in changes]
+        upper_ends = [_flat(change.upper, shape) for change, shape in changes]
         return np.concatenate(lower_ends), np.concatenate(upper_ends)
 
 

@@ -27,6 +27,7 @@ from paoding.bounds.lines import Lines, change_lines, value_lines
 from paoding.bounds.maps import Ints, Map, difference
 from paoding.bounds.pairs import Couple, Paired
 from paoding.bounds.primitives import Affine, Apply, Correction, Program, Step
+from paoding.bounds.scoring import score_values
 from paoding.graph import Graph
 
 # Multiply-adds that the refinement of one value may take; beyond, its interval is kept.
@@ -121,7 +122,7 @@ class Linear:
         before, after: the two networks.
         merges: which units were merged into which.
         budget: multiply-adds that the refinement of one value may take; values that would
-            take more keep their intervals. The outputs are always refined.
+            take more keep their intervals. Outputs and scores are always refined.
 
     Cost: per value of n entries about ``6 n`` rows through all layers before it, so for a chain
     of layers it grows with the square of the depth; on a 784-128-128-64-10 network tens of
@@ -139,6 +140,7 @@ class Linear:
         self.before, self.after, self.budget = before, after, budget
         self._swaps: dict[int, Swap] = swaps(graph, before, merges or {})
         self._made_by = {step.output: k for k, step in enumerate(before.steps)}
+        self._certified = {*before.outputs, *score_values(before)}
         self._refined: set[int] = set()
         self._corrections: dict[int, list[Correction]] = {}
         self._offsets: dict[int, Interval | None] = {}
@@ -169,7 +171,7 @@ class Linear:
         ).tightened()
 
     def _allowed(self, value: int) -> float:
-        return math.inf if value in self.before.outputs else self.budget
+        return math.inf if value in self._certified else self.budget
 
     def _work(self, value: int) -> float:
         rows = 6 * math.prod(self.before.shapes[value])

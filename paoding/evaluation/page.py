@@ -27,7 +27,7 @@ def write_html(path: str | Path, report: Mapping[str, Any]) -> None:
         path: The file to write.
         report: Plain values: ``model``, ``settings``, ``before`` and ``after`` (parameters,
             flops, bytes), ``layers`` (layer, units, left, prunable, reason), ``steps`` (step,
-            removed, progress, energy, seconds), ``certificate`` (lower, upper, reason),
+            removed, progress, energy, seconds), ``certificate`` (lower, upper, reason, scores),
             ``evaluation`` (a ``Report.to_dict()`` or None), ``fingerprint``. What is missing is
             left out of the page. Every text is shown as text, whatever it holds.
     """
@@ -58,7 +58,7 @@ def render(report: Mapping[str, Any]) -> str:
         evaluation=[] if evaluation is None else list(evaluation.rows()),
         layers=[_layer(layer) for layer in report.get("layers", ())],
         energy=_energy(report.get("steps", ())),
-        certificate=_certificate(certificate.get("lower"), certificate.get("upper")),
+        certificates=_certificates(certificate),
         reason=certificate.get("reason"),
         settings=[(key, _text(value)) for key, value in report.get("settings", {}).items()],
         fingerprint=report.get("fingerprint"),
@@ -159,6 +159,13 @@ def _energy(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         "first": first,
         "last": last,
     }
+
+
+def _certificates(bound: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a picture of the outputs' intervals, and one of the scores' where there are any."""
+    named = ((bound, "output"), (bound.get("scores") or {}, "score"))
+    pictures = [(_certificate(b.get("lower"), b.get("upper")), name) for b, name in named]
+    return [{**drawn, "name": name} for drawn, name in pictures if drawn]
 
 
 def _certificate(lower: Any, upper: Any) -> dict[str, Any] | None:
