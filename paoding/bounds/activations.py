@@ -55,7 +55,8 @@ class Activation:
     def below(self, z: Floats) -> Floats:
         """A value that is surely not above the function at ``z``."""
         value = self._value(z)
-        return value if self.exact else down(value - self._error(z, value))
+        with np.errstate(invalid="ignore"):  # what has overflowed is told by whoever asked
+            return value if self.exact else down(value - self._error(z, value))
 
     def above(self, z: Floats) -> Floats:
         """A value that is surely not below the function at ``z``."""

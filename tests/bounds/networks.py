@@ -15,7 +15,16 @@ from keras import layers
 from paoding.bounds.forward import forward
 from paoding.bounds.intervals import Interval
 from paoding.bounds.lowering import lower
-from paoding.bounds.primitives import Program
+from paoding.bounds.primitives import (
+    Affine,
+    Apply,
+    Largest,
+    Primitive,
+    Product,
+    Program,
+    Quotient,
+    Softmax,
+)
 from paoding.domain import Box
 from paoding.graph import Graph, State, trace
 
@@ -42,6 +51,9 @@ ACTIVATIONS = [
     "tanh_shrink",
     "exponential",
 ]
+
+# Sides of boxes: a point, next to one, small, usual, large, absurd.
+SIZES = [0.0, 1e-12, 1e-9, 1e-4, 0.02, 0.1, 0.5, 2.0, 50.0, 1e4]
 
 Build = Callable[[], keras.Model]
 NETWORKS: dict[str, Build] = {}
@@ -388,8 +400,8 @@ def random_case(name: str, seed: int) -> Case:
     boxes = []
     for tensor in graph.flat.inputs:
         shape = graph.flat.shapes[tensor][1:]
-        lo = rng.normal(0, 1, shape)
-        size = rng.choice([0.0, 1e-9, 0.02, 0.5, 2.0]) * (rng.random(shape) < rng.choice([0.5, 1]))
+        lo = rng.normal(0, 1, shape) * rng.choice([1.0, 1.0, 1.0, 1e3])
+        size = rng.choice(SIZES) * (rng.random(shape) < rng.choice([0.5, 1.0]))
         boxes.append(Box(lo, lo + size))
     return Case(graph, before, after, boxes, removals)
 
@@ -422,6 +434,152 @@ def worst_points(
             moved.append(np.concatenate([p, np.where(flip, corner, tries)]))
         points = moved
     return points
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What each point of an ascent climbs: one entry of one value, as ``old a + new b``.
+
+    Args:
+        values, entries: (P,) which entry of which value.
+        old, new: (P,) its weights in the two networks: (-1, 1) for the change, (0, -1) for the
+            least value of the new network, and so on.
+    """
+
+    values: np.ndarray
+    entries: np.ndarray
+    old: np.ndarray
+    new: np.ndarray
+
+    def of(self, old: list[Interval], new: list[Interval]) -> np.ndarray:
+        """(P,) how high each point is."""
+        height = np.empty(len(self.values))
+        for value in np.unique(self.values):
+            here = np.flatnonzero(self.values == value)
+            a, b = (v[value].lower.reshape(len(height), -1) for v in (old, new))
+            entry = self.entries[here]
+            height[here] = self.old[here] * a[here, entry] + self.new[here] * b[here, entry]
+        return height
+
+    def rows(self, program: Program, weights: np.ndarray) -> dict[int, np.ndarray]:
+        """Value -> (P, *shape): each point's weight at its own entry."""
+        found = {}
+        for value in np.unique(self.values):
+            here = np.flatnonzero(self.values == value)
+            row = np.zeros((len(weights), int(np.prod(program.shapes[value]))))
+            row[here, self.entries[here]] = weights[here]
+            found[int(value)] = row.reshape(len(weights), *program.shapes[value])
+        return found
+
+
+def goals_of(program: Program, rng: np.random.Generator, inner: int, restarts: int) -> Goals:
+    """Both sides of every output's change, and of some entries (changes, values) further in."""
+    picked = [
+        (value, entry, -1.0, 1.0)
+        for value in program.outputs
+        for entry in range(int(np.prod(program.shapes[value])))
+    ]
+    made = [step.output for step in program.steps]
+    for _ in range(inner):
+        value = int(rng.choice(made))
+        entry = int(rng.integers(np.prod(program.shapes[value])))
+        picked.append((value, entry, *((-1.0, 1.0), (1.0, 0.0), (0.0, 1.0))[rng.integers(3)]))
+    every = np.repeat(np.array(picked), 2 * restarts, axis=0)
+    side = np.tile([1.0, -1.0], len(every) // 2)
+    return Goals(
+        every[:, 0].astype(int), every[:, 1].astype(int), every[:, 2] * side, every[:, 3] * side
+    )
+
+
+def gradient(
+    program: Program, values: list[Interval], rows: dict[int, np.ndarray]
+) -> list[np.ndarray]:
+    """The gradient of ``sum rows[v] * value_v`` at each input, point by point."""
+    known, back = [v.lower for v in values], dict(rows)
+    for step in reversed(program.steps):
+        behind = back.pop(step.output, None)
+        if behind is None:
+            continue
+        inputs = [known[i] for i in step.inputs]
+        for i, part in zip(step.inputs, _pulled(step.primitive, inputs, behind), strict=True):
+            part = part.reshape(len(behind), *program.shapes[i])
+            back[i] = back[i] + part if i in back else part
+    nothing = np.zeros(())
+    return [back.get(i, nothing) + np.zeros_like(known[i]) for i in program.inputs]
+
+
+def _pulled(primitive: Primitive, x: list[np.ndarray], g: np.ndarray) -> list[np.ndarray]:
+    """What a step's output is worth at its inputs: the chain rule, one step of it."""
+    if isinstance(primitive, Affine):
+        return [linear.adjoint(g) for linear in primitive.maps]
+    if isinstance(primitive, Apply):
+        h = 1e-6 * (1.0 + np.abs(x[0]))
+        rise = primitive.kind._value(x[0] + h) - primitive.kind._value(x[0] - h)
+        return [g * np.clip(np.nan_to_num(rise / (2 * h)), -1e6, 1e6)]
+    if isinstance(primitive, Softmax):
+        e = np.exp(x[0] - x[0].max(axis=-1, keepdims=True))
+        p = e / e.sum(axis=-1, keepdims=True)
+        return [p * (g - (g * p).sum(axis=-1, keepdims=True))]
+    if isinstance(primitive, Product):
+        return [g * x[1], g * x[0]]
+    if isinstance(primitive, Quotient):
+        return [g / x[1], -g * x[0] / x[1] ** 2]
+    assert isinstance(primitive, Largest)
+    sizes = [a[0].size for a in x]
+    starts = np.cumsum([0, *sizes])
+    numbers = [
+        np.arange(s, s + n, dtype=float).reshape(1, *a.shape[1:])
+        for s, n, a in zip(starts, sizes, x, strict=False)
+    ]
+    entries = np.stack(primitive.readings(numbers, -1.0))
+    wins = np.stack(primitive.readings(x, -np.inf)).argmax(axis=0)
+    winner = np.take_along_axis(
+        np.broadcast_to(entries, (len(entries), *wins.shape)), wins[None], 0
+    )
+    flat = np.zeros((len(g), starts[-1]))
+    where = winner[0].reshape(len(g), -1).astype(int)
+    np.add.at(flat, (np.arange(len(g))[:, None], where), g.reshape(len(g), -1))
+    return [flat[:, s : s + n] for s, n in zip(starts, sizes, strict=False)]
+
+
+def ascent(
+    case: Case,
+    programs: tuple[Program, Program],
+    rng: np.random.Generator,
+    inner: int = 16,
+    restarts: int = 3,
+    rounds: int = 10,
+) -> list[np.ndarray]:
+    """Sign-gradient ascent, projected on the box: the highest point of each goal and restart."""
+    goals = goals_of(programs[0], rng, inner, restarts)
+    points = case.points(rng, len(goals.values))
+    order = rng.permutation(len(goals.values))  # corners and inside points for every goal
+    points = best = [p[order] for p in points]
+    top = np.full(len(order), -np.inf)
+    edges = [
+        tuple(np.broadcast_to(b, p.shape[1:]) for b in (box.lo, box.hi))
+        for p, box in zip(points, case.boxes, strict=True)
+    ]
+    for k in range(rounds):
+        values = [exact(program, points) for program in programs]
+        height = goals.of(*values)
+        rises, top = height > top, np.maximum(top, height)
+        best = [np.where(_like(rises, p), p, b) for p, b in zip(points, best, strict=True)]
+        slopes = [
+            gradient(program, known, goals.rows(program, weights))
+            for program, known, weights in zip(
+                programs, values, (goals.old, goals.new), strict=True
+            )
+        ]
+        points = [
+            np.clip(p + np.sign(a + b) * (hi - lo) * 0.7**k, lo, hi)
+            for p, a, b, (lo, hi) in zip(points, *slopes, edges, strict=True)
+        ]
+    return [np.concatenate(pair) for pair in zip(best, points, strict=True)]
+
+
+def _like(choice: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return choice.reshape(-1, *(1,) * (points.ndim - 1))
 
 
 def programs_of(case: Case) -> tuple[Program, Program]:
