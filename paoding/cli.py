@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from paoding.evaluation import Report
     from paoding.graph import Graph
     from paoding.pruner import Pruner, PruningResult
+    from paoding.self_check import SelfCheck
 
 FAILED = 1  # 0 is done; 2, wrong usage, is typer's own
 ZOO = "zoo:"
@@ -101,6 +102,15 @@ AttackOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+SelfCheckOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--self-check/--no-self-check",
+        help="Estimate without data how often the result still answers like the original; by "
+        "default where that takes seconds.",
+        show_default=False,
+    ),
+]
 DomainOption = Annotated[
     tuple[float, float], typer.Option(metavar="LO HI", help="Least and greatest legal input.")
 ]
@@ -167,8 +177,22 @@ def prune(
     beta: Annotated[float, typer.Option(help="Weight of how unevenly they move.")] = 0.25,
     energy: Annotated[str, typer.Option(help="log, or paper (it saturates).")] = "log",
     allocation: Annotated[
-        str, typer.Option(help="How the target is spread over the groups.")
+        str,
+        typer.Option(
+            help="uniform: every group to the target; global: most where the outputs feel it "
+            "least; annealed: global, then searched."
+        ),
     ] = "uniform",
+    budget: Annotated[
+        str,
+        typer.Option(
+            help="With global and annealed: the target is a share of units, parameters or flops."
+        ),
+    ] = "units",
+    lossless_first: Annotated[
+        bool,
+        typer.Option("--lossless-first", help="Begin with the units that provably never matter."),
+    ] = False,
     lock: Annotated[
         list[str] | None,
         typer.Option(
@@ -197,7 +221,8 @@ def prune(
     prior: Annotated[
         str | None,
         typer.Option(
-            help="What synthetic inputs look like; told from the model by default.",
+            help="What synthetic inputs look like: blobs, dead-leaves, spectra, signals, table, "
+            "uniform, tokens or zipf; told from the model by default.",
             show_default=False,
         ),
     ] = None,
@@ -205,9 +230,13 @@ def prune(
         int | None,
         typer.Option(help="How many synthetic inputs compensation draws.", show_default=False),
     ] = None,
-    bounds: Annotated[str, typer.Option(help="interval, or linear, for the certificate.")] = (
-        "interval"
-    ),
+    bounds: Annotated[
+        str,
+        typer.Option(
+            help="How the certificate is worked out: interval, or linear (tighter, slow)."
+        ),
+    ] = "interval",
+    check: SelfCheckOption = None,
     keep_original: Annotated[
         bool,
         typer.Option("--keep-original", help="Save the model before, too: the run can go on."),
@@ -240,14 +269,13 @@ def prune(
             samples=samples,
             bounds=bounds,
             allocation=allocation,
+            budget=budget,
+            lossless_first=lossless_first,
         )
         complete = run_with_progress(pruner)
         result = pruner.result()
-        told, report = case.finish(result, out, keep_original, complete)
-    if json_only:
-        print_json(told)
-    else:
-        print_result(told, report)
+        told = case.finish(result, out, check, keep_original, complete)
+    show_result(told, json_only)
     if not complete:
         raise Stopped(
             f"stopped after {len(result.steps)} steps, {pruner.progress:.0%} of the way; "
@@ -264,6 +292,7 @@ def replay(
     ],
     data: DataOption = None,
     attack: AttackOption = None,
+    check: SelfCheckOption = None,
     json_only: JsonOption = False,
 ) -> None:
     """Do a saved plan again on the model that it was made for, bit for bit."""
@@ -273,11 +302,8 @@ def replay(
     with working():
         steps = paoding.Plan.load(plan)
         case = Case.of(model, data, attack)
-        told, report = case.finish(paoding.replay(case.original, steps), out)
-    if json_only:
-        print_json(told)
-    else:
-        print_result(told, report)
+        told = case.finish(paoding.replay(case.original, steps), out, check)
+    show_result(told, json_only)
 
 
 @app.command()
@@ -484,9 +510,14 @@ class Case:
         return cls(original, xy, attacks)
 
     def finish(
-        self, result: PruningResult, out: Path, keep_original: bool = False, complete: bool = True
-    ) -> tuple[dict[str, Any], Report | None]:
-        """Evaluate where there is data, save the run, and return what to tell."""
+        self,
+        result: PruningResult,
+        out: Path,
+        check: bool | None,
+        keep_original: bool = False,
+        complete: bool = True,
+    ) -> Told:
+        """Judge the result by what there is, save the run, and return what to tell."""
         import paoding
         from paoding import run_folder
 
@@ -495,9 +526,30 @@ class Case:
             report = paoding.evaluate(
                 result.model, *self.xy, reference=self.original, attacks=self.attacks
             )
-        result.save(out, evaluation=report, original=keep_original)
-        told = run_folder.summary(result, report)
-        return {"out": str(out), "complete": complete, **told}, report
+        checked = self_checked(result, check)
+        result.save(out, evaluation=report, selfcheck=checked, original=keep_original)
+        plain = run_folder.summary(result, report, checked)
+        return Told({"out": str(out), "complete": complete, **plain}, report, checked)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a run came to: plain values, and what prints itself."""
+
+    plain: dict[str, Any]
+    report: Report | None
+    checked: SelfCheck | None
+
+
+def self_checked(result: PruningResult, wanted: bool | None) -> SelfCheck | None:
+    """Return the self-check where it is wanted, or where nobody said and it takes seconds."""
+    from paoding.evaluation import cost
+    from paoding.self_check import quick_samples
+
+    samples = quick_samples(cost(result.graph.model, latency=False).flops)
+    if wanted is False or (wanted is None and not samples):
+        return None
+    return result.selfcheck(samples) if samples else result.selfcheck()
 
 
 def parse_attacks(texts: list[str] | None) -> list[Any]:
@@ -649,21 +701,29 @@ def print_zoo(json_only: bool) -> None:
     console().print(rows)
 
 
-def print_result(told: dict[str, Any], report: Report | None) -> None:
-    """Print what a run came to: units per group, cost, and the evaluation where there is one."""
+def show_result(told: Told, json_only: bool) -> None:
+    """Print what a run came to: units per group, cost, and what judged it."""
+    if json_only:
+        print_json(told.plain)
+        return
+    plain = told.plain
     rows = table("group", "units before", "after", "removed")
-    for layer in told["layers"]:
+    for layer in plain["layers"]:
         if layer["left"] < layer["units"]:
             gone = f"{1 - layer['left'] / layer['units']:.0%}"
             rows.add_row(layer["layer"], f"{layer['units']:,}", f"{layer['left']:,}", gone)
     console().print(rows)
-    if report:
-        print(report)
+    if told.report:
+        print(told.report)
     else:
-        print_costs(told["before"], told["after"])
-    removed = sum(step["removed"] for step in told["steps"])
-    print(f"{removed:,} units removed in {len(told['steps'])} steps. {certified(told)}")
-    print(f"Saved in {told['out']}.")
+        print_costs(plain["before"], plain["after"])
+    removed = sum(step["removed"] for step in plain["steps"])
+    print(f"{removed:,} units removed in {len(plain['steps'])} steps. {certified(plain)}")
+    if plain["prior"]:
+        print(plain["prior"])
+    if told.checked:
+        print(f"Self-check without data: {told.checked}.")
+    print(f"Saved in {plain['out']}.")
 
 
 def print_costs(before: dict[str, Any], after: dict[str, Any]) -> None:

@@ -22,14 +22,14 @@ from paoding.compensation import Compensation, Work
 from paoding.compensation.base import gone
 from paoding.compensation.study import STUDY
 from paoding.criteria import PLAIN, Ranking, magnitude, products
-from paoding.domain import Domain, resolve
+from paoding.domain import Box, Domain, resolve
 from paoding.errors import ArgumentError, BoundsError, PlanError
 from paoding.graph import Graph, Group, State, trace
 from paoding.history import History
 from paoding.io import check_weights
 from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.result import Certificate, PruningResult
-from paoding.settings import as_settings, plain, quotas
+from paoding.settings import as_settings, check_options, plain, quotas
 from paoding.strategies import Magnitude, Saliency, Strategy, Turn
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Pruner:
             floor=floor,
             inexact=inexact,
         )
+        check_options(prior, samples, bounds)
         self.strategy = strategies.get(strategy)
         self.compensation = compensations.get(compensation)
         self.options = {
@@ -412,11 +413,21 @@ class Pruner:
 
     # -- what a person may ask between steps --------------------------------------------------
 
+            domain=self.boxes,
     def saliencies(self) -> dict[str, np.ndarray]:
         """Each group's saliency now: (units,), NaN for units that are gone or stay anyway."""
         state = self._history.basis()
         found = {}
         for name in self.quotas:
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """The domain of each input of the model."""
+        return self._work.boxes
+
+    def after(self, removals: Iterable[Removal]) -> State:
+        """The state that some more removals would lead to; the run stays where it is."""
+        return self._apply(self.state, tuple(removals))
+
             group = self.graph.by_name[name]
             with self._threads():
                 ranking = self._ranking(group, state)
@@ -522,8 +533,6 @@ def pruner_for(model: keras.Model, plan: Plan, **options: Any) -> Pruner:
     Raises:
         PlanError: the settings are not those of a plan.
     """
-    from paoding.domain import Box
-
     settings = dict(plan.settings)
     try:
         strategy = dict(settings.pop("strategy"))
@@ -603,8 +612,6 @@ def _as_decisions(removals: tuple[Removal, ...]) -> dict[str, Any]:
 
 
 def _compact(domain: Domain | None) -> list[Any]:
-    from paoding.domain import Box
-
     if domain is None:
         return [Box(0.0, 1.0)]
     if isinstance(domain, Box):

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from paoding.domain import Box
     from paoding.evaluation import Report
     from paoding.run_folder import Run
+    from paoding.self_check import SelfCheck
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class PruningResult:
         plan: every removal, with the settings.
         steps: the steps.
         prior: what synthetic inputs the survivors were fitted on, in a sentence; None if none.
+        domain: legal inputs, one box for each input of the model.
     """
 
     graph: Graph
@@ -92,6 +95,7 @@ class PruningResult:
     plan: Plan
     steps: tuple[Step, ...]
     prior: str | None
+    domain: tuple[Box, ...]
     _certify: Callable[[], Certificate] = field(repr=False)
 
     @cached_property
@@ -118,6 +122,19 @@ class PruningResult:
         """Sound bound on each output's change over the domain (*certified*)."""
         return self._certify()
 
+    def selfcheck(self, samples: int = 1000) -> SelfCheck:
+        """How often the model still answers like the original, without data (*estimated*).
+
+        Args:
+            samples: synthetic inputs drawn from each prior.
+
+        Returns:
+            What :func:`paoding.selfcheck` finds over the run's domain.
+        """
+        from paoding.self_check import selfcheck
+
+        return selfcheck(self.model, self.graph.model, domain=self.domain, samples=samples)
+
     def __repr__(self) -> str:
         gone = len(self.plan.removals)
         return (
@@ -131,6 +148,7 @@ class PruningResult:
         path: str | os.PathLike[str],
         *,
         evaluation: Report | None = None,
+        selfcheck: SelfCheck | None = None,
         original: bool = False,
     ) -> None:
         """Write model.keras, plan.json, decisions.parquet, report.json and report.html.
@@ -138,6 +156,7 @@ class PruningResult:
         Args:
             path: a folder that does not exist yet; it appears whole or not at all.
             evaluation: a report of ``paoding.evaluate`` to keep with it.
+            selfcheck: what :meth:`selfcheck` found, to keep with it.
             original: keep the model before as well, so that the run can go on from the folder.
 
         Raises:
@@ -145,7 +164,7 @@ class PruningResult:
         """
         from paoding import run_folder
 
-        run_folder.save(self, path, evaluation=evaluation, original=original)
+        run_folder.save(self, path, evaluation=evaluation, selfcheck=selfcheck, original=original)
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Run:

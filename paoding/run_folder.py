@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from paoding.evaluation import Report
     from paoding.result import PruningResult
+    from paoding.self_check import SelfCheck
 
 MODEL, ORIGINAL, PLAN = "model.keras", "original.keras", "plan.json"
 DECISIONS, REPORT, PAGE = "decisions.parquet", "report.json", "report.html"
@@ -54,6 +55,7 @@ def save(
     path: str | os.PathLike[str],
     *,
     evaluation: Report | None = None,
+    selfcheck: SelfCheck | None = None,
     original: bool = False,
 ) -> Path:
     """Write a result as a folder that appears whole or not at all.
@@ -62,6 +64,7 @@ def save(
         result: what to save.
         path: a folder that does not exist yet.
         evaluation: a report of ``paoding.evaluate`` to keep with it.
+        selfcheck: agreement on synthetic inputs to keep with it.
         original: keep the model before as well, so that the run can go on from the folder.
 
     Raises:
@@ -71,7 +74,7 @@ def save(
     from paoding.evaluation.page import write_html
 
     with output_folder(path) as folder:
-        report = summary(result, evaluation)
+        report = summary(result, evaluation, selfcheck)
         result.model.save(folder / MODEL)
         if original:
             result.graph.model.save(folder / ORIGINAL)
@@ -110,7 +113,9 @@ def load(path: str | os.PathLike[str]) -> Run:
     )
 
 
-def summary(result: PruningResult, evaluation: Report | None = None) -> dict[str, Any]:
+def summary(
+    result: PruningResult, evaluation: Report | None = None, selfcheck: SelfCheck | None = None
+) -> dict[str, Any]:
     """What a run came to, as plain values: sizes, layers, steps, certificate, evaluation."""
     from paoding.evaluation import cost
 
@@ -143,5 +148,6 @@ def summary(result: PruningResult, evaluation: Report | None = None) -> dict[str
             for step in result.steps
         ],
         "certificate": result.certificate.to_dict(),
+        "selfcheck": None if selfcheck is None else selfcheck.to_dict(),
         "evaluation": None if evaluation is None else evaluation.to_dict(),
     }

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import keras
 
 _APART = 0.10  # spread of agreement over priors from which the estimate is called doubtful
+_QUICK_FLOPS = 2 * 10**10  # of one network on one prior: about a second on two cores
+_FEW = 100  # samples from which a share is known to a few points
 _LOW = 0.80  # agreement below which the network has probably lost much
 
 
@@ -42,6 +44,15 @@ class SelfCheck:
         """Greatest less least agreement over the priors."""
         values = list(self.agreement.values())
         return max(values) - min(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as ``report.json`` keeps them."""
+        return {
+            "agreement": dict(self.agreement),
+            "mean": self.mean,
+            "spread": self.spread,
+            "warning": self.warning,
+        }
 
     def __str__(self) -> str:
         each = ", ".join(f"{name} {value:.1%}" for name, value in self.agreement.items())
@@ -116,6 +127,20 @@ def agreement(
             left = float(np.square(a - b).mean()) / max(float(b.var()), 1e-12)
             shares.append(max(0.0, 1.0 - left))
     return float(np.mean(shares))
+
+
+def quick_samples(flops: int, most: int = 1000) -> int:
+    """How many samples of each prior a check takes in seconds; 0 where too few would be left.
+
+    Args:
+        flops: of the original, a sample.
+        most: the number for a small network.
+
+    >>> quick_samples(500_000), quick_samples(100_000_000), quick_samples(600_000_000)
+    (1000, 200, 0)
+    """
+    found = min(most, _QUICK_FLOPS // max(flops, 1))
+    return found if found >= _FEW else 0
 
 
 def _outputs(model: Any, x: list[np.ndarray]) -> list[np.ndarray]:

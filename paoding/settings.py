@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from paoding.domain.choose import NAMES
 from paoding.errors import ArgumentError, NothingToPruneError
 from paoding.graph import Graph, Group
 
@@ -46,9 +47,26 @@ class Settings:
         for name in ("round_to", "floor", "seed"):
             value = getattr(self, name)
             least = 0 if name == "seed" else 1
-            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-            if not whole or value < least:
+            if not _whole(value, least):
                 raise ArgumentError(f"{name}={value!r} must be a whole number, {least} or more.")
+
+
+def check_options(prior: Any, samples: Any, bounds: Any) -> None:
+    """Raise ``ArgumentError`` for what would otherwise be found out after the work."""
+    known = ", ".join(map(repr, NAMES))
+    if prior is not None and not callable(prior) and prior not in NAMES:
+        raise ArgumentError(
+            f"prior={prior!r} is not known; choose one of {known}, or pass a callable."
+        )
+    if samples is not None and not _whole(samples, 1):
+        raise ArgumentError(f"samples={samples!r} must be a whole number, 1 or more, or None.")
+    if bounds not in ("interval", "linear"):
+        raise ArgumentError(f"bounds={bounds!r} is not known; choose 'interval' or 'linear'.")
+
+
+def _whole(value: Any, least: int) -> bool:
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return whole and int(value) >= least
 
 
 def check_share(name: str, value: Any) -> None:

@@ -124,7 +124,9 @@ class Report:
 
     def note(self) -> str:
         """Return the sentence that states what the shares are shares of."""
-        text = f"{self.samples:,} samples; robust: share of all samples right, clean and attacked"
+        text = f"{self.samples:,} samples"
+        if self.attacks:
+            text += "; robust: share of all samples right, clean and attacked"
         if self.clip is not None:
             text += f"; inputs clipped to [{_edge(self.clip[0])},\u00a0{_edge(self.clip[1])}]"
         return text + "."
@@ -134,6 +136,7 @@ class Report:
         from rich.table import Table
 
         table = Table(title=self._title(), caption=self.note(), title_justify="left")
+        table.caption_justify = "left"
         table.add_column("")
         table.add_column("model", justify="right")
         if self.reference is not None:
