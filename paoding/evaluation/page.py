@@ -27,7 +27,8 @@ def write_html(path: str | Path, report: Mapping[str, Any]) -> None:
         path: The file to write.
         report: Plain values: ``model``, ``settings``, ``before`` and ``after`` (parameters,
             flops, bytes), ``layers`` (layer, units, left, prunable, reason), ``steps`` (step,
-            removed, progress, energy, seconds), ``certificate`` (lower, upper, reason, scores),
+            removed, progress, energy, seconds), ``prior`` (a sentence),
+            ``selfcheck`` (agreement, warning), ``certificate`` (lower, upper, reason, scores),
             ``evaluation`` (a ``Report.to_dict()`` or None), ``fingerprint``. What is missing is
             left out of the page. Every text is shown as text, whatever it holds.
     """
@@ -58,7 +59,9 @@ def render(report: Mapping[str, Any]) -> str:
         evaluation=[] if evaluation is None else list(evaluation.rows()),
         layers=[_layer(layer) for layer in report.get("layers", ())],
         energy=_energy(report.get("steps", ())),
-        certificates=_certificates(certificate),
+        prior=report.get("prior"),
+        selfcheck=_selfcheck(report.get("selfcheck")),
+        certificate=_certified(certificate),
         reason=certificate.get("reason"),
         settings=[(key, _text(value)) for key, value in report.get("settings", {}).items()],
         fingerprint=report.get("fingerprint"),
@@ -161,11 +164,39 @@ def _energy(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     }
 
 
-def _certificates(bound: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a picture of the outputs' intervals, and one of the scores' where there are any."""
-    named = ((bound, "output"), (bound.get("scores") or {}, "score"))
-    pictures = [(_certificate(b.get("lower"), b.get("upper")), name) for b, name in named]
-    return [{**drawn, "name": name} for drawn, name in pictures if drawn]
+def _selfcheck(check: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the agreement under each prior, and what to be careful of."""
+    if not check or not check.get("agreement"):
+        return None
+    rows = [
+        {"prior": name, "share": f"{value:.1%}", "percent": round(100 * value, 1)}
+        for name, value in check["agreement"].items()
+    ]
+    shares = check["agreement"].values()
+    mean = sum(shares) / len(shares)
+    warning = check.get("warning") or ""
+    return {
+        "mean": f"{mean:.1%}",
+        "spread": f"{100 * (max(shares) - min(shares)):.1f} points",
+        "warning": warning[:1].upper() + warning[1:],
+        "rows": rows,
+    }
+
+
+def _certified(bound: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the picture of the scores' intervals where there are any, or else of the outputs'.
+
+    Behind a softmax or sigmoid the outputs' intervals are mostly the trivial -1 to 1.
+    """
+    outputs = _certificate(bound.get("lower"), bound.get("upper"))
+    inner = bound.get("scores") or {}
+    scores = _certificate(inner.get("lower"), inner.get("upper"))
+    if scores is None:
+        return None if outputs is None else {**outputs, "name": "output", "outputs": None}
+    text = None
+    if outputs is not None:
+        text = f"{min(bound['lower']):.3g} to {max(bound['upper']):.3g}".replace("-", "−")
+    return {**scores, "name": "score", "outputs": text}
 
 
 def _certificate(lower: Any, upper: Any) -> dict[str, Any] | None:

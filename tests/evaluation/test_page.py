@@ -69,6 +69,25 @@ def test_the_page_shows_sizes_layers_accuracy_and_certificate(run, tmp_path):
     assert not Tags(page).open
 
 
+def test_the_page_tells_what_was_estimated_without_data_and_certifies_the_scores(run):
+    scores = {"lower": [-12.5], "upper": [7.5], "reason": None, "scores": None}
+    page = render(
+        {
+            **run,
+            "prior": f"Synthetic inputs: {HOSTILE}.",
+            "selfcheck": {
+                "agreement": {"blobs": 0.9, HOSTILE: 0.7},
+                "warning": "the priors disagree",
+            },
+            "certificate": {"lower": [-1.0], "upper": [1.0], "reason": None, "scores": scores},
+        }
+    )
+    for part in ("estimated", "80.0%", "20.0 points", "The priors disagree.", "certified"):
+        assert part in page
+    assert "−12.5 to +7.5" in page and "each output changes by −1 to 1" in page
+    assert Tags(page).names.isdisjoint({"script", "img"})
+
+
 def test_the_page_asks_nothing_of_any_other_file(run):
     page = render(run)
     assert not re.search(r"(src|href)=|@import|url\(|<script|<link", page)
