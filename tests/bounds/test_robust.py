@@ -10,6 +10,8 @@ from keras import layers
 import paoding
 from paoding.bounds import robust
 from paoding.errors import ArgumentError, BoundsError
+from paoding.evaluation import PGD
+from paoding.evaluation.network import Network
 
 EPS = 0.02
 
@@ -50,6 +52,40 @@ def test_no_attack_changes_a_certified_class(
     reference = np.asarray(model(x))[:, 0] > 0.5
     found = attacked(result.model, x, EPS)
     assert (found[:, kept] == reference[kept]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compensation", ["merge", "least-squares", "none"])
+@pytest.mark.parametrize(
+    ("name", "count", "ladder"),
+    [
+        ("breast-cancer", 60, (0.0, 0.005, 0.02, 0.05)),
+        ("mnist-mlp", 10, (0.002, 0.005, 0.01, 0.02)),
+        ("mnist-cnn", 3, (0.0005, 0.002)),
+    ],
+)
+def test_pgd_never_contradicts_a_certified_class(
+    name: str, count: int, ladder: tuple[float, ...], compensation: str
+) -> None:
+    model, data = paoding.zoo.load(name)
+    result = paoding.prune(
+        model, target=0.25, step=0.25, strategy="saliency", compensation=compensation
+    )
+    x, legal = data.x[:count], paoding.Box(-1e9, 1e9)
+    reference, pruned = Network(model).predict(x, 64).argmax(1), Network(result.model)
+    shares = []
+    for eps in ladder:
+        kept = robust.certified_class(model, result.model, x, eps)
+        held = np.ones(count, dtype=bool)
+        for loss in ("cross-entropy", "log-odds"):
+            attack = PGD(eps, steps=40, restarts=4, loss=loss)
+            ends = attack.adversarial(pruned, x, reference, legal, 64)
+            assert np.abs(ends - x).max() <= eps * (1 + 1e-5) + 1e-6  # in the ball that counts
+            held &= pruned.predict(ends, 64).argmax(1) == reference
+        assert held[kept].all()
+        shares.append(kept.mean())
+    assert max(shares) > 0.5  # it certifies something,
+    assert min(shares) < 1.0  # and not whatever it is given
 
 
 def test_at_the_inputs_alone_the_share_is_that_of_equal_predictions(
