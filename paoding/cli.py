@@ -175,7 +175,9 @@ def prune(
     attack: AttackOption = None,
     alpha: Annotated[float, typer.Option(help="Weight of how much the outputs move.")] = 0.75,
     beta: Annotated[float, typer.Option(help="Weight of how unevenly they move.")] = 0.25,
-    energy: Annotated[str, typer.Option(help="log, or paper (it saturates).")] = "log",
+    energy: Annotated[
+        str, typer.Option(help="estimated, log (certified) or paper (it saturates).")
+    ] = "estimated",
     allocation: Annotated[
         str,
         typer.Option(

@@ -10,6 +10,8 @@ import numpy as np
 from paoding.graph import Graph, Group, State
 
 PLAIN = -1  # stands for "nobody" where a survivor's number is expected
+_AT_ONCE = 256  # units up to which estimates are renewed after every single removal
+_WIDE = 1024  # units from which they are renewed rarely
 _EXACT_LIMIT = 2e10  # multiply-adds up to which distances are worked out in double precision
 
 
@@ -86,6 +88,11 @@ def magnitude(group: Group, state: State) -> np.ndarray:
     return np.sum([np.abs(k).mean(axis=1, dtype=np.float64) for k in kernels], axis=0)
 
 
+def renewal(units: int) -> int:
+    """After how many removals estimates of a group are renewed: each time touches all pairs."""
+    return 1 if units <= _AT_ONCE else units // 64 if units <= _WIDE else units // 16
+
+
 class DistanceCache:
     """Distances of each group, worked out again only when its weights changed.
 
@@ -117,6 +124,8 @@ class Ranking:
         pairs: (units, units) ``S(i, j)``, i survives and j goes; None without merging.
         may_survive: (units,) mask of survivors for pairs.
         alone: (units,) saliency of a plain removal on the scale of ``pairs``; None: no choice.
+        estimates: whether saliency is the mean squared change of the scores that a removal is
+            estimated to add.
     """
 
     saliency: np.ndarray
@@ -125,6 +134,7 @@ class Ranking:
     pairs: np.ndarray | None = None
     may_survive: np.ndarray | None = None
     alone: np.ndarray | None = None
+    estimates: bool = False
 
     @classmethod
     def plain(cls, saliency: np.ndarray, may_go: np.ndarray) -> Ranking:
@@ -169,6 +179,10 @@ class Ranking:
     def changes(self) -> bool:
         """Whether one unit's going changes the saliency of the others."""
         return self.pairs is not None
+
+    def shown(self, units: np.ndarray) -> np.ndarray:
+        """The saliency of each unit's removal as it is logged, (C,)."""
+        return self.saliency[units]
 
     def spread(self, units: np.ndarray) -> np.ndarray | None:
         """Standard deviation of what each unit leaves missing, (C,), where it is estimated."""

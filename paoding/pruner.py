@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -283,9 +283,14 @@ class Pruner:
                     rng=rng,
                     progress=lost / group.units,
                     once=not self.settings.recursive and self.compensation.merges,
+                    foresee=partial(self._foresee, group),
                 )
             )
         return turns
+
+    def _foresee(self, group: Group, ranking: Ranking) -> Ranking:
+        past = [r for step in self._history.steps for r in step.removals if r.group == group.name]
+        return self.compensation.foresee(self._work, group, ranking, past)
 
     def _ranking(self, group: Group, state: State) -> Ranking:
         alive = state.alive[group.ids]
@@ -408,17 +413,12 @@ class Pruner:
             plan=self.plan,
             steps=self.steps,
             prior=self.prior,
+            domain=self.boxes,
             _certify=self._certifier(self.plan.steps),
         )
 
     # -- what a person may ask between steps --------------------------------------------------
 
-            domain=self.boxes,
-    def saliencies(self) -> dict[str, np.ndarray]:
-        """Each group's saliency now: (units,), NaN for units that are gone or stay anyway."""
-        state = self._history.basis()
-        found = {}
-        for name in self.quotas:
     @property
     def boxes(self) -> tuple[Box, ...]:
         """The domain of each input of the model."""
@@ -428,6 +428,11 @@ class Pruner:
         """The state that some more removals would lead to; the run stays where it is."""
         return self._apply(self.state, tuple(removals))
 
+    def saliencies(self) -> dict[str, np.ndarray]:
+        """Each group's saliency now: (units,), NaN for units that are gone or stay anyway."""
+        state = self._history.basis()
+        found = {}
+        for name in self.quotas:
             group = self.graph.by_name[name]
             with self._threads():
                 ranking = self._ranking(group, state)

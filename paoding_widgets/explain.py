@@ -120,9 +120,15 @@ def _why(step: Step, settings: Settings) -> str:
     first = _first_removed(step)
     if first is None or not np.isfinite(first["energy"]):
         return ""
+    change = (
+        f"Removing it is estimated to add \\(L={first['amount']:.4g}\\) to the mean squared change "
+        "of the scores"
+        if settings.extra.get("energy", "estimated") == "estimated"
+        else f"Removing it may change the outputs by \\(L={first['amount']:.4g}\\) in all (the "
+        "widths of their intervals)"
+    )
     energy = (
-        f"Removing it may change the outputs by \\(L={first['amount']:.4g}\\) in all (the "
-        "widths of their intervals), with an unevenness of "
+        f"{change}, with an unevenness of "
         f"\\(\\mathrm{{Ent}}={first['evenness']:.4g}\\). Weighed with "
         f"\\(\\alpha={settings.alpha:.4g}\\) and \\(\\beta={settings.beta:.4g}\\), its "
         f"energy is \\(E={first['energy']:.4g}\\). "
@@ -157,8 +163,9 @@ def _cost(moments: Sequence[Moment], shown: int) -> str:
             f"({change:+.1f} points, {now.measured.samples} samples)."
         )
     if now.lower is not None and now.upper is not None:
+        what = "no score (before the softmax or sigmoid)" if now.scores else "no output"
         parts.append(
-            "For every legal input, no output has moved by more than "
+            f"For every legal input, {what} has moved by more than "
             rf"\([{now.lower.min():.4g},\ {now.upper.max():.4g}]\) from the original's "
             f"({'certified' if now.certified else 'estimated'})."
         )

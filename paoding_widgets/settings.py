@@ -88,6 +88,8 @@ class Settings:
         lines = [f"target={self.target!r}", f"step={_step_text(self.step)}"]
         if isinstance(self.strategy, str):
             weights = f"alpha={self.alpha!r}, beta={self.beta!r}" if self.weighs else ""
+            if self.weighs and "energy" in self.extra:
+                weights += f", energy={self.extra['energy']!r}"
             lines.append(f"strategy=paoding.{self.strategy}({weights})")
         else:
             lines.append(f"strategy={self.strategy!r}")
@@ -96,7 +98,7 @@ class Settings:
             lines.append(f"domain={_domain_text(self.domain)}")
         given = {"seed": self.seed, "targets": dict(self.targets), "locked": tuple(self.locked)}
         lines += [f"{k}={v!r}" for k, v in given.items() if v != _DEFAULTS[k]]
-        lines += [f"{k}={v!r}" for k, v in self.extra.items()]
+        lines += [f"{k}={v!r}" for k, v in self.extra.items() if k != "energy"]
         body = "".join(f"    {line},\n" for line in lines)
         return (
             "import paoding\n\n"
@@ -114,7 +116,9 @@ def from_arguments(strategy: Any, domain: Any, extra: Mapping[str, Any], **rest:
         name = kind if STRATEGIES.get(kind) is type(strategy) else strategy
         if name in ("Annealing", "Impact"):
             weights = {"alpha": strategy.alpha, "beta": strategy.beta}
-            extra = {"energy": strategy.energy, **extra} if strategy.energy != "log" else extra
+            extra = (
+                {"energy": strategy.energy, **extra} if strategy.energy != "estimated" else extra
+            )
     return Settings(strategy=name, domain=domain, extra=dict(extra), **weights, **rest)
 
 

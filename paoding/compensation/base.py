@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from paoding.compensation.forecast import foresee
 from paoding.criteria import DistanceCache, Ranking, magnitude, pair_ranking
 from paoding.graph import Graph, Group, Member, State
 from paoding.plan import Removal
@@ -45,6 +46,12 @@ class Compensation(Protocol):
         self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
     ) -> Ranking:
         """Candidates of a group with the saliency that goes with this compensation."""
+        ...
+
+    def foresee(
+        self, work: Work, group: Group, ranking: Ranking, past: Sequence[Removal]
+    ) -> Ranking:
+        """The same candidates by what they change at the scores, where that is estimated."""
         ...
 
     def method(self, group: Group, into: int | None) -> str:
@@ -127,6 +134,11 @@ class Plain:
         self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
     ) -> Ranking:
         return Ranking.plain(magnitude(group, state), may_go)
+
+    def foresee(
+        self, work: Work, group: Group, ranking: Ranking, past: Sequence[Removal]
+    ) -> Ranking:
+        return foresee(work, group, ranking, past)
 
     def method(self, group: Group, into: int | None) -> str:
         return "none"

@@ -11,7 +11,7 @@ import scipy.linalg
 from paoding.compensation.base import Plain, Work, gone
 from paoding.compensation.consumers import Consumer, constant_of, missing
 from paoding.compensation.study import Moments, Study, Walk, moments_of, study_of
-from paoding.criteria import PLAIN, Ranking
+from paoding.criteria import PLAIN, Ranking, renewal
 from paoding.graph import Graph, Group, State
 from paoding.plan import Removal
 
@@ -19,9 +19,7 @@ RIDGE = 1e-3  # share of the mean variance that is added to each, against what t
 _DUAL = 6144  # columns from which a fit is solved among the samples instead of the columns
 _CHUNK = 4096  # rows of a product that is summed in double precision
 _EXACT = 1024  # columns up to which products are taken in double precision
-_WIDE = 1024  # units from which they are renewed rarely: each time touches all pairs
 _TRIES = 6  # tenfold raises of a ridge until a covariance is positive
-_AT_ONCE = 256  # units up to which costs are renewed after every single removal
 
 
 class LeastSquares(Plain):
@@ -45,6 +43,11 @@ class LeastSquares(Plain):
         if not views:
             return super().rank(work, group, state, may_go, may_survive)
         return SurgeonRanking.of(views, state.alive[group.ids], may_go)
+
+    def foresee(
+        self, work: Work, group: Group, ranking: Ranking, past: Sequence[Removal]
+    ) -> Ranking:
+        return ranking
 
     def method(self, group: Group, into: int | None) -> str:
         return self.name
@@ -117,7 +120,9 @@ class Mean(LeastSquares):
         if not views:
             return super().rank(work, group, state, may_go, may_survive)
         cost = np.sum([np.diag(v.weight) * np.diag(v.second) for v in views], axis=0)
-        return Ranking.plain(cost, may_go)
+        ranking = Ranking.plain(cost, may_go)
+        ranking.estimates = True
+        return ranking
 
     def _solve(
         self, rows: np.ndarray, residual: np.ndarray, centred: bool
@@ -243,10 +248,10 @@ class SurgeonRanking(Ranking):
     def of(cls, views: Sequence[Moments], alive: np.ndarray, may_go: np.ndarray) -> SurgeonRanking:
         """Candidates of a group in which some units may be gone already."""
         n = len(alive)
-        ranking = cls(np.full(n, np.inf), np.full(n, PLAIN), may_go & alive)
+        ranking = cls(np.full(n, np.inf), np.full(n, PLAIN), may_go & alive, estimates=True)
         ranking._parts = [Surgeon(view, alive) for view in views]
         ranking._waiting = []
-        ranking._block = 1 if n <= _AT_ONCE else n // 64 if n <= _WIDE else n // 16
+        ranking._block = renewal(n)
         ranking._renew()
         return ranking
 

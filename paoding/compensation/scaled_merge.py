@@ -34,7 +34,14 @@ class ScaledMerge(Plain):
         if not views or not group.mergeable:
             return super().rank(work, group, state, may_go, may_survive)
         pairs = np.sum([_costs(view) for view in views], axis=0)
-        return Ranking.of_pairs(pairs, may_go, may_survive)
+        ranking = Ranking.of_pairs(pairs, may_go, may_survive)
+        ranking.estimates = True
+        return ranking
+
+    def foresee(
+        self, work: Work, group: Group, ranking: Ranking, past: Sequence[Removal]
+    ) -> Ranking:
+        return ranking
 
     def method(self, group: Group, into: int | None) -> str:
         return "none" if into is None else self.name

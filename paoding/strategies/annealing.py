@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from paoding.energy import amount, evenness, get
 from paoding.strategies.base import ByEnergy, Turn, log_runners_up, survivors
 
 HOT = 1.0001  # temperature before anything is removed (paper, section IV-D)
@@ -24,50 +23,46 @@ class Annealing(ByEnergy):
 
     Args:
         alpha, beta: weights of amount and evenness in the energy.
-        energy: "log" (default) or "paper".
+        energy: "estimated" (default), "log" or "paper".
 
     Source: arXiv 2204.00783, section IV-D ("stochastic").
 
     >>> Annealing()
-    Annealing(alpha=0.75, beta=0.25, energy='log')
+    Annealing(alpha=0.75, beta=0.25, energy='estimated')
     """
 
     name: ClassVar[str] = "annealing"
 
     def _choose(self, turn: Turn) -> None:
-        compute = get(self.energy, self.alpha, self.beta)
         temperature = HOT - turn.progress
         last = np.inf
+        estimated = self._rises(turn, turn.ranking.order()) is not None
         for walk in range(_MAX_WALKS):
             units = turn.ranking.order()[: max(_WINDOW, 2 * turn.quota)]
             if not len(units):
                 return
             into = survivors(turn, units)
-            deltas = turn.deltas(units, into)
-            lower, upper = turn.scorer.propagate(turn.group, deltas)
-            amounts, evennesses = amount(lower, upper), evenness(lower, upper)
-            energies = compute(amounts, evennesses)
+            scores = self._scores(turn, units, self._deltas(turn, units))
             for k, unit in enumerate(units):
                 if len(turn.chosen) == turn.quota:
                     log_runners_up(turn, "the walk ended before it")
                     return
-                if not turn.ranking.may_go[unit] or turn.ranking.into[unit] != into[k]:
-                    continue  # a survivor of this step, or its own survivor went: the next walk
-                worse = energies[k] - last
+                if not turn.ranking.may_go[unit]:
+                    continue
+                if not estimated and turn.ranking.into[unit] != into[k]:
+                    continue  # its own survivor went: the next walk
+                energy = scores["energy"][k]
+                worse = energy - last
                 chance = 1.0 if worse <= 0 else float(np.exp(-worse / temperature))
                 accepted = worse <= 0 or turn.rng.random() < chance or walk == _MAX_WALKS - 1
-                scores = {
-                    "amount": amounts[k],
-                    "evenness": evennesses[k],
-                    "energy": energies[k],
-                    "temperature": temperature,
-                    "probability": chance,
-                }
+                row = {name: value[k] for name, value in scores.items()}
+                row |= {"temperature": temperature, "probability": chance}
                 if not accepted:
-                    turn.note(unit, "rejected", "worse than the last accepted", **scores)
+                    turn.note(unit, "rejected", "worse than the last accepted", **row)
                     continue
                 reason = "no worse than the last accepted" if worse <= 0 else "worse, by chance"
-                turn.note(unit, "removed", reason, **scores)
-                turn.energies.append(float(energies[k]))
+                turn.note(unit, "removed", reason, **row)
+                turn.energies.append(float(energy))
                 turn.take(int(unit))
-                last = energies[k]
+                last = energy
+                scores = self._renewed(turn, units, scores)

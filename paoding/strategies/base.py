@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from paoding.criteria import PLAIN, Ranking
-from paoding.energy import Energy, get
+from paoding.energy import Energy, amount, evenness, get
 from paoding.errors import BoundsError
 from paoding.graph import Group
 
@@ -40,9 +41,11 @@ class Turn:
     rng: np.random.Generator
     progress: float
     once: bool = False
+    foresee: Callable[[Ranking], Ranking] = lambda ranking: ranking
     chosen: list[tuple[int, int]] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
     energies: list[float] = field(default_factory=list)
+    blind: str = ""  # why no interval can be had, once that is known
 
     def take(self, unit: int) -> int:
         """Remove a unit into its present survivor; returns the survivor or ``PLAIN``."""
@@ -57,7 +60,7 @@ class Turn:
             "group": self.group.name,
             "unit": units,
             "into": self.ranking.into[units],
-            "saliency": self.ranking.saliency[units],
+            "saliency": self.ranking.shown(units),
             "verdict": verdict,
             "reason": reason,
         }
@@ -117,13 +120,15 @@ class ByEnergy:
 
     alpha: float = 0.75
     beta: float = 0.25
-    energy: str | Energy = "log"
+    energy: str | Energy = "estimated"
 
     def __post_init__(self) -> None:
         get(self.energy, self.alpha, self.beta)
 
     def choose(self, turn: Turn) -> None:
         """Take the quota by energy; without intervals by saliency, and say so."""
+        if self.energy == "estimated":
+            turn.ranking = turn.foresee(turn.ranking)
         try:
             self._choose(turn)
         except BoundsError as error:
@@ -132,6 +137,69 @@ class ByEnergy:
 
     def _choose(self, turn: Turn) -> None:
         raise NotImplementedError
+
+    def _rises(self, turn: Turn, units: np.ndarray) -> np.ndarray | None:
+        """What each candidate adds to the change of the scores, where that is estimated."""
+        if self.energy != "estimated" or not turn.ranking.estimates:
+            return None
+        return turn.ranking.saliency[units]
+
+    def _deltas(self, turn: Turn, units: np.ndarray) -> Deltas | None:
+        """What each candidate changes where the group is read; None: estimates must do.
+
+        Raises:
+            BoundsError: there is neither an interval nor an estimate.
+        """
+        if turn.blind:
+            return None
+        try:
+            return turn.deltas(units, survivors(turn, units))
+        except BoundsError as error:
+            self._give_up(turn, units, error)
+            return None
+
+    def _scores(
+        self, turn: Turn, units: np.ndarray, deltas: Deltas | None
+    ) -> dict[str, np.ndarray]:
+        """Amount, evenness and energy of candidates, (C,) each.
+
+        The amount is the rise of the scores' mean squared change where that is estimated, else
+        the summed width of the outputs' intervals; the evenness is that of the intervals, and 0
+        where there is none.
+        """
+        rises = self._rises(turn, units)
+        even = np.zeros(len(units))
+        if deltas is not None:
+            try:
+                lower, upper = turn.scorer.propagate(turn.group, deltas)
+                even = evenness(lower, upper)
+            except BoundsError as error:
+                self._give_up(turn, units, error)
+            else:
+                rises = amount(lower, upper) if rises is None else rises
+        assert rises is not None
+        return self._weighed(rises, even)
+
+    def _renewed(
+        self, turn: Turn, units: np.ndarray, scores: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Scores after a removal, which changes what the candidates that are left would add."""
+        left = turn.ranking.may_go[units]
+        rises = self._rises(turn, units[left])
+        if rises is not None:
+            for name, value in self._weighed(rises, scores["evenness"][left]).items():
+                scores[name][left] = value
+        return scores
+
+    def _weighed(self, rises: np.ndarray, even: np.ndarray) -> dict[str, np.ndarray]:
+        amounts = np.maximum(rises, 0.0)  # where errors cancel, a removal is free
+        energies = get(self.energy, self.alpha, self.beta)(amounts, even)
+        return {"amount": amounts, "evenness": even, "energy": energies}
+
+    def _give_up(self, turn: Turn, units: np.ndarray, error: BoundsError) -> None:
+        if self._rises(turn, units) is None:
+            raise error
+        turn.blind = str(error)
 
 
 def survivors(turn: Turn, units: np.ndarray) -> np.ndarray:

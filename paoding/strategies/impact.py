@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 
 from paoding.bounds.scoring import Deltas
-from paoding.energy import amount, evenness, get
 from paoding.strategies.base import POOL, ByEnergy, Turn, fill_by_saliency, survivors
 
 
@@ -20,41 +19,38 @@ class Impact(ByEnergy):
 
     Args:
         alpha, beta: weights of amount and evenness in the energy.
-        energy: "log" (default) or "paper".
+        energy: "estimated" (default), "log" or "paper".
 
     Source: arXiv 2204.00783, section IV-C ("impact").
 
     >>> Impact(alpha=0.5, beta=0.5)
-    Impact(alpha=0.5, beta=0.5, energy='log')
+    Impact(alpha=0.5, beta=0.5, energy='estimated')
     """
 
     name: ClassVar[str] = "impact"
 
     def _choose(self, turn: Turn) -> None:
-        compute = get(self.energy, self.alpha, self.beta)
         pool = turn.ranking.order()[: POOL * turn.quota]
-        into = survivors(turn, pool)
-        deltas = turn.deltas(pool, into)
+        into, deltas = survivors(turn, pool), self._deltas(turn, pool)
         base: Deltas | None = None
         scores: dict[str, np.ndarray] = {}
         while len(turn.chosen) < turn.quota:
             if not len(pool):
                 fill_by_saliency(turn, "least saliency, the pool being empty")
                 return
-            lower, upper = turn.scorer.propagate(turn.group, deltas.plus(base))
-            scores = {"amount": amount(lower, upper), "evenness": evenness(lower, upper)}
-            scores["energy"] = compute(scores["amount"], scores["evenness"])
+            scores = self._scores(turn, pool, None if deltas is None else deltas.plus(base))
             best = int(np.argmin(scores["energy"]))
             picked = {name: value[best] for name, value in scores.items()}
             turn.note(pool[best], "removed", "least energy in the pool", **picked)
             turn.energies.append(float(picked["energy"]))
             turn.take(int(pool[best]))
-            base = deltas[np.array([best])].plus(base)
+            if deltas is not None:
+                base = deltas[np.array([best])].plus(base)
             keep = turn.ranking.may_go[pool]
-            pool, into, deltas = pool[keep], into[keep], deltas[keep]
+            pool, into = pool[keep], into[keep]
+            deltas = None if deltas is None else deltas[keep]
             scores = {name: value[keep] for name, value in scores.items()}
-            if (survivors(turn, pool) != into).any():  # somebody's survivor has gone
-                into = survivors(turn, pool)
-                deltas = turn.deltas(pool, into)
+            if (survivors(turn, pool) != into).any():  # somebody's survivor is another now
+                into, deltas = survivors(turn, pool), self._deltas(turn, pool)
         if len(pool):
             turn.note(pool, "rejected", "higher energy", **scores)
