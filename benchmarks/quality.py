@@ -9,13 +9,14 @@ data held back from training. The anchors: removal by magnitude, the paper's mer
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,16 @@ class Method:
 
 
 LS = {"strategy": "saliency", "compensation": "least-squares"}
+MERGE = {"strategy": "saliency", "compensation": "merge"}
 METHODS: dict[str, Method] = {
     "magnitude, none": Method({"strategy": "magnitude", "compensation": "none"}),
-    "paper's merge": Method({"strategy": "saliency", "compensation": "merge"}),
+    "merge, saliency (paper's)": Method(MERGE),
+    "merge, impact": Method({**MERGE, "strategy": "impact"}),
+    "merge, annealing": Method({**MERGE, "strategy": "annealing"}),
     "mean": Method({"strategy": "saliency", "compensation": "mean"}),
     "scaled merge": Method({"strategy": "saliency", "compensation": "scaled-merge"}),
     "least squares": Method(LS),
+    "least squares, impact": Method({**LS, "strategy": "impact"}),
     "least squares, annealing": Method({**LS, "strategy": "annealing"}),
     "least squares, global": Method({**LS, "allocation": "global"}),
     "least squares, annealed plan": Method({**LS, "allocation": "annealed"}),
@@ -151,15 +156,15 @@ class Row:
     robust: float
     retention: float
     seconds: float
+    seed: int
 
 
 def measure(
     network: str, model: keras.Model, split: Split, seed: int, methods: Iterable[str], quick: bool
-) -> list[Row]:
+) -> Iterator[Row]:
     attacks: list[Any] = [paoding.FGSM(EPSILON)]
     if not quick:
         attacks.append(paoding.PGD(EPSILON, steps=20))
-    rows = []
     for name in methods:
         method = METHODS[name]
         for share in SHARES:
@@ -181,24 +186,13 @@ def measure(
             )
             before = whole.reference_accuracy or 0.0
             kept = float("nan") if hit.retention is None else hit.retention
-            rows.append(
-                Row(
-                    network,
-                    name,
-                    share,
-                    whole.accuracy - before,
-                    hit.robust_accuracy or 0.0,
-                    kept,
-                    seconds,
-                )
-            )
+            change, robust = whole.accuracy - before, hit.robust_accuracy or 0.0
+            yield Row(network, name, share, change, robust, kept, seconds, seed)
             print(
                 f"{network:20} seed {seed} {name:30} {share:.0%}: accuracy {before:.4f} "
-                f"{rows[-1].change:+.4f}, robust {rows[-1].robust:.3f}, retention {kept:.3f}, "
-                f"{seconds:.1f} s",
+                f"{change:+.4f}, robust {robust:.3f}, retention {kept:.3f}, {seconds:.1f} s",
                 flush=True,
             )
-    return rows
 
 
 def pruned(
@@ -209,6 +203,19 @@ def pruned(
         prior = {"prior": lambda rng, n: split.x[rng.integers(0, len(split.x), n)]}
     settings = {"target": share, "step": STEP, "seed": seed, **method.settings, **prior}
     return paoding.prune(model, **settings).model
+
+
+def read(path: Path | None) -> list[Row]:
+    """Measurements of an earlier run, one JSON object a line."""
+    if path is None or not path.exists():
+        return []
+    return [Row(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def append(path: Path | None, rows: list[Row]) -> None:
+    if path is not None:
+        with path.open("a", encoding="utf-8") as out:
+            out.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
 
 
 def as_table(rows: list[Row], methods: Iterable[str], title: str) -> list[str]:
@@ -242,7 +249,7 @@ def page(rows: list[Row], methods: list[str], seeds: int, quick: bool) -> str:
     lines = [
         "# Quality, measured",
         "",
-        f"Made by `python benchmarks/quality.py {shlex.join(sys.argv[1:])}`: {seeds} seed(s), "
+        f"Made by `python benchmarks/quality.py {shlex.join(sys.argv[1:])}`: {seeds} seed(s) of "
         f"{len(networks)} networks, each hidden group losing 25, 50 or 75 % of its units. A cell "
         "holds the change of accuracy in points of all held-back data, robust accuracy, and "
         f"retention under {attack} on the first {ATTACKED} held-back samples.",
@@ -263,6 +270,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--networks", nargs="*", help="some of them, by name")
     parser.add_argument("--methods", nargs="*", choices=list(METHODS), help="some of them")
+    parser.add_argument("--rows", type=Path, help="go on from the measurements in this file")
     parser.add_argument("--out", type=Path, help="write the table there as Markdown")
     given = parser.parse_args()
     seeds = 1 if given.quick else given.seeds
@@ -270,11 +278,18 @@ def main() -> None:
     names = given.networks or [*(() if given.quick else paoding.zoo.names()), *TRAINED]
     if given.quick and not given.networks:
         names = list(QUICK)
-    rows: list[Row] = []
+    rows = read(given.rows)
     for name in names:
         for seed in range(seeds):
-            model, split = trained(name, seed) if name in TRAINED else of_zoo(name)
-            rows += measure(name, model, split, seed, methods, given.quick)
+            known = {r.method for r in rows if (r.network, r.seed) == (name, seed)}
+            missing = [method for method in methods if method not in known]
+            if missing:
+                model, split = trained(name, seed) if name in TRAINED else of_zoo(name)
+            for method in missing:
+                found = list(measure(name, model, split, seed, [method], given.quick))
+                rows += found
+                append(given.rows, found)
+    rows = [row for row in rows if row.network in names and row.method in methods]
     text = page(rows, methods, seeds, given.quick)
     print(text)
     if given.out:
