@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _APART = 0.10  # spread of agreement over priors from which the estimate is called doubtful
 _QUICK_FLOPS = 2 * 10**10  # of one network on one prior: about a second on two cores
+_BATCH = 64  # samples at a time: activations of a large network take room
 _FEW = 100  # samples from which a share is known to a few points
 _LOW = 0.80  # agreement below which the network has probably lost much
 
@@ -144,8 +145,15 @@ def quick_samples(flops: int, most: int = 1000) -> int:
 
 
 def _outputs(model: Any, x: list[np.ndarray]) -> list[np.ndarray]:
-    made = model.predict(x if len(x) > 1 else x[0], verbose=0)
-    return [np.asarray(y) for y in (made if isinstance(made, list | tuple) else [made])]
+    """Outputs of a model, called as it is: ``predict`` would compile it and set up a pipeline."""
+    import keras
+
+    parts = []
+    for start in range(0, len(x[0]), _BATCH):
+        batch = [one[start : start + _BATCH] for one in x]
+        made = keras.tree.flatten(model(batch if len(batch) > 1 else batch[0], training=False))
+        parts.append([keras.ops.convert_to_numpy(y) for y in made])
+    return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
 def _warning(found: dict[str, float]) -> str:

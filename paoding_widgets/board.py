@@ -12,6 +12,7 @@ import ipywidgets
 import numpy as np
 
 from paoding.graph import Graph
+from paoding.self_check import SelfCheck
 from paoding_widgets import picture, present
 from paoding_widgets.charts import Charts
 from paoding_widgets.controls import Buttons, Form
@@ -21,6 +22,14 @@ from paoding_widgets.scene import Scene, group_rows
 from paoding_widgets.session import Moment
 from paoding_widgets.settings import Settings
 from paoding_widgets.view import StudioView, no_decisions, pack_units, untouched
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """What was estimated without data, and on what synthetic inputs survivors were fitted."""
+
+    found: SelfCheck
+    prior: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +45,7 @@ class Now:
         settings, eps: those that the run was made with.
         run: tells one run from another.
         known: (group, unit, steps applied) and what the worker found out about that unit.
+        checked: what the worker estimated without data of the network as it stands, or None.
     """
 
     state: str
@@ -49,6 +59,7 @@ class Now:
     eps: float
     run: int
     known: tuple[tuple[str, int, int], dict[str, Any]] | None = field(default=None)
+    checked: Checked | None = field(default=None)
 
     @property
     def applied_moments(self) -> Sequence[Moment]:
@@ -83,7 +94,16 @@ class Now:
             "error": self.error,
             "figures": figures,
             "progress": 0.0 if step is None else step.progress,
+            "estimate": self._estimate,
+            "prior": (self.checked and self.checked.prior) or "",
         }
+
+    @property
+    def _estimate(self) -> str:
+        """The self-check, while the reader looks at the network that was checked."""
+        if self.checked is None or self.shown != self.applied:
+            return ""
+        return present.sentence(self.checked.found)
 
 
 class Board:
@@ -111,6 +131,7 @@ class Board:
         self._sent: dict[str, Any] = {}
         self.form = Form(settings, eps, changed)
         self.buttons = Buttons(press, f"runs/{_file_name(self.name)}")
+        self.buttons.more.value = self.form.more.layout.display != "none"
         self.charts = Charts()
         self.code = ipywidgets.HTML()
         self.explanation = ipywidgets.HTMLMath()
@@ -140,6 +161,7 @@ class Board:
         return [
             self.buttons.run_row,
             self.form.box,
+            self.form.more,
             self.view,
             self.buttons.more_row,
             self.explanation,
@@ -168,6 +190,10 @@ class Board:
             (self.buttons.explain, self.explanation),
         ):
             panel.layout.display = None if button.value else "none"
+
+    def toggle_more(self) -> None:
+        """Show or hide what few runs need to change."""
+        self.form.show_more(self.buttons.more.value)
 
     def toggle_tables(self) -> None:
         """Show or hide the tables behind the charts."""

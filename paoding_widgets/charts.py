@@ -351,7 +351,7 @@ def _labels(names: Sequence[str]) -> list[str]:
 
 
 class ChangeChart(Chart):
-    """How far each output can have moved from the original's: an interval for each."""
+    """How far each output, or its score, can have moved from the original's: intervals."""
 
     def __init__(self) -> None:
         self.x = bqplot.LinearScale(min=-0.5, max=9.5)
@@ -359,9 +359,10 @@ class ChangeChart(Chart):
         scales = {"x": self.x, "y": self.y}
         self.bars = bqplot.Lines(x=_NONE, y=_NONE, scales=scales, colors=[ACCURACY], stroke_width=7)
         self.zero = bqplot.Lines(x=_NONE, y=_NONE, scales=scales, colors=[EARLIER], stroke_width=1)
+        self.axis = bqplot.Axis(scale=self.x, label="output", tick_format="d", grid_lines="none")
         axes = [
-            bqplot.Axis(scale=self.x, label="output", tick_format="d", grid_lines="none"),
-            bqplot.Axis(scale=self.y, side="left", tick_format=".2~g", **_GRID),
+            self.axis,
+            bqplot.Axis(scale=self.y, side="left", tick_format=".2~s", **_GRID),
         ]
         super().__init__("Change of the outputs", [self.zero, self.bars], axes)
 
@@ -387,9 +388,14 @@ class ChangeChart(Chart):
         _set_line(self.zero, [-0.5, self.x.max], [0, 0])
         kind = "certified" if now.certified else "estimated"
         some = f"; the {len(order)} widest of {len(lower)}" if len(order) < len(lower) else ""
-        self.say(f"{kind}: every legal input stays within{some}")
+        what = "output"
+        if now.scores:
+            what, some = "score", f" (before softmax or sigmoid){some}"
+        if self.axis.label != what:
+            self.axis.label = what
+        self.say(f"{kind}: no legal input moves a {what} further{some}".replace("a o", "an o"))
         rows = [[int(k), float(lower[k]), float(upper[k])] for k in order]
-        self.fill_table(["output", "least", "most"], rows)
+        self.fill_table([what, "least", "most"], rows)
 
 
 def _set_line(mark: Any, x: Any, y: Any) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets
 
 from paoding import compensation as compensations
 from paoding.domain import Box
-from paoding_widgets.settings import STRATEGIES, Settings
+from paoding.domain.choose import NAMES as PRIORS
+from paoding_widgets.settings import DEFAULTS, STRATEGIES, Settings
 
 _STEPS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4)
 # What each button does in which state of a run.
@@ -21,6 +22,7 @@ _ENABLED = {
     "undo": {"running", "paused", "finished", "stopped"},
     "redo": {"paused", "finished", "stopped"},
     "reset": {"running", "paused", "finished", "stopped", "failed"},
+    "check": {"paused", "finished", "stopped"},
     "save": {"paused", "finished", "stopped"},
 }
 _BUTTONS = (
@@ -32,16 +34,18 @@ _BUTTONS = (
     ("redo", "Redo", "repeat", "Take the step again that was taken back"),
     ("reset", "Reset", "refresh", "Back to the original model"),
 )
-_NARROW = {"description_width": "96px"}
+_CHECK = "Estimate, without data, how often the network still answers like the original"
+_NARROW = {"description_width": "104px"}
 
 
 class Buttons:
-    """Start, Pause, Step, Stop, Undo, Redo, Reset, Save and Show code."""
+    """Start, Pause, Step, Stop, Undo, Redo, Reset, Self-check, Save and what opens panels."""
 
     def __init__(self, press: Callable[[str], None], folder: str) -> None:
         self.by_name: dict[str, ipywidgets.Button] = {}
         for name, text, icon, tip in (
             *_BUTTONS,
+            ("check", "Self-check", "check-square-o", _CHECK),
             ("save", "Save", "save", "Write the run into the folder beside"),
         ):
             button = ipywidgets.Button(description=text, icon=icon, tooltip=tip)
@@ -57,6 +61,10 @@ class Buttons:
         self.code = ipywidgets.ToggleButton(
             description="Show code", icon="code", tooltip="The Python that does the same"
         )
+        self.folder.tooltip = "A folder that does not exist yet, beside the notebook"
+        self.more = ipywidgets.ToggleButton(
+            description="More settings", icon="sliders", tooltip="What few runs need to change"
+        )
         self.explain = ipywidgets.ToggleButton(
             description="Explain", icon="graduation-cap", tooltip="This step in words and formulas"
         )
@@ -64,16 +72,20 @@ class Buttons:
             description="Tables", icon="table", tooltip="The numbers behind the charts"
         )
         names = [name for name, *_ in _BUTTONS]
-        self.run_row = _row([self.by_name[name] for name in names])
+        self.run_row = _row([*(self.by_name[name] for name in names), self.more])
         self.more_row = _row(
-            [self.explain, self.code, self.tables, self.by_name["save"], self.folder]
+            [
+                *(self.explain, self.code, self.tables),
+                *(self.by_name[name] for name in ("check", "save")),
+                self.folder,
+            ]
         )
 
     def show_state(self, state: str, *, steps: int, undone: int) -> None:
         """Enable what makes sense in a state of the run."""
         for name, button in self.by_name.items():
             able = state in _ENABLED[name]
-            if name in ("undo", "save"):
+            if name in ("undo", "save", "check"):
                 able = able and steps > 0
             if name == "redo":
                 able = able and undone > 0
@@ -91,7 +103,7 @@ def _row(widgets: list[Any]) -> ipywidgets.Box:
 
 
 class Form:
-    """Target, step, strategy, its weights, compensation, domain and seed.
+    """Fields for the settings of a run: what every run needs, and what few do.
 
     Args:
         settings: what the fields say at first.
@@ -108,52 +120,52 @@ class Form:
         steps = {f"1/{round(1 / s)} of a layer": s for s in _STEPS}
         if settings.step not in steps.values():
             steps[f"{settings.step:g} of a layer"] = settings.step
-        self.step = _choice(steps, settings.step, "Step")
-        strategies: dict[str, Any] = {name: name for name in STRATEGIES}
-        if not isinstance(settings.strategy, str) or settings.strategy not in strategies:
-            strategies[f"{settings.strategy}"[:40]] = settings.strategy
-        self.strategy = _choice(strategies, settings.strategy, "Strategy")
-        self.alpha = ipywidgets.FloatText(
-            value=settings.alpha, step=0.05, description="α (amount)", style=_NARROW
+        tip = "How much goes at a time: smaller steps look at the network more often"
+        self.step = _choice(steps, settings.step, "Step", tip)
+        names = {name: name for name in STRATEGIES}
+        tip = (
+            "Who goes next. Annealing: what moves the outputs least, searched with chance; Impact: "
+            "the same without chance; Saliency: what another unit can replace best; Magnitude: the "
+            "smallest weights"
         )
-        self.beta = ipywidgets.FloatText(
-            value=settings.beta, step=0.05, description="β (evenness)", style=_NARROW
+        self.strategy = _choice(names, settings.strategy, "Strategy", tip)
+        self.alpha = _number(settings.alpha, "α (amount)", "How much it counts that outputs move")
+        self.beta = _number(
+            settings.beta, "β (evenness)", "How much it counts that they move unevenly"
         )
-        kinds: dict[str, Any] = {name: name for name in compensations.BY_NAME}
-        if settings.compensation not in kinds.values():
-            kinds[f"{settings.compensation}"[:40]] = settings.compensation
-        self.compensation = _choice(kinds, settings.compensation, "Compensation")
+        kinds = {name: name for name in compensations.BY_NAME}
+        tip = (
+            "What the survivors take over. least-squares: all of them, fitted on synthetic inputs; "
+            "merge: the most similar one, as in the paper; none: nobody"
+        )
+        self.compensation = _choice(kinds, settings.compensation, "Compensation", tip)
         self.seed = ipywidgets.IntText(value=settings.seed, description="Seed", style=_NARROW)
+        self.seed.tooltip = "The same seed gives the same result"
         lo, hi = _scalar_box(settings.domain)
-        self.lo = ipywidgets.FloatText(value=lo, description="Inputs from", style=_NARROW)
-        self.hi = ipywidgets.FloatText(value=hi, description="to", style=_NARROW)
-        self.eps = ipywidgets.FloatText(value=eps, step=0.01, description="Attack ε", style=_NARROW)
-        self.eps.tooltip = "Size of the FGSM attack that robust accuracy is measured with"
-        self.free = ipywidgets.Checkbox(
-            value=bool(settings.extra.get("lossless_first", False)),
-            description="Free units first",
-            indent=False,
+        tip = "Least and greatest legal input: certificates hold for every input between them"
+        self.lo, self.hi = _number(lo, "Inputs from", tip), _number(hi, "to", tip)
+        self.eps = _number(
+            eps, "Attack ε", "Size of the FGSM attack that robust accuracy is measured with", 0.01
         )
-        self.free.tooltip = "Begin with the units that provably never matter"
         self._own_domain = settings.domain is not None and not _is_scalar(settings.domain)
         self._domain_given = settings.domain is not None
-        fields = [
-            self.target,
-            self.step,
-            self.strategy,
-            self.compensation,
-            self.alpha,
-            self.beta,
-            self.seed,
-            self.eps,
+        few = [
+            *(self.target, self.step, self.strategy, self.compensation),
+            *(self.alpha, self.beta, self.seed, self.eps),
             *([] if self._own_domain else [self.lo, self.hi]),
-            self.free,
         ]
-        self.fields = fields
-        self.box = ipywidgets.Box(fields)
-        self.box.add_class("paoding-settings")
-        for one in fields:
+        self.extra = _extra_fields(settings.extra)
+        self.fields = [*few, *self.extra.values()]
+        self.box, self.more = ipywidgets.Box(few), ipywidgets.Box(list(self.extra.values()))
+        for box in (self.box, self.more):
+            box.add_class("paoding-settings")
+        self.show_more(any(name in settings.extra for name in self.extra))
+        for one in self.fields:
             one.observe(lambda _: changed(), names="value")
+
+    def show_more(self, shown: bool) -> None:
+        """Show or hide what few runs need to change."""
+        self.more.layout.display = None if shown else "none"
 
     def read(self, targets: dict[str, float], locked: tuple[str, ...]) -> Settings:
         """What the fields say, with the locks and targets of the table of layers."""
@@ -162,9 +174,11 @@ class Form:
         said = (self.lo.value, self.hi.value)
         if not self._own_domain and (self._domain_given or said != (0, 1)):
             domain = said
-        extra = {name: v for name, v in base.extra.items() if name != "lossless_first"}
-        if self.free.value:
-            extra["lossless_first"] = True
+        extra = dict(base.extra)
+        for name, field in self.extra.items():
+            value = (field.value or None) if name in ("samples", "prior") else field.value
+            if name in extra or value != DEFAULTS[name]:
+                extra[name] = value
         return Settings(
             target=self.target.value,
             step=self.step.value,
@@ -188,10 +202,89 @@ class Form:
                 one.disabled = not able
 
 
-def _choice(options: dict[str, Any], value: Any, description: str) -> ipywidgets.Dropdown:
-    return ipywidgets.Dropdown(
-        options=list(options.items()), value=value, description=description, style=_NARROW
+def _extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """A field for each further argument of the pruner that a reader may want to change."""
+    given = {name: extra.get(name, value) for name, value in DEFAULTS.items()}
+    given["prior"] = given["prior"] or ""  # a list cannot hold None
+
+    def choice(name: str, options: dict[str, Any], title: str, tip: str) -> Any:
+        return _choice(options, given[name], title, tip)
+
+    def whole(name: str, title: str, tip: str) -> Any:
+        value = given[name] or 0
+        made = ipywidgets.IntText(value=value, description=title, style=_NARROW)
+        made.tooltip = tip
+        return made
+
+    def yes(name: str, title: str, tip: str) -> Any:
+        made = ipywidgets.Checkbox(value=bool(given[name]), description=title, indent=False)
+        made.tooltip = tip
+        return made
+
+    def same(*names: str) -> dict[str, Any]:
+        return {name: name for name in names}
+
+    return {
+        "allocation": choice(
+            "allocation",
+            same("uniform", "global", "annealed"),
+            "Allocation",
+            "uniform: every layer to the target; global: most where the outputs feel it least; "
+            "annealed: global, then searched",
+        ),
+        "budget": choice(
+            "budget",
+            same("units", "parameters", "flops"),
+            "Budget",
+            "What the target is a share of, with a global or annealed allocation",
+        ),
+        "prior": choice(
+            "prior",
+            {"told from the model": "", **same(*PRIORS)},
+            "Synthetic inputs",
+            "What the random inputs look like that survivors are fitted on",
+        ),
+        "samples": whole("samples", "Samples", "How many synthetic inputs; 0: as many as do"),
+        "bounds": choice(
+            "bounds",
+            same("interval", "linear"),
+            "Certificates",
+            "interval: quick; linear: tighter, and slow",
+        ),
+        "round_to": whole("round_to", "Multiple of", "Leave a multiple of so many units"),
+        "floor": whole("floor", "At least", "Leave at least so many units in each layer"),
+        "lossless_first": yes(
+            "lossless_first", "Free units first", "Begin with the units that provably never matter"
+        ),
+        "recursive": yes(
+            "recursive",
+            "Touch survivors again",
+            "Whether a unit that took another over may be merged into again, or go",
+        ),
+        "inexact": yes(
+            "inexact",
+            "Through LayerNormalization",
+            "Also prune where no removal is exact, as in transformers",
+        ),
+    }
+
+
+def _number(value: float, title: str, tip: str, step: float = 0.05) -> ipywidgets.FloatText:
+    made = ipywidgets.FloatText(value=value, step=step, description=title, style=_NARROW)
+    made.tooltip = tip
+    return made
+
+
+def _choice(options: dict[str, Any], value: Any, title: str, tip: str) -> ipywidgets.Dropdown:
+    """A list to choose from; a value that is not in it comes last."""
+    every = dict(options)
+    if not any(value is one or value == one for one in options.values()):
+        every[f"{value}"[:40]] = value
+    made = ipywidgets.Dropdown(
+        options=list(every.items()), value=value, description=title, style=_NARROW
     )
+    made.tooltip = tip
+    return made
 
 
 def _is_scalar(domain: Any) -> bool:

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +15,16 @@ from paoding import run_folder, strategies
 from paoding.domain import Box
 from paoding.errors import ModelError, PaodingError, PlanError
 from paoding.plan import COLUMNS, Decisions, Plan
-from paoding.pruner import Pruner
-from paoding_widgets.settings import Settings, from_arguments
+from paoding_widgets.settings import DEFAULTS, Settings, from_arguments
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
 
     from paoding.pruner import PruningResult
+    from paoding.self_check import SelfCheck
 
 STUDIO, DATA = "studio.json", "data.npz"
-# A setting that says nothing new would only lengthen the code that the studio shows.
-_DEFAULTS = {name: known.default for name, known in signature(Pruner).parameters.items()}
 # Larger evaluation data stays where it came from.
 MAX_DATA_BYTES = 200 << 20
 
@@ -58,6 +55,7 @@ def save(
     result: PruningResult,
     data: tuple[Any, Any] | None,
     eps: float,
+    selfcheck: SelfCheck | None = None,
 ) -> Path:
     """Write a run, the original model, and the evaluation data unless they are large.
 
@@ -65,7 +63,7 @@ def save(
         OutputExistsError: the folder exists.
         ArgumentError: it cannot be written there.
     """
-    written = run_folder.save(result, path, original=True)
+    written = run_folder.save(result, path, selfcheck=selfcheck, original=True)
     if data is not None:
         x, y = np.asarray(data[0]), np.asarray(data[1])
         if x.nbytes + y.nbytes <= MAX_DATA_BYTES:
@@ -138,7 +136,8 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         return from_arguments(
             strategies.get(strategy.pop("name"), **strategy),
             boxes[0] if len(boxes) == 1 else boxes or None,
-            {k: v for k, v in {**rest, **options}.items() if v != _DEFAULTS.get(k)},
+            # What says nothing new would only lengthen the code that the studio shows.
+            {k: v for k, v in {**rest, **options}.items() if v != DEFAULTS.get(k)},
             **named,
             **own,
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from paoding.graph import Graph, Group
 from paoding.plan import Step
+from paoding.self_check import SelfCheck
 from paoding_widgets.scene import Scene
 from paoding_widgets.session import Moment
 from paoding_widgets.view import no_decisions, untouched
@@ -45,6 +46,16 @@ def figures(original: Moment, now: Moment) -> list[dict[str, Any]]:
         {"label": label, "before": before, "after": after, "kind": kind}
         for label, before, after, kind in rows
     ]
+
+
+def sentence(check: SelfCheck) -> str:
+    """A self-check in a sentence."""
+    shares = check.agreement.values()
+    text = (
+        f"same answer as the original on {check.mean:.0%} of synthetic inputs "
+        f"({min(shares):.0%} to {max(shares):.0%} over {len(shares)} kinds)"
+    )
+    return f"{text}; {check.warning}" if check.warning else text
 
 
 def remark(moment: Moment) -> str:

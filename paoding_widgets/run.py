@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paoding import surgery
-from paoding.bounds.certificate import certificate
+from paoding.bounds.certificate import Certifier
 from paoding.errors import BoundsError
 from paoding.evaluation import FGSM, evaluate
 from paoding.free_units import free_units
 from paoding.graph import Graph, State
 from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.pruner import Pruner, PruningResult
+from paoding.self_check import SelfCheck, quick_samples
 from paoding_widgets.insight import Insight
 from paoding_widgets.session import Measured, Moment
 from paoding_widgets.settings import Settings
@@ -30,7 +31,8 @@ MAX_SAMPLES = 1000
 # What takes longer than this is not worked out after each step: bounds wait for the end, and
 # saliencies stay those of the step before.
 SLOW_SECONDS = 2.0
-
+# Samples of each prior in a self-check: a share is known to about four points.
+CHECK_SAMPLES = 250
 
 # The search for free units back-substitutes through the whole network: for small ones only.
 MAX_FREE_SEARCH = 2_000_000
@@ -97,7 +99,7 @@ class PrunerRun:
             return found
         # A layer without a rule for bounds: then nothing is known to be free.
         with suppress(BoundsError):
-            for unit in free_units(pruner.graph, pruner.state, pruner._work.boxes):
+            for unit in free_units(pruner.graph, pruner.state, pruner.boxes):
                 found.setdefault(unit.group, {})[unit.unit] = unit.why
         return found
 
@@ -133,6 +135,16 @@ class PrunerRun:
         """What the steps so far have led to."""
         return self.pruner.result()
 
+    @property
+    def checks_quickly(self) -> bool:
+        """Whether a self-check takes no more than seconds."""
+        cost = self.insight.cost(self.pruner.graph.original)
+        return quick_samples(cost.flops, CHECK_SAMPLES) > 0
+
+    def selfcheck(self) -> SelfCheck:
+        """How often the network still answers like the original, estimated without data."""
+        return self.result().selfcheck(CHECK_SAMPLES)
+
     def about(self, group: str, unit: int) -> dict[str, Any]:
         """What the inspector can tell of a living unit: its neighbours, what its going would do."""
         state = self.pruner.state
@@ -155,7 +167,7 @@ class PrunerRun:
         method = pruner.compensation.method(pruner.graph.by_name[group], into)
         removal = Removal(group, unit, into, method)
         before = pruner.state
-        after = pruner.compensation.apply(pruner._work, before, (removal,))
+        after = pruner.after([removal])
         facts = [_certified(pruner, before, after)]
         if self._meter is not None:
             weights = [after.values[pruner.graph.number(v)] for v in pruner.graph.model.weights]
@@ -203,14 +215,24 @@ class PrunerRun:
         if bound is None or bound.lower is None:
             why = "" if bound is None else bound.reason or ""
             return replace(moment, bound_note=f"no certificate: {why}")
-        return replace(moment, lower=bound.lower, upper=bound.upper, certified=True, bound_note="")
+        told = bound.scores or bound
+        return replace(
+            moment,
+            lower=told.lower,
+            upper=told.upper,
+            scores=bound.scores is not None,
+            certified=True,
+            bound_note="",
+        )
 
 
 def _certified(pruner: Pruner, before: State, after: State) -> dict[str, str]:
-    """The widest change of an output from one state to another, over the whole domain."""
+    """The widest change of a score, or of an output, from one state to another."""
     try:
-        lower, upper = certificate(pruner.graph, before, after, pruner._work.boxes)
+        changes = Certifier(pruner.graph, pruner.boxes, reference=before).changes(after)
     except BoundsError as error:
         return {"label": "Outputs move", "value": f"not known: {error}"}
+    what = "Outputs move" if changes.scores is None else "Scores move"
+    lower, upper = changes.scores or changes.outputs
     value = f"within [{np.min(lower):.4g}, {np.max(upper):.4g}]"
-    return {"label": "Outputs move", "value": value, "tag": "certified"}
+    return {"label": what, "value": value, "tag": "certified"}

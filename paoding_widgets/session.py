@@ -33,7 +33,9 @@ class Moment:
         parameters: layer name -> parameters left.
         cost: of the whole model.
         measured: on the evaluation data, or None without data.
-        lower, upper: change of each output since the original over the domain, or None.
+        lower, upper: change of each output since the original over the domain, or None; of each
+            score where the outputs are what a softmax or sigmoid makes of scores.
+        scores: whether they are of scores.
         certified: whether ``lower`` and ``upper`` are proved.
         bound_note: why there are none.
         share: units removed so far, as a share of all that could go.
@@ -47,6 +49,7 @@ class Moment:
     measured: Measured | None = None
     lower: np.ndarray | None = None
     upper: np.ndarray | None = None
+    scores: bool = False
     certified: bool = False
     bound_note: str = ""
     share: float = 0.0

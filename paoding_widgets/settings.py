@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 from paoding import strategies
 from paoding.domain import Box
+from paoding.pruner import Pruner
 from paoding.strategies import Annealing, Impact, Magnitude, Saliency, Strategy
 
 STRATEGIES = {
@@ -16,6 +18,8 @@ STRATEGIES = {
     "Saliency": Saliency,
     "Magnitude": Magnitude,
 }
+# Of every further argument of the pruner.
+DEFAULTS = {name: known.default for name, known in signature(Pruner).parameters.items()}
 # Written into the code only where they differ from what the pruner does anyway.
 _DEFAULTS = {"seed": 0, "targets": {}, "locked": ()}
 

@@ -14,7 +14,7 @@ from paoding.errors import ArgumentError, BusyError, PaodingError
 from paoding.graph import Graph, inspect
 from paoding.plan import Decisions, Plan, Step
 from paoding_widgets import folder
-from paoding_widgets.board import Board, Now
+from paoding_widgets.board import Board, Checked, Now
 from paoding_widgets.mainloop import MainLoop
 from paoding_widgets.run import PrunerRun
 from paoding_widgets.scene import Scene, make_scene
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import keras
 
     from paoding.pruner import PruningResult
+    from paoding.self_check import SelfCheck
 
 
 class PruningStudio(ipywidgets.VBox):
@@ -127,6 +128,7 @@ class PruningStudio(ipywidgets.VBox):
         self._stopping = False
         self._known: tuple[tuple[str, int, int], dict[str, Any]] | None = None
         self._asked: tuple[str, int, int] | None = None
+        self._estimate: Checked | None = None
         self._main = MainLoop(self._turn, self._call_failed)
         self._session = Session(self._main.wake)
 
@@ -147,6 +149,12 @@ class PruningStudio(ipywidgets.VBox):
             if isinstance(value, bool) or not isinstance(value, int | float):
                 self._complain(ArgumentError(f"{name}={value!r} must be a number."))
                 settings = replace(settings, **{name: getattr(Settings(), name)})
+        for name in ("samples", "round_to", "floor"):
+            value = settings.extra.get(name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                self._complain(ArgumentError(f"{name}={value!r} must be a whole number."))
+                extra = {key: one for key, one in settings.extra.items() if key != name}
+                settings = replace(settings, extra=extra)
         if isinstance(eps, bool) or not isinstance(eps, int | float):
             self._complain(ArgumentError(f"eps={eps!r} must be a number."))
             eps = 0.05
@@ -165,6 +173,7 @@ class PruningStudio(ipywidgets.VBox):
         view.on_msg(lambda _, content, __: post(lambda: self._message_from_view(content)))
         for button in (buttons.code, buttons.explain):
             button.observe(lambda _: post(self._board.toggle_panels), names="value")
+        buttons.more.observe(lambda _: post(self._board.toggle_more), names="value")
         buttons.tables.observe(lambda _: post(self._board.toggle_tables), names="value")
 
     # -- what a button does, a method does ------------------------------------------------------
@@ -200,7 +209,15 @@ class PruningStudio(ipywidgets.VBox):
             self._message = "stopping after this step"
             self._show()
         elif self._state == "paused":
-            self._set_state("stopped")
+            self._state = "stopped"
+            self._ended()
+            self._show()
+
+    def check(self) -> None:
+        """Estimate without data how often the network still answers like the original."""
+        if self._state in ("paused", "finished", "stopped") and self._applied:
+            self._check()
+            self._show()
 
     def undo(self) -> None:
         """Take the last step back."""
@@ -285,7 +302,7 @@ class PruningStudio(ipywidgets.VBox):
             OutputExistsError: the folder exists.
             BusyError: a run is going.
         """
-        folder.save(path, self.result, self._data, self._eps)
+        folder.save(path, self.result, self._data, self._eps, self._found)
         self._message = f"saved to {os.fspath(path)}"
         self._show()
         return os.fspath(path)
@@ -406,6 +423,7 @@ class PruningStudio(ipywidgets.VBox):
             stopped = event.value == "paused" and self._stopping
             self._state = "stopped" if stopped else event.value
             self._message = ""
+            self._ended()
         elif event.kind == "failed":
             self._fault = event.value
             self._state, self._error, self._message = "failed", _sentence(event.value), ""
@@ -415,12 +433,36 @@ class PruningStudio(ipywidgets.VBox):
             after, value = event.value
             after(value)
 
+    def _ended(self) -> None:
+        """A run has ended or was stopped: tell how much of the original's behaviour is left."""
+        if self._state in ("finished", "stopped") and self._run and self._run.checks_quickly:
+            self._check()
+
+    @property
+    def _found(self) -> SelfCheck | None:
+        return None if self._estimate is None else self._estimate.found
+
+    def _check(self) -> None:
+        """Have the worker estimate, without data, how the network agrees with the original."""
+        moment = self._moments[self._applied]
+        self._message = "checking against the original on synthetic inputs"
+
+        def told(found: Checked) -> None:
+            self._message = ""
+            if moment is self._moments[self._applied]:
+                self._estimate = found
+
+        def check(run: PrunerRun) -> Checked:
+            return Checked(run.selfcheck(), run.pruner.prior)
+
+        self._session.send("do", (check, told))
+
     def _take_begun(self, run: PrunerRun, moments: list[Moment]) -> None:
         if len(self._moments) > len(moments):
             self._earlier = self._moments
         self._run = run
         self._run_number = next(self._runs)
-        self._known = self._asked = None
+        self._known = self._asked = self._estimate = None
         self._moments = moments
         self._applied = self._shown = len(moments) - 1
         if self._state != "running":
@@ -428,6 +470,7 @@ class PruningStudio(ipywidgets.VBox):
 
     def _take_step(self, moment: Moment) -> None:
         following = self._shown == self._applied
+        self._estimate = None
         if len(self._moments) > self._applied + 1:
             self._earlier = self._moments
             self._moments = self._moments[: self._applied + 1]
@@ -438,6 +481,7 @@ class PruningStudio(ipywidgets.VBox):
 
     def _take_place(self, applied: int) -> None:
         self._applied = self._shown = applied
+        self._estimate = None
         self._stopping = False
         self._settle()
 
@@ -458,17 +502,18 @@ class PruningStudio(ipywidgets.VBox):
             "undo": self.undo,
             "redo": self.redo,
             "reset": self.reset,
+            "check": self.check,
             "save": self._save_pressed,
         }
         self._main.post(acts[name])
 
     def _save_pressed(self) -> None:
         path = self._board.buttons.folder.value.strip()
-        data, eps = self._data, self._eps
+        data, eps, found = self._data, self._eps, self._found
         self._message, self._error = "saving", ""
 
         def write(run: PrunerRun) -> str:
-            return str(folder.save(path, run.result(), data, eps))
+            return str(folder.save(path, run.result(), data, eps, found))
 
         def done(saved: str) -> None:
             self._message = f"saved to {saved}"
@@ -528,6 +573,7 @@ class PruningStudio(ipywidgets.VBox):
             eps=self._eps,
             run=self._run_number,
             known=self._known,
+            checked=self._estimate,
         )
 
     def _show(self) -> None:

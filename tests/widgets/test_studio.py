@@ -570,3 +570,79 @@ def test_a_unit_that_never_matters_is_shown_as_free_and_can_go_first() -> None:
     assert 3 in {removal.unit for removal in studio.steps[0].removals}
     assert studio.steps[0].removals[0].method == "lossless"
     studio.close()
+
+
+def field_of(studio: PruningStudio, title: str) -> Any:
+    return next(c for c in form_of(studio) if c.description == title)
+
+
+def test_the_end_of_a_run_tells_what_is_left_estimated_without_data(
+    studio: PruningStudio, tmp_path: Path
+) -> None:
+    view = view_of(studio)
+    assert view.header["estimate"] == ""
+    studio.start()
+    assert studio.wait() == "finished"
+    assert "same answer as the original on" in view.header["estimate"]
+    studio.save(tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert set(report["selfcheck"]["agreement"]) >= {"table", "uniform"}
+    studio.undo()
+    studio.wait()
+    assert view.header["estimate"] == ""  # another network: what was found does not hold for it
+    press(studio, "Self-check")
+    studio.wait()
+    assert view.header["estimate"] != ""
+
+
+def test_a_large_network_is_checked_only_when_asked(
+    studio: PruningStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paoding_widgets.run.quick_samples", lambda flops, most: 0)
+    studio.start()
+    studio.wait()
+    assert view_of(studio).header["estimate"] == ""
+    studio.check()
+    studio.wait()
+    assert view_of(studio).header["estimate"] != ""
+
+
+def test_behind_a_sigmoid_the_scores_are_certified(studio: PruningStudio) -> None:
+    studio.step()
+    studio.wait()
+    chart = studio._board.charts.change
+    assert chart.axis.label == "score" and "certified" in chart.heading.value
+    scores = studio.result.certificate.scores
+    assert scores is not None and scores.lower is not None and scores.upper is not None
+    np.testing.assert_allclose(np.ravel(chart.bars.y), [scores.lower[0], scores.upper[0]])
+
+
+def test_further_settings_reach_the_pruner_and_the_code(studio: PruningStudio) -> None:
+    field_of(studio, "Allocation").value = "global"
+    field_of(studio, "Budget").value = "parameters"
+    field_of(studio, "At least").value = 3
+    studio.start()
+    assert studio.wait() == "finished"
+    settings = studio.result.plan.settings
+    assert settings["floor"] == 3
+    assert settings["options"]["allocation"] == "global"
+    assert settings["options"]["budget"] == "parameters"
+    assert "budget='parameters'" in studio.settings.code()
+
+
+@pytest.mark.parametrize(
+    "option", [{"samples": -1}, {"floor": "two"}, {"bounds": "guess"}, {"prior": "moon"}], ids=str
+)
+def test_a_wrong_further_setting_is_told_in_one_sentence(
+    table: Table, option: dict[str, Any]
+) -> None:
+    model, data = table
+    studio = PruningStudio(model, data=data, **QUICK, **option)
+    assert studio.wait() == "failed"
+    (name,) = option
+    assert f"{name}=" in view_of(studio).header["error"]
+
+
+def test_every_field_says_what_it_is_for(studio: PruningStudio) -> None:
+    told = [*form_of(studio), *buttons_of(studio)]
+    assert [one.description for one in told if not one.tooltip] == []

@@ -6,6 +6,8 @@ import type { Figure, Header, Model } from './traits';
 
 /** A running count is read aloud no more often than this. */
 const ANNOUNCE_MS = 4000;
+const ESTIMATED =
+  'Synthetic inputs of several kinds were put through both networks: a hint, and no measurement';
 const SIGNS: Record<Header['state'], string> = {
   ready: '○',
   running: '▶',
@@ -21,6 +23,7 @@ export function makeHeader(model: Model, signal: AbortSignal): Part {
   const message = element('span', { class: 'paoding-message', 'aria-hidden': 'true' });
   const spoken = element('div', { class: 'paoding-spoken', role: 'status', 'aria-live': 'polite' });
   const error = element('div', { class: 'paoding-error', role: 'alert', hidden: true });
+  const estimate = element('div', { class: 'paoding-estimate', hidden: true });
   const figures = element('dl', { class: 'paoding-figures' });
   const bar = element('div', { class: 'paoding-progress-bar' });
   const progress = element(
@@ -40,6 +43,7 @@ export function makeHeader(model: Model, signal: AbortSignal): Part {
     element('div', { class: 'paoding-title' }, name, state, message),
     figures,
     progress,
+    estimate,
     error,
     spoken,
   );
@@ -52,12 +56,22 @@ export function makeHeader(model: Model, signal: AbortSignal): Part {
     message.textContent = header.message;
     error.textContent = header.error;
     error.hidden = header.error === '';
+    estimate.hidden = header.estimate === '';
+    estimate.replaceChildren(...showEstimate(header));
     bar.style.width = `${100 * header.progress}%`;
     progress.setAttribute('aria-valuenow', String(Math.round(100 * header.progress)));
     figures.replaceChildren(...header.figures.flatMap(showFigure));
     speak(header);
   });
   return { root };
+}
+
+function showEstimate({ estimate, prior }: Header): (Node | string)[] {
+  const tag = element('span', { class: 'paoding-tag', title: ESTIMATED }, 'estimated');
+  const text = element('span', {}, ` Without data: ${estimate}.`);
+  return prior
+    ? [tag, text, element('span', { class: 'paoding-prior' }, ` ${prior}`)]
+    : [tag, text];
 }
 
 function showFigure(figure: Figure): HTMLElement[] {

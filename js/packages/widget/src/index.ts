@@ -1,6 +1,7 @@
 /** The studio's view, as an anywidget module: no state outlives or is shared between views. */
 
 import { element, StructureView } from '@paoding/core';
+import baseStyles from '@paoding/core/base.css';
 import structureStyles from '@paoding/core/structure.css';
 import { makeHeader } from './header';
 import { makeInspector } from './inspector';
@@ -13,7 +14,7 @@ export function render({ model, el }: { model: Model; el: HTMLElement }): () => 
   const stop = new AbortController();
   const { signal } = stop;
   el.classList.add('paoding-view');
-  el.append(element('style', {}, structureStyles + studioStyles));
+  el.append(element('style', {}, baseStyles + structureStyles + studioStyles));
   const structure = makeStructure(model, signal);
   const parts: Part[] = [structure];
   if (model.get('mode') === 'structure') {

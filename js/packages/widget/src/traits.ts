@@ -19,6 +19,10 @@ export interface Header {
   figures: Figure[];
   /** Share of the run that is done, 0 to 1. */
   progress: number;
+  /** What was estimated without data of the network as it stands, or an empty text. */
+  estimate: string;
+  /** On what synthetic inputs the survivors were fitted, or an empty text. */
+  prior: string;
 }
 
 /** One row of the table of layers: a group of coupled units. */

@@ -71,6 +71,8 @@ function traits(): Traits {
       error: '',
       figures: [{ label: 'Parameters', before: 1000, after: 800, kind: 'count' }],
       progress: 0.25,
+      estimate: '',
+      prior: '',
     },
     moment: 1,
     last: 1,
@@ -165,6 +167,20 @@ test('a mistake is told in an alert, and goes when it is put right', () => {
   model.set('header', { ...traits().header, state: 'failed', error: 'step is larger' });
   expect(alert.hidden).toBe(false);
   expect(alert.textContent).toBe('step is larger');
+});
+
+test('what was estimated without data is told as estimated, and only once it is known', () => {
+  show();
+  const line = document.querySelector<HTMLElement>('.paoding-estimate');
+  expect(line?.hidden).toBe(true);
+  model.set('header', {
+    ...traits().header,
+    estimate: `same answer on 87% ${EVIL}`,
+    prior: 'Blobs.',
+  });
+  expect(line?.hidden).toBe(false);
+  expect(line?.textContent).toBe(`estimated Without data: same answer on 87% ${EVIL}. Blobs.`);
+  expect(line?.querySelector('img')).toBeNull();
 });
 
 test('a running count is not read aloud at every step', () => {
