@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from paoding.compensation.consumers import Consumer, constant_of, consumers_of
+from paoding.domain.balance import SPARE, Balanced
 from paoding.domain.choose import Chosen, choose
 from paoding.errors import ArgumentError
 from paoding.graph import Graph, Group
@@ -101,12 +102,34 @@ def prior_of(work: Any) -> Chosen:
     """
     prior = work.options.get("prior")
     if prior is None or isinstance(prior, str):
-        return choose(work.graph, work.boxes, prior)
+        return _evened(work.graph, choose(work.graph, work.boxes, prior))
     if not callable(prior):
         raise ArgumentError(
             f"prior={prior!r} must be a name or a callable(rng, n) -> array of n inputs."
         )
     return Given(prior, len(work.graph.flat.inputs))
+
+
+def _evened(graph: Graph, chosen: Chosen) -> Chosen:
+    """The priors, with inputs for all classes alike where one output tells classes cheaply."""
+    work = SPARE * MOST_SAMPLES * sum(map(_flops, graph.nodes))
+    made = [node for node in graph.nodes if graph.flat.outputs[0] in node.outputs]
+    head = head_of(made[0].op) if made else ""
+    shape = graph.flat.shapes[graph.flat.outputs[0]]
+    told = head == "softmax" or (head == "sigmoid" and shape[-1] == 1)
+    if work > _SLOPE_WORK or len(graph.flat.outputs) > 1 or len(shape) != 2 or not told:
+        return chosen
+
+    def answer(inputs: Sequence[np.ndarray]) -> np.ndarray:
+        each = max(map(_bytes, graph.nodes))
+        parts = [
+            graph.run(graph.original, [x[chunk] for x in inputs], graph.flat.outputs)[0]
+            for chunk in chunks(len(inputs[0]), each)
+        ]
+        p = np.concatenate(parts)
+        return p if head == "softmax" else np.concatenate([1 - p, p], axis=1)
+
+    return Balanced(chosen, answer)
 
 
 class Given(Chosen):

@@ -17,6 +17,7 @@ from paoding.domain.box import Box, Floats, Shape
 Prior = Callable[[np.random.Generator, int], np.ndarray]
 
 _BLOCK = 256  # images drawn at once: bounds memory, and a longer draw begins with a shorter one
+_STRONGER = 0.5  # added to the part of blobs in the directions that a first layer learned
 _MARGIN = 3  # blurs are drawn this many widths larger than needed, so that nothing wraps round
 
 
@@ -51,7 +52,7 @@ class Blobs:
             `lo`: where inputs ever carry data. None for everywhere.
         blur: least and greatest width of the blur, as shares of the shorter side.
         span: (height * width * channels, k) orthonormal directions in which images vary more
-            than blobs do; their part is doubled about the middle of the box's blobs. Such
+            than blobs do; their part is half as large again about the blobs' mean. Such
             inputs may leave the box a little: fits need their covariance, and clipping spoils it.
 
     >>> Blobs(Box(0, 1), 8, 8)(np.random.default_rng(0), 5).shape
@@ -73,7 +74,7 @@ class Blobs:
             return images
         flat = images.reshape(n, -1)
         part = (flat - flat.mean(axis=0)) @ self.span
-        return (flat + part @ self.span.T).astype(np.float32).reshape(images.shape)
+        return (flat + _STRONGER * part @ self.span.T).astype(np.float32).reshape(images.shape)
 
     def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
         short = min(self.height, self.width)

@@ -1,0 +1,78 @@
+"""Inputs are picked so that a classifier answers its classes evenly."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import layers
+
+import paoding
+from paoding.compensation.study import prior_of
+from paoding.domain import Box
+from paoding.domain.balance import Balanced, even_weights, pick
+from paoding.domain.choose import Chosen, choose
+from paoding.graph import trace
+
+
+class Run:
+    """The part of a run that a prior is chosen from."""
+
+    def __init__(self, model, prior=None):
+        self.graph = trace(model)
+        self.boxes = tuple(Box(0, 1).fit(tuple(x.shape[1:])) for x in model.inputs)
+        self.options = {"prior": prior}
+
+
+def test_weights_of_certain_answers_share_each_class_out():
+    p = np.eye(3)[[0, 0, 0, 0, 1, 1, 2]]
+    assert np.allclose(even_weights(p), [1 / 12] * 4 + [1 / 6] * 2 + [1 / 3])
+
+
+def test_weighted_mean_answers_are_more_even_than_before():
+    logits = np.random.default_rng(0).normal([3, 0, 0, -1], 2, (4000, 4))
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    weight = even_weights(p)
+    assert np.isclose(weight.sum(), 1) and weight.min() >= 0
+    assert np.abs(weight @ p - 0.25).max() < 0.2 * np.abs(p.mean(axis=0) - 0.25).max()
+
+
+def test_a_class_that_is_never_answered_and_broken_answers_do_no_harm():
+    p = np.tile([0.5, 0.5, 0.0], (6, 1))
+    assert np.allclose(even_weights(p), 1 / 6)
+    assert np.allclose(even_weights(np.full((3, 2), np.nan)), 1 / 3)
+
+
+def test_samples_are_picked_as_often_as_their_weight_says():
+    weight = np.random.default_rng(1).dirichlet(np.ones(30))
+    counts = np.bincount(pick(np.random.default_rng(2), weight, 1000), minlength=30)
+    assert counts.sum() == 1000 and np.abs(counts - 1000 * weight).max() <= 1 + 1e-9
+
+
+def test_a_classifier_gets_even_inputs_of_its_prior_that_repeat_with_the_seed():
+    model, _ = paoding.zoo.load("mnist-mlp")
+    run = Run(model)
+    chosen = prior_of(run)
+    assert isinstance(chosen, Balanced) and "evenly" in chosen.sentence
+    (x,) = chosen.draw(np.random.default_rng(0), 600)
+    assert x.shape == (600, 784)
+    assert np.array_equal(x, chosen.draw(np.random.default_rng(0), 600)[0])
+    (plain,) = choose(run.graph, run.boxes).draw(np.random.default_rng(0), 600)
+    uneven = [np.abs(model.predict(v, verbose=0).mean(axis=0) - 0.1).max() for v in (x, plain)]
+    assert uneven[0] < 0.4 * uneven[1]
+
+
+def test_one_sigmoid_counts_as_two_classes_and_a_regression_as_none():
+    def ending(activation):
+        return keras.Sequential(
+            [keras.Input((6,)), layers.Dense(5, "relu"), layers.Dense(1, activation)]
+        )
+
+    assert isinstance(prior_of(Run(ending("sigmoid"))), Balanced)
+    assert type(prior_of(Run(ending("linear")))) is Chosen
+
+
+def test_a_prior_of_the_user_is_left_alone():
+    model, _ = paoding.zoo.load("breast-cancer")
+    mine = prior_of(Run(model, lambda rng, n: rng.random((n, 30))))
+    (x,) = mine.draw(np.random.default_rng(0), 5)
+    assert np.array_equal(x, np.random.default_rng(0).random((5, 30)))
