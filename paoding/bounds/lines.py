@@ -1,7 +1,8 @@
 """Straight lines below and above an activation, and below and above its change.
 
-Linear bounds replace each activation by two lines. Each pair of lines is chosen entry by entry
-as the one that leaves the least room at its widest, and moved outward by its own rounding.
+Linear bounds replace each activation by two lines. Each side's line is chosen entry by entry as
+the one that leaves the least room on average over the box of its arguments, and moved outward by
+its own rounding.
 """
 
 from __future__ import annotations
@@ -29,16 +30,31 @@ class Lines:
 
     def where(self, choose: Floats, other: Lines) -> Lines:
         """These lines where ``choose`` holds, the others elsewhere."""
-        return Lines(
-            *(
-                np.where(choose, mine, theirs)
-                for mine, theirs in zip(self._all, other._all, strict=True)
-            )
+        return self._mixed(choose, choose, other)
+
+    def met(self, other: Lines, z: Floats, d: Floats | float = 0.0) -> Lines:
+        """Below and above, whichever line is the tighter one at ``z`` and ``d``.
+
+        Either may serve. At the middle of the box of arguments, a line's distance from the
+        function is less by as much as it is on average over the box.
+        """
+        lower = self.low_z * z + self.low_d * d + self.low
+        upper = self.high_z * z + self.high_d * d + self.high
+        return self._mixed(
+            lower >= other.low_z * z + other.low_d * d + other.low,
+            upper <= other.high_z * z + other.high_d * d + other.high,
+            other,
         )
 
-    @property
-    def _all(self) -> tuple[Floats, ...]:
-        return (self.low_z, self.low_d, self.low, self.high_z, self.high_d, self.high)
+    def _mixed(self, below: Floats, above: Floats, other: Lines) -> Lines:
+        return Lines(
+            np.where(below, self.low_z, other.low_z),
+            np.where(below, self.low_d, other.low_d),
+            np.where(below, self.low, other.low),
+            np.where(above, self.high_z, other.high_z),
+            np.where(above, self.high_d, other.high_d),
+            np.where(above, self.high, other.high),
+        )
 
 
 def _constant(bounds: Interval) -> Lines:
@@ -86,14 +102,9 @@ def value_lines(kind: Activation, z: Interval, values: Interval) -> Lines:
         zero,
         kind.above(middle) - at + reach + room,
     )
-    width = z.upper - z.lower
-    gap_constant = values.upper - values.lower
-    rises = slopes.lower >= 0
-    gap_ends = np.where(known & rises, gap_constant - least * width, np.inf)
-    gap_center = np.where(known, 2 * reach, np.inf)
-    best = np.minimum(gap_ends, gap_center)
-    lines = ends.where(gap_ends <= gap_center, center)
-    return lines.where(best <= gap_constant, constant)
+    lines = center.where(known, constant)
+    rises = known & (slopes.lower >= 0)
+    return constant.met(lines, middle).met(ends.where(rises, constant), middle)
 
 
 def _room(z: Interval, slope: Floats, values: Interval) -> Floats:
@@ -103,7 +114,11 @@ def _room(z: Interval, slope: Floats, values: Interval) -> Floats:
 
 
 def _relu_lines(z: Interval) -> Lines:
-    """The usual triangle; below it, the side that leaves less room."""
+    """The usual triangle; below it, the side that leaves less room.
+
+    Where neither side clearly does, a slope between the two: over the many units of wide boxes
+    that was measured to be tighter, and over small boxes no looser.
+    """
     low, high = z.lower, z.upper
     zero = np.zeros(z.shape)
     split = (low < 0) & (high > 0)
@@ -112,7 +127,7 @@ def _relu_lines(z: Interval) -> Lines:
     # chord * (z - low) is above relu on [low, high] for this slope or any above it.
     chord = np.where(split, np.minimum(chord * (1 + _ROUNDING), 1.0), chord)
     offset = np.where(split, -chord * low * (1 + _ROUNDING) + 1e-300, 0.0)
-    floor = np.where(split, np.where(high > -low, 1.0, 0.0), chord)
+    floor = np.where(split, np.clip(4.0 * chord - 1.5, 0.0, 1.0), chord)
     return Lines(floor, zero, zero, chord, zero, offset)
 
 
@@ -124,29 +139,19 @@ def change_lines(kind: Activation, twin: Twin, change: Interval) -> Lines:
         twin: bounds of z, z + d and d.
         change: bounds of the result (``kind.difference(twin)`` or tighter).
 
-    Two ways, whichever leaves less room: lines in d alone, from the range of the slope between
-    the two arguments; or the lines of both values subtracted, which is tight where the
-    activations are nearly linear but the change is large.
+    Two ways, whichever leaves less room on each side: lines in d alone, from the range of the
+    slope between the two arguments; or the lines of both values subtracted, which is tight
+    where the activations are nearly linear but the change is large.
     """
     twin = twin.tightened()
     d = twin.change
     slopes = kind.slopes(twin.before.hull(twin.after))
     known = np.isfinite(slopes.lower) & np.isfinite(slopes.upper)
     wedge = _wedge(d, np.where(known, slopes.lower, 0.0), np.where(known, slopes.upper, 0.0))
-    gap_wedge = np.where(known, _gap_wedge(wedge, d), np.inf)
-    two = _subtracted(kind, twin)
-    gap_two = (
-        (two.high_d - two.low_d) * 0.5 * (d.lower + d.upper)
-        + (two.high_z - two.low_z) * 0.5 * (twin.before.lower + twin.before.upper)
-        + two.high
-        - two.low
-    ) + 0.5 * (
-        np.abs(two.high_d - two.low_d) * (d.upper - d.lower)
-        + np.abs(two.high_z - two.low_z) * (twin.before.upper - twin.before.lower)
-    )
-    lines = wedge.where(gap_wedge <= gap_two, two)
-    gap = np.minimum(gap_wedge, gap_two)
-    return lines.where(gap <= change.upper - change.lower, _constant(change))
+    constant = _constant(change)
+    z, middle = 0.5 * (twin.before.lower + twin.before.upper), 0.5 * (d.lower + d.upper)
+    lines = constant.met(wedge.where(known, constant), z, middle)
+    return lines.met(_subtracted(kind, twin), z, middle)
 
 
 def _wedge(d: Interval, least: Floats, most: Floats) -> Lines:
@@ -165,12 +170,6 @@ def _wedge(d: Interval, least: Floats, most: Floats) -> Lines:
     over = np.where(split, np.maximum(least * low - rise * low, most * high - rise * high), 0.0)
     under = np.where(split, np.minimum(most * low - fall * low, least * high - fall * high), 0.0)
     return Lines(zero, fall, under - room, zero, rise, over + room)
-
-
-def _gap_wedge(lines: Lines, d: Interval) -> Floats:
-    slope = lines.high_d - lines.low_d
-    ends = np.maximum(slope * d.lower, slope * d.upper)
-    return ends + lines.high - lines.low
 
 
 def _subtracted(kind: Activation, twin: Twin) -> Lines:
