@@ -14,6 +14,7 @@ from paoding.errors import ArgumentError
 Floats = NDArray[np.float64]
 
 SIMILAR = 0.9  # outputs at least this alike count as moved evenly (paper, section IV)
+TRUST = 4.0  # weight of an estimated amount against a width's
 _CHUNK_ENTRIES = 4_000_000  # candidates x outputs x outputs compared at once: about 100 MB
 
 
@@ -119,9 +120,15 @@ class EstimatedEnergy(LogEnergy):
     of what is already gone counted in; where a compensation has no such estimate, it is the
     width after all.
 
+    ``4 alpha * ln(1 + L / median L) + beta * ln(1 + Ent)``: an estimate can be trusted further
+    than a width, so it weighs more against evenness, and annealing refuses what is far worse.
+
     >>> EstimatedEnergy()(np.array([1.0, 3.0]), np.zeros(2)).round(3)
-    array([0.304, 0.687])
+    array([1.216, 2.749])
     """
+
+    def __call__(self, amounts: Floats, evennesses: Floats) -> Floats:
+        return LogEnergy(TRUST * self.alpha, self.beta)(amounts, evennesses)
 
 
 _ENERGIES: dict[str, Callable[[float, float], Energy]] = {
