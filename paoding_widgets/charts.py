@@ -47,7 +47,7 @@ class Chart:
         self.table = ipywidgets.HTML(layout=ipywidgets.Layout(width="auto", display="none"))
         self.table.add_class("paoding-data")
         self.box = ipywidgets.VBox([self.heading, self.figure, self.table])
-        self.say("")
+        self.say("nothing to show yet")
 
     def say(self, text: str) -> None:
         """Set the line under the title; ``text`` is plain text."""
@@ -216,6 +216,7 @@ class EnergyChart(Chart):
             self.heat_axis,
         ]
         super().__init__("Candidates", [self.heat, self.rejected, self.accepted], axes, right=40)
+        self._set_steps(2)
 
     def _set_steps(self, count: int) -> None:
         """Room for a run of so many steps, with whole numbers at the axis."""
@@ -288,7 +289,7 @@ class ParametersChart(Chart):
 
     def __init__(self) -> None:
         self.layers = bqplot.OrdinalScale()
-        self.count = bqplot.LinearScale(min=0.0)
+        self.count = bqplot.LinearScale(min=0.0, max=1.0)
         self.bars = bqplot.Bars(
             x=np.array([""]),
             y=np.zeros((2, 1)),
@@ -362,7 +363,7 @@ class ChangeChart(Chart):
         self.axis = bqplot.Axis(scale=self.x, label="output", tick_format="d", grid_lines="none")
         axes = [
             self.axis,
-            bqplot.Axis(scale=self.y, side="left", tick_format=".2~s", **_GRID),
+            bqplot.Axis(scale=self.y, side="left", tick_format=".5~g", **_GRID),
         ]
         super().__init__("Change of the outputs", [self.zero, self.bars], axes)
 

@@ -45,7 +45,7 @@ class Buttons:
         self.by_name: dict[str, ipywidgets.Button] = {}
         for name, text, icon, tip in (
             *_BUTTONS,
-            ("check", "Self-check", "check-square-o", _CHECK),
+            ("check", "Self-check", "balance-scale", _CHECK),
             ("save", "Save", "save", "Write the run into the folder beside"),
         ):
             button = ipywidgets.Button(description=text, icon=icon, tooltip=tip)
@@ -241,8 +241,8 @@ def _extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
         "prior": choice(
             "prior",
             {"told from the model": "", **same(*PRIORS)},
-            "Synthetic inputs",
-            "What the random inputs look like that survivors are fitted on",
+            "Inputs like",
+            "What the synthetic inputs look like that survivors are fitted on",
         ),
         "samples": whole("samples", "Samples", "How many synthetic inputs; 0: as many as do"),
         "bounds": choice(

@@ -51,10 +51,9 @@ def figures(original: Moment, now: Moment) -> list[dict[str, Any]]:
 def sentence(check: SelfCheck) -> str:
     """A self-check in a sentence."""
     shares = check.agreement.values()
-    text = (
-        f"same answer as the original on {check.mean:.0%} of synthetic inputs "
-        f"({min(shares):.0%} to {max(shares):.0%} over {len(shares)} kinds)"
-    )
+    least, most = f"{min(shares):.0%}", f"{max(shares):.0%}"
+    over = f"over {len(shares)} kinds" if least == most else f"{least} to {most} by kind"
+    text = f"same answer as the original on {check.mean:.0%} of synthetic inputs ({over})"
     return f"{text}; {check.warning}" if check.warning else text
 
 

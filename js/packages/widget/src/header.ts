@@ -69,9 +69,9 @@ export function makeHeader(model: Model, signal: AbortSignal): Part {
 function showEstimate({ estimate, prior }: Header): (Node | string)[] {
   const tag = element('span', { class: 'paoding-tag', title: ESTIMATED }, 'estimated');
   const text = element('span', {}, ` Without data: ${estimate}.`);
-  return prior
-    ? [tag, text, element('span', { class: 'paoding-prior' }, ` ${prior}`)]
-    : [tag, text];
+  if (!prior) return [tag, text];
+  const fitted = element('summary', {}, 'What the survivors were fitted on');
+  return [tag, text, element('details', {}, fitted, prior)];
 }
 
 function showFigure(figure: Figure): HTMLElement[] {

@@ -35,6 +35,13 @@ export function makeInspector(model: Model, signal: AbortSignal): Part {
   return { root: tabs.root };
 }
 
+const MEANINGS: Record<string, string> = {
+  Layers: 'Every layer, with a lock and a target of its own',
+  Layer: 'What is known about the chosen layer',
+  Unit: 'The story of the chosen unit',
+  Decisions: 'Every candidate of the step, with the verdict and the reason',
+};
+
 interface Tabs extends Part {
   show(name: string): void;
   isShown(name: string): boolean;
@@ -42,7 +49,9 @@ interface Tabs extends Part {
 
 /** Tabs as a screen reader knows them: one tab stop, arrows between them. */
 function makeTabs(pages: [string, HTMLElement][]): Tabs {
-  const buttons = pages.map(([name]) => element('button', { type: 'button', role: 'tab' }, name));
+  const buttons = pages.map(([name]) =>
+    element('button', { type: 'button', role: 'tab', title: MEANINGS[name] }, name),
+  );
   let current = 0;
   const show = (index: number): void => {
     current = index;

@@ -6,6 +6,13 @@ import type { LayerRow, Model } from './traits';
 
 /** Beyond this many rows only those that match the filter are made. */
 const MAX_ROWS = 200;
+const COLUMNS = [
+  ['Layer', 'The layer that makes the units; layers that share them are one group'],
+  ['Units', 'Neurons or filters in the original'],
+  ['Parameters', 'Weights that hang on these units, those of the layers that read them included'],
+  ['Lock', 'Keep every unit of the layer'],
+  ['Target', 'Share of the layer to remove; empty: as for all'],
+] as const;
 
 export function makeLayers(
   model: Model,
@@ -20,8 +27,8 @@ export function makeLayers(
     class: 'paoding-filter',
   });
   const note = element('p', { class: 'paoding-note' });
-  const head = ['Layer', 'Units', 'Parameters', 'Lock', 'Target'].map((title) =>
-    element('th', { scope: 'col' }, title),
+  const head = COLUMNS.map(([title, meaning]) =>
+    element('th', { scope: 'col', title: meaning }, title),
   );
   const table = element(
     'table',

@@ -179,7 +179,8 @@ test('what was estimated without data is told as estimated, and only once it is 
     prior: 'Blobs.',
   });
   expect(line?.hidden).toBe(false);
-  expect(line?.textContent).toBe(`estimated Without data: same answer on 87% ${EVIL}. Blobs.`);
+  expect(line?.textContent).toContain(`estimated Without data: same answer on 87% ${EVIL}.`);
+  expect(line?.querySelector('details')?.textContent).toContain('Blobs.');
   expect(line?.querySelector('img')).toBeNull();
 });
 
