@@ -384,6 +384,8 @@ class ChangeChart(Chart):
             self.bars.x = np.column_stack([at, at])
             self.bars.y = np.column_stack([lower[order], upper[order]])
         self.x.min, self.x.max = -0.5, max(1.0, float(len(order))) - 0.5
+        # Whole numbers only: with few outputs the axis would name each of them several times.
+        self.axis.tick_values = np.arange(0.0, len(order), np.ceil(len(order) / 12))
         size = float(np.max(np.abs([lower[order], upper[order]]), initial=1e-12)) * 1.1
         self.y.min, self.y.max = -size, size
         _set_line(self.zero, [-0.5, self.x.max], [0, 0])
