@@ -106,7 +106,7 @@ class Pruner:
         self._check_merges()
         self.domain = domain
         boxes = resolve(domain, input_shapes(self.graph), [x.name for x in model.inputs])
-        self._work = Work(self.graph, boxes, seed, self.options)
+        self._work = Work(self.graph, boxes, seed, self.options, fits=self.compensation.pathless)
         with self._threads():
             spent = allocate(self._work, self.quotas, self.settings, allocation, budget)
         self.quotas, self._wanted = spent.quotas, spent.wanted

@@ -23,6 +23,7 @@ class Work:
         boxes: the legal inputs, one box per model input.
         seed: of everything random.
         options: settings that a compensation may read (``prior``, ``samples``, ...).
+        fits: whether weights are fitted on samples; else they only say who goes, and few will do.
         cache: distances between units.
         memory: room for a compensation to remember what is costly (cleared by nobody).
     """
@@ -31,6 +32,7 @@ class Work:
     boxes: tuple[Any, ...]
     seed: int
     options: dict[str, Any] = field(default_factory=dict)
+    fits: bool = True
     cache: DistanceCache = field(default_factory=DistanceCache)
     memory: dict[Any, Any] = field(default_factory=dict)
 

@@ -157,7 +157,8 @@ def _make(work: Any) -> Study:
     consumers = tuple(c for c in consumers_of(graph) if _fits(graph, c))
     start = min((c.nodes[0].index for c in consumers), default=len(graph.nodes))
     chosen = prior_of(work)
-    samples = work.options.get("samples") or how_many(graph, start)
+    most = MOST_SAMPLES if work.fits else _SLOPES
+    samples = work.options.get("samples") or min(how_many(graph, start), most)
     rng = np.random.default_rng([work.seed, 0x5EED])
     inputs = chosen.draw(rng, samples)
     _check(graph, inputs)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import fft
 
 from paoding.domain.box import Box, Floats, Shape
 
@@ -322,13 +323,14 @@ def _blurred(
 ) -> Floats:
     """Gaussian noise blurred to a width of its own for each sample: (n, *size, channels), std 1."""
     margin = [0 if s == 1 else int(_MARGIN * widths.max()) for s in size]
-    whole = (size[0] + margin[0], size[1] + margin[1])
-    down, across = np.fft.fftfreq(whole[0])[:, None], np.fft.rfftfreq(whole[1])[None, :]
-    decay = -2 * np.pi**2 * (down**2 + across**2)
-    noise = rng.standard_normal((len(widths), channels, *whole))
-    soft = np.fft.rfft2(noise) * np.exp(decay * widths[:, None, None, None] ** 2)
-    field = np.fft.irfft2(soft, s=whole)[:, :, : size[0], : size[1]]
-    field /= field.std(axis=(2, 3), keepdims=True) + 1e-12
+    whole = [fft.next_fast_len(s + m, real=True) for s, m in zip(size, margin, strict=True)]
+    down, across = fft.fftfreq(whole[0])[:, None], fft.rfftfreq(whole[1])[None, :]
+    decay = (-2 * np.pi**2 * (down**2 + across**2)).astype(np.float32)
+    noise = rng.standard_normal((len(widths), channels, *whole), dtype=np.float32)
+    soft = fft.rfft2(noise, overwrite_x=True)
+    soft *= np.exp(decay * (widths[:, None, None, None] ** 2).astype(np.float32))
+    field = fft.irfft2(soft, s=whole, overwrite_x=True)[:, :, : size[0], : size[1]]
+    field = field / (field.std(axis=(2, 3), keepdims=True) + 1e-12)
     return np.moveaxis(field, 1, -1)
 
 
