@@ -64,7 +64,7 @@ def test_the_commands_page_names_every_option_of_prune() -> None:
     source = Path(cli.__file__).read_text("utf-8")
     signature = source[source.index("def prune(") : source.index('"""Remove units')]
     names = re.findall(r"^    (\w+): ", signature, re.MULTILINE)
-    options = {"json_only": "json"}
+    options = {"json_only": "json", "check": "self-check"}
     for name in names:
         option = "--" + options.get(name, name).replace("_", "-")
         assert name == "model" or option in page, option
