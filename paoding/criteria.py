@@ -11,7 +11,7 @@ from paoding.graph import Graph, Group, State
 
 PLAIN = -1  # stands for "nobody" where a survivor's number is expected
 _AT_ONCE = 256  # units up to which estimates are renewed after every single removal
-_WIDE = 1024  # units from which they are renewed rarely
+WIDE = 1024  # units from which they are renewed rarely
 _EXACT_LIMIT = 2e10  # multiply-adds up to which distances are worked out in double precision
 
 
@@ -90,7 +90,7 @@ def magnitude(group: Group, state: State) -> np.ndarray:
 
 def renewal(units: int) -> int:
     """After how many removals estimates of a group are renewed: each time touches all pairs."""
-    return 1 if units <= _AT_ONCE else units // 64 if units <= _WIDE else units // 16
+    return 1 if units <= _AT_ONCE else units // 64 if units <= WIDE else units // 16
 
 
 class DistanceCache:

@@ -11,7 +11,7 @@ import scipy.linalg
 from paoding.compensation.base import Plain, Work, gone
 from paoding.compensation.consumers import Consumer, constant_of, missing
 from paoding.compensation.study import Moments, Study, Walk, moments_of, study_of
-from paoding.criteria import PLAIN, Ranking, renewal
+from paoding.criteria import PLAIN, WIDE, Ranking, renewal
 from paoding.graph import Graph, Group, State
 from paoding.plan import Removal
 
@@ -42,7 +42,13 @@ class LeastSquares(Plain):
         views = moments_of(study_of(work), group)
         if not views:
             return super().rank(work, group, state, may_go, may_survive)
-        return SurgeonRanking.of(views, state.alive[group.ids], may_go)
+        alive, place = state.alive[group.ids], ("surgeon", group.name)
+        known: SurgeonRanking | None = work.memory.get(place)
+        if known is None or not known.goes_on(alive, may_go):
+            known = SurgeonRanking.of(views, alive, may_go)
+        if group.units > WIDE:  # a factorization anew in every step would be most of the work
+            work.memory[place] = known
+        return known
 
     def foresee(
         self, work: Work, group: Group, ranking: Ranking, past: Sequence[Removal]
@@ -254,6 +260,15 @@ class SurgeonRanking(Ranking):
         ranking._block = renewal(n)
         ranking._renew()
         return ranking
+
+    def goes_on(self, alive: np.ndarray, may_go: np.ndarray) -> bool:
+        """Take up where the last step ended; False where other units are left than then."""
+        if self._waiting:
+            self._renew()
+        if not np.array_equal(self._parts[0].alive, alive):
+            return False
+        self.may_go = may_go & alive
+        return True
 
     @property
     def changes(self) -> bool:

@@ -233,3 +233,22 @@ def test_units_that_hardly_vary_about_a_large_mean_keep_their_variance() -> None
     away = total.first / total.rows
     second = total.second / total.rows - np.outer(away, away)
     np.testing.assert_allclose(second, np.cov(y.astype(np.float64).T, bias=True), atol=1e-3)
+
+
+def test_a_ranking_goes_on_as_one_made_anew_and_not_after_other_removals():
+    rng = np.random.default_rng(5)
+    y, out = rng.normal(size=(80, 12)), rng.normal(size=(12, 12))
+    view = Moments(np.zeros(12), y.T @ y / 80, out @ out.T, 0, centred=False)
+    alive = np.ones(12, bool)
+    ranking = SurgeonRanking.of([view], alive, alive)
+    for _ in range(4):
+        unit = int(ranking.order()[0])
+        ranking.take(unit, once=False)
+        alive[unit] = False
+    assert ranking.goes_on(alive, alive)
+    anew = SurgeonRanking.of([view], alive, alive)
+    assert np.array_equal(ranking.order(), anew.order())
+    assert np.allclose(ranking.saliency[alive], anew.saliency[alive], rtol=1e-2)
+    undone = alive.copy()
+    undone[unit] = True
+    assert not ranking.goes_on(undone, undone)
