@@ -54,7 +54,8 @@ class Method:
     real: bool = False
 
 
-LS = {"strategy": "saliency", "compensation": "least-squares"}
+PLAIN = {"strategy": "saliency", "compensation": "least-squares", "distil": 0}
+WHOLE = {"strategy": "saliency", "compensation": "least-squares"}  # and distillation, the default
 MERGE = {"strategy": "saliency", "compensation": "merge"}
 METHODS: dict[str, Method] = {
     "magnitude, none": Method({"strategy": "magnitude", "compensation": "none"}),
@@ -63,15 +64,17 @@ METHODS: dict[str, Method] = {
     "merge, annealing": Method({**MERGE, "strategy": "annealing"}),
     "mean": Method({"strategy": "saliency", "compensation": "mean"}),
     "scaled merge": Method({"strategy": "saliency", "compensation": "scaled-merge"}),
-    "least squares": Method(LS),
-    "least squares, impact": Method({**LS, "strategy": "impact"}),
-    "least squares, annealing": Method({**LS, "strategy": "annealing"}),
-    "least squares, global": Method({**LS, "allocation": "global"}),
-    "least squares, annealed plan": Method({**LS, "allocation": "annealed"}),
-    "least squares, uniform prior": Method({**LS, "prior": "uniform"}),
-    "least squares, dead leaves": Method({**LS, "prior": "dead-leaves"}),
-    "least squares, spectra": Method({**LS, "prior": "spectra"}),
-    "ceiling (real inputs)": Method(LS, real=True),
+    "least squares": Method(PLAIN),
+    "ceiling: least squares on real inputs": Method(PLAIN, real=True),
+    "distilled": Method(WHOLE),
+    "distilled, impact": Method({**WHOLE, "strategy": "impact"}),
+    "distilled, annealing": Method({**WHOLE, "strategy": "annealing"}),
+    "distilled, global": Method({**WHOLE, "allocation": "global"}),
+    "distilled, annealed plan": Method({**WHOLE, "allocation": "annealed"}),
+    "distilled, uniform prior": Method({**WHOLE, "prior": "uniform"}),
+    "distilled, dead leaves": Method({**WHOLE, "prior": "dead-leaves"}),
+    "distilled, spectra": Method({**WHOLE, "prior": "spectra"}),
+    "distilled on real inputs": Method(WHOLE, real=True),
 }
 
 

@@ -228,6 +228,14 @@ def prune(
             show_default=False,
         ),
     ] = None,
+    distil: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps in which all survivors are tuned together at the end; 0: none. By default "
+            "what the model's cost allows, after least squares.",
+            show_default=False,
+        ),
+    ] = None,
     samples: Annotated[
         int | None,
         typer.Option(help="How many synthetic inputs compensation draws.", show_default=False),
@@ -273,6 +281,7 @@ def prune(
             allocation=allocation,
             budget=budget,
             lossless_first=lossless_first,
+            distil=distil,
         )
         complete = run_with_progress(pruner)
         result = pruner.result()

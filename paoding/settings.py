@@ -51,7 +51,7 @@ class Settings:
                 raise ArgumentError(f"{name}={value!r} must be a whole number, {least} or more.")
 
 
-def check_options(prior: Any, samples: Any, bounds: Any) -> None:
+def check_options(prior: Any, samples: Any, bounds: Any, distil: Any) -> None:
     """Raise ``ArgumentError`` for what would otherwise be found out after the work."""
     known = ", ".join(map(repr, NAMES))
     if prior is not None and not callable(prior) and prior not in NAMES:
@@ -60,6 +60,11 @@ def check_options(prior: Any, samples: Any, bounds: Any) -> None:
         )
     if samples is not None and not _whole(samples, 1):
         raise ArgumentError(f"samples={samples!r} must be a whole number, 1 or more, or None.")
+    if distil is not None and not _whole(distil, 0):
+        raise ArgumentError(
+            f"distil={distil!r} must be a whole number of steps, 0 for none, or None for what the "
+            "model's cost allows."
+        )
     if bounds not in ("interval", "linear"):
         raise ArgumentError(f"bounds={bounds!r} is not known; choose 'interval' or 'linear'.")
 

@@ -30,7 +30,7 @@ def mask(graph: Graph, state: State) -> Any:
 
 
 def _rebuild(graph: Graph, state: State, alive: np.ndarray) -> Any:
-    kept = {key: (ids < 0) | alive[np.maximum(ids, 0)] for key, ids in graph.axes.items()}
+    kept = _kept(graph, alive)
     shapes: dict[int, tuple[Any, Any]] = {}
     for node in graph.nodes:
         shapes.setdefault(
@@ -63,6 +63,11 @@ def _rebuild(graph: Graph, state: State, alive: np.ndarray) -> Any:
     return smaller
 
 
+def _kept(graph: Graph, alive: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+    """Mask of the indices that stay along every weight axis that holds units."""
+    return {key: (ids < 0) | alive[np.maximum(ids, 0)] for key, ids in graph.axes.items()}
+
+
 def sliced(
     graph: Graph, state: State, kept: dict[tuple[int, int], np.ndarray], number: int
 ) -> np.ndarray:
@@ -90,3 +95,28 @@ def _fill(
             )
         new.assign(value)
         new.trainable = old.trainable
+
+
+def read_back(graph: Graph, state: State, smaller: Any) -> State:
+    """The state that a smaller model's weights stand for: :func:`cut` of it gives that model.
+
+    Args:
+        graph: the traced original.
+        state: the state that the smaller model was cut from; what it lacks stays as it is here.
+        smaller: a model that :func:`cut` made, with other weights by now.
+    """
+    kept = _kept(graph, state.alive)
+    changed: dict[int, np.ndarray] = {}
+    pairs = zip(
+        keras_internals.all_weights(graph.model), keras_internals.all_weights(smaller), strict=True
+    )
+    for old, new in pairs:
+        number, found = graph.number(old), np.asarray(new)
+        if np.array_equal(found, sliced(graph, state, kept, number)):
+            continue
+        value = state.values[number].copy()
+        masks = [kept.get((number, axis)) for axis in range(value.ndim)]
+        every = [np.arange(n) if m is None else m for m, n in zip(masks, value.shape, strict=True)]
+        value[np.ix_(*every)] = found
+        changed[number] = value
+    return state.replace(changed, state.alive)

@@ -12,6 +12,7 @@ from paoding.domain import Box
 from paoding.domain.choose import NAMES as PRIORS
 from paoding_widgets.settings import DEFAULTS, STRATEGIES, Settings
 
+_DISTIL = (100, 300, 1000)
 _STEPS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4)
 # What each button does in which state of a run.
 _ENABLED = {
@@ -176,7 +177,8 @@ class Form:
             domain = said
         extra = dict(base.extra)
         for name, field in self.extra.items():
-            value = (field.value or None) if name in ("samples", "prior") else field.value
+            empty = field.value == "" or (name == "samples" and not field.value)
+            value = None if empty else field.value
             if name in extra or value != DEFAULTS[name]:
                 extra[name] = value
         return Settings(
@@ -205,7 +207,8 @@ class Form:
 def _extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
     """A field for each further argument of the pruner that a reader may want to change."""
     given = {name: extra.get(name, value) for name, value in DEFAULTS.items()}
-    given["prior"] = given["prior"] or ""  # a list cannot hold None
+    for name in ("prior", "distil"):  # a list cannot hold None
+        given[name] = "" if given[name] is None else given[name]
 
     def choice(name: str, options: dict[str, Any], title: str, tip: str) -> Any:
         return _choice(options, given[name], title, tip)
@@ -245,6 +248,12 @@ def _extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
             "What the synthetic inputs look like that survivors are fitted on",
         ),
         "samples": whole("samples", "Samples", "How many synthetic inputs; 0: as many as do"),
+        "distil": choice(
+            "distil",
+            {"as the model allows": "", "none": 0, **{f"{n:,} steps": n for n in _DISTIL}},
+            "Distillation",
+            "At the target all survivors are tuned together to the original, on synthetic inputs",
+        ),
         "bounds": choice(
             "bounds",
             same("interval", "linear"),

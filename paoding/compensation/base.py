@@ -43,6 +43,7 @@ class Compensation(Protocol):
     name: str
     merges: bool  # whether a removed unit's weights move to one survivor
     pathless: bool  # whether the weights depend on who is left only, not on the way there
+    distils: bool  # whether survivors are distilled at the end unless that is asked for or not
 
     def rank(
         self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
@@ -131,6 +132,7 @@ class Plain:
     name = "none"
     merges = False
     pathless = False
+    distils = False
 
     def rank(
         self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray

@@ -35,6 +35,7 @@ class LeastSquares(Plain):
 
     name = "least-squares"
     pathless = True
+    distils = True
 
     def rank(
         self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
@@ -118,6 +119,7 @@ class Mean(LeastSquares):
     """
 
     name = "mean"
+    distils = False
 
     def rank(
         self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray

@@ -112,7 +112,7 @@ def prior_of(work: Any) -> Chosen:
 
 def _evened(graph: Graph, chosen: Chosen) -> Chosen:
     """The priors, with inputs for all classes alike where one output tells classes cheaply."""
-    work = SPARE * MOST_SAMPLES * sum(map(_flops, graph.nodes))
+    work = SPARE * MOST_SAMPLES * sum(map(flops_of, graph.nodes))
     made = [node for node in graph.nodes if graph.flat.outputs[0] in node.outputs]
     head = head_of(made[0].op) if made else ""
     shape = graph.flat.shapes[graph.flat.outputs[0]]
@@ -189,7 +189,7 @@ def _check(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
 
 def how_many(graph: Graph, start: int) -> int:
     """How many samples a run can afford: by cost of a forward pass, and memory from the start."""
-    cost = [_flops(node) for node in graph.nodes]
+    cost = [flops_of(node) for node in graph.nodes]
     flops = sum(cost[:start]) + _PASSES * sum(cost[start:])
     held = max((_bytes(node) for node in graph.nodes[start:]), default=1)
     most = min(_WORK / max(flops, 1), _HELD_BYTES / max(2 * held, 1), MOST_SAMPLES)
@@ -199,12 +199,13 @@ def how_many(graph: Graph, start: int) -> int:
 def _slope_samples(study: Study) -> int:
     """On how many samples sensitivity is measured: a pass forward, and one back a probe."""
     passes = 1 + 2 * _PROBES
-    cost = passes * sum(map(_flops, study.graph.nodes[study.start :]))
+    cost = passes * sum(map(flops_of, study.graph.nodes[study.start :]))
     affordable = max(int(_SLOPE_WORK / max(cost, 1)), LEAST_SAMPLES)
     return min(study.samples, _SLOPES, affordable)
 
 
-def _flops(node: Node) -> int:
+def flops_of(node: Node) -> int:
+    """Floating-point operations of one call on one sample; 0 where a layer has no rule."""
     rule = rule_for(node.op)
     return 0 if rule is None else rule.flops(node.op, node.in_shapes, node.out_shapes)
 

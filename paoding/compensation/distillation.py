@@ -1,0 +1,189 @@
+"""Distillation: all survivors tuned together to the original, on synthetic inputs under attack.
+
+Least squares fits one consumer after another to what the original computes there. What is still
+missing shows at the outputs only: this last stage moves all trainable weights a little, so that
+the scores match the original's on inputs of the prior, and beside each of them where the smaller
+network errs most. No data, no labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from paoding import surgery
+from paoding.compensation.base import Work
+from paoding.compensation.study import flops_of, head_of, logits, prior_of
+from paoding.graph import Graph, State
+from paoding.graph.keras_internals import Flat, call, flatten
+
+REACH = 0.05  # of the box's width: how far about an input the two networks are made to agree
+_STEPS = 300
+_FEWEST = 100  # steps below which nothing is gained
+_RATE = 1e-3  # Adam's, falling to zero along half a cosine
+_BATCH, _SMALLEST_BATCH = 256, 64
+_POOL = 4096  # synthetic inputs
+_HELD = 256  # of them are not learned from, and say whether it helped
+_PASSES = 16  # forward passes of the original that one input of a step costs, about
+_EASY = 1e12  # floating-point operations beyond which batches get smaller ...
+_MOST = 3e12  # ... and steps fewer
+
+
+def affordable(graph: Graph) -> int:
+    """How many steps of distillation a model is given by default; 0 where they would be too few."""
+    each = _PASSES * _SMALLEST_BATCH * _flops(graph)
+    steps = min(_STEPS, int(_MOST / max(each, 1)))
+    return steps if steps >= _FEWEST else 0
+
+
+def distilled(work: Work, state: State, steps: int) -> State:
+    """Tune the survivors of a state to the original.
+
+    Args:
+        work: the run: graph, domain, prior and seed.
+        state: weights at original shapes and the units that are left.
+        steps: of Adam, on batches of inputs each of which is met as it is and attacked.
+
+    Returns:
+        The same units with new weights; the given state where they would not match better on
+        inputs that were not learned from.
+
+    Source: adversarially robust distillation (Goldblum et al. 2020, arXiv 1905.09747), here on
+    synthetic inputs, and with the original's answer at the attacked input as the target.
+    """
+    graph = work.graph
+    small = surgery.cut(graph, state)
+    variables = small.trainable_variables
+    if not variables:
+        return state
+    pair = Pair.of(graph, small, work.boxes)
+    rng = np.random.default_rng([work.seed, 0xD157])
+    drawn = prior_of(work).draw(rng, _POOL)
+    pool = [x.astype(t.dtype) for x, t in zip(drawn, graph.model.inputs, strict=True)]
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_RATE, steps))
+    optimizer.build(variables)
+
+    @tf.function
+    def learn(inputs: list[Any]) -> None:
+        inputs = pair.attacked(inputs)
+        weights = [v.value for v in variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            distance = pair.distance(inputs)
+        slopes = tape.gradient(distance, weights, unconnected_gradients="zero")
+        optimizer.apply(slopes, variables)
+
+    def batch(rows: Any) -> list[Any]:
+        return [tf.convert_to_tensor(x[rows]) for x in pool]
+
+    size = _batch_size(graph, steps)
+    held = [batch(slice(at, at + size)) for at in range(0, _HELD, size)]
+
+    def distance() -> float:
+        return float(np.mean([pair.distance(pair.attacked(inputs)) for inputs in held]))
+
+    before = distance()
+    for _ in range(steps):
+        learn(batch(rng.integers(_HELD, _POOL, size)))
+    if not distance() < before:  # NaN is no gain either
+        return state
+    return surgery.read_back(graph, state, small)
+
+
+def _flops(graph: Graph) -> int:
+    return sum(map(flops_of, graph.nodes))
+
+
+def _batch_size(graph: Graph, steps: int) -> int:
+    """As many inputs a step as are quickly met, in powers of two."""
+    most = _EASY / (_PASSES * steps * max(_flops(graph), 1))
+    size = _BATCH
+    while size > max(most, _SMALLEST_BATCH):
+        size //= 2
+    return size
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """The original and a smaller network, compared at their scores.
+
+    Args:
+        original, smaller: calls of both.
+        widths: of the legal inputs, one array for each input.
+        heads: the final activation of each output, "softmax", "sigmoid" or "".
+    """
+
+    original: Flat
+    smaller: Flat
+    widths: tuple[Any, ...]
+    heads: tuple[str, ...]
+
+    @classmethod
+    def of(cls, graph: Graph, small: Any, boxes: Sequence[Any]) -> Pair:
+        """Compare a model with the original of a graph."""
+        shapes = [tuple(s or 1 for s in graph.flat.shapes[t][1:]) for t in graph.flat.inputs]
+        widths = [box.width(shape) for box, shape in zip(boxes, shapes, strict=True)]
+        makers = {t: node for node in graph.nodes for t in node.outputs}
+        heads = [head_of(makers[t].op) if t in makers else "" for t in graph.flat.outputs]
+        return cls(graph.flat, flatten(small), tuple(widths), tuple(heads))
+
+    def distance(self, inputs: Sequence[Any]) -> Any:
+        """Mean squared difference of the scores; a softmax does not see a common shift."""
+        total = 0.0
+        for wanted, found, head in self._answers(inputs):
+            away = found - wanted
+            if head == "softmax":
+                away -= tf.reduce_mean(away, axis=-1, keepdims=True)
+            total += tf.reduce_mean(tf.square(away))
+        return total
+
+    def attacked(self, inputs: Sequence[Any]) -> list[Any]:
+        """Inputs, and the same again one sign step towards where the smaller network errs.
+
+        Whole numbers, such as those of tokens, cannot be moved and are met twice.
+        """
+        real = [x for x in inputs if x.dtype.is_floating]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(real)
+            harm = self._harm(inputs)
+        slopes = iter(tape.gradient(harm, real, unconnected_gradients="zero"))
+        both = []
+        for x, width in zip(inputs, self.widths, strict=True):
+            moved = x
+            if x.dtype.is_floating:
+                moved = x + tf.cast(REACH * width, x.dtype) * tf.sign(next(slopes))
+            both.append(tf.stop_gradient(tf.concat([x, moved], axis=0)))
+        return both
+
+    def _harm(self, inputs: Sequence[Any]) -> Any:
+        """What grows as the smaller network leaves the original's answers."""
+        total = 0.0
+        for wanted, found, head in self._answers(inputs):
+            if head == "sigmoid" or wanted.shape[-1] == 1:
+                total -= tf.reduce_sum(found * tf.sign(wanted))
+            else:
+                best = tf.one_hot(tf.argmax(wanted, axis=-1), wanted.shape[-1])
+                rivals = tf.reduce_max(found - 1e9 * best, axis=-1)
+                total += tf.reduce_sum(rivals - tf.reduce_sum(found * best, axis=-1))
+        return total
+
+    def _answers(self, inputs: Sequence[Any]) -> list[tuple[Any, Any, str]]:
+        wanted = map(tf.stop_gradient, scores(self.original, inputs))
+        return list(zip(wanted, scores(self.smaller, inputs), self.heads, strict=True))
+
+
+def scores(flat: Flat, inputs: Sequence[Any]) -> list[Any]:
+    """A network's outputs before their final softmax or sigmoid, in float32."""
+    known: dict[int, Any] = dict(zip(flat.inputs, inputs, strict=True))
+    found: dict[int, Any] = {t: tf.cast(known[t], tf.float32) for t in flat.outputs if t in known}
+    for node in flat.nodes:
+        known.update(zip(node.outputs, call(node, known), strict=True))
+        for t in node.outputs:
+            if t in flat.outputs:
+                found[t] = tf.cast(logits(node, known), tf.float32)
+    return [found[t] for t in flat.outputs]
