@@ -313,7 +313,8 @@ def test_inputs_that_are_no_real_numbers_have_no_gradient():
 
 def test_a_model_that_answers_nan_is_refused(table):
     model = zoo.load("breast-cancer")[0]
-    model.layers[0].kernel.assign(np.full((30, 64), np.nan))
+    # In the last layer: on some processors TensorFlow's ReLU turns NaN into 0.
+    model.layers[-1].kernel.assign(np.full((64, 1), np.nan))
     with pytest.raises(ModelError, match="answers NaN for 169 of 169"):
         Network(model).predict(table[1], 64)
 
