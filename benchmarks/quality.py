@@ -78,12 +78,12 @@ METHODS: dict[str, Method] = {
 }
 
 
-def digits(flat: bool) -> Split:
+def digits(flat: bool, epochs: int = 10) -> Split:
     train = np.load(HERE / "data" / "mnist-train.npz")
     held = np.load(Path(paoding.__file__).parent / "zoo" / "mnist.npz")
     shape = (-1, 784) if flat else (-1, 28, 28, 1)
     x, hx = (np.asarray(a["x"], "float32").reshape(shape) / 255 for a in (train, held))
-    return Split(x, train["y"].astype(int), hx, held["y"].astype(int))
+    return Split(x, train["y"].astype(int), hx, held["y"].astype(int), epochs)
 
 
 def table(name: str) -> Split:
@@ -102,6 +102,19 @@ def mlp(inputs: int, widths: Iterable[int], classes: int, activation: str) -> ke
     stack: list[Any] = [keras.Input((inputs,))]
     stack += [layers.Dense(width, activation) for width in widths]
     return keras.Sequential([*stack, layers.Dense(classes, "softmax")])
+
+
+def with_one_score(widths: Iterable[int]) -> keras.Model:
+    stack = [layers.Dense(width, "relu") for width in widths]
+    return keras.Sequential([keras.Input((30,)), *stack, layers.Dense(1, "sigmoid")])
+
+
+def convolutional() -> keras.Model:
+    x = keras.Input((28, 28, 1))
+    y = layers.MaxPooling2D()(layers.Conv2D(32, 3, activation="relu")(x))
+    y = layers.MaxPooling2D()(layers.Conv2D(64, 3, activation="relu")(y))
+    y = layers.Dense(512, "relu")(layers.Flatten()(y))
+    return keras.Model(x, layers.Dense(10, "softmax")(layers.Dense(128, "relu")(y)))
 
 
 def residual() -> keras.Model:
@@ -126,9 +139,11 @@ TRAINED: dict[str, tuple[Build, Callable[[], Split]]] = {
     "wine 13-64-64": (lambda: mlp(13, (64, 64), 3, "relu"), lambda: table("wine")),
     "digits 64-64-64": (lambda: mlp(64, (64, 64), 10, "relu"), lambda: table("digits")),
     "cancer 30-64-64": (lambda: mlp(30, (64, 64), 2, "relu"), lambda: table("breast_cancer")),
-    "residual conv-bn": (residual, lambda: digits(False)),
+    "cancer 30-64-64-1": (lambda: with_one_score((64, 64)), lambda: table("breast_cancer")),
+    "residual conv-bn": (residual, lambda: digits(False, epochs=4)),
+    "conv 32-64-512-128": (convolutional, lambda: digits(False, epochs=4)),
 }
-QUICK = tuple(name for name in TRAINED if name != "residual conv-bn")
+QUICK = tuple(name for name in TRAINED if "conv" not in name)
 
 
 def trained(name: str, seed: int) -> tuple[keras.Model, Split]:
@@ -136,7 +151,8 @@ def trained(name: str, seed: int) -> tuple[keras.Model, Split]:
     split = load()
     keras.utils.set_random_seed(seed)
     model = build()
-    model.compile("adam", "sparse_categorical_crossentropy")
+    single = model.output_shape[-1] == 1
+    model.compile("adam", "binary_crossentropy" if single else "sparse_categorical_crossentropy")
     model.fit(split.x, split.y, epochs=split.epochs, batch_size=64, verbose=0)
     return model, split
 

@@ -588,29 +588,37 @@ def run_with_progress(pruner: Pruner) -> bool:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("pruning"), BarColumn(), TextColumn("{task.description}"))
-    asked = False
+    asked, last = False, ""
 
     def ask(*_: Any) -> None:
         nonlocal asked
         if asked:
             raise Stopped("stopped; nothing was written")
         asked = True
+        pruner.stop()
 
     before = signal.signal(signal.SIGINT, ask)
     try:
         with Progress(*columns, TimeRemainingColumn(), console=console(sys.stderr)) as bar:
             task = bar.add_task("", total=1.0)
+            pruner.watch = lambda what, share: bar.update(
+                task, description=f"{last}{what}, {share:.0%}"
+            )
             for step in pruner:
+                last = f"step {step.index}; "
                 bar.update(
                     task,
                     completed=step.progress,
                     description=f"step {step.index}, {step.progress:.0%}",
                 )
-                if asked:
-                    return step.progress >= 1
+            if not asked:
+                _ = pruner.state  # survivors are fitted and distilled when they are asked for
     finally:
+        pruner.watch = None
         signal.signal(signal.SIGINT, before)
-    return True
+    if not pruner.steps and asked:
+        raise Stopped("stopped before the first step was done; nothing was written")
+    return not asked or pruner.progress >= 1
 
 
 @contextlib.contextmanager

@@ -40,10 +40,15 @@ _SMALL = 1e9  # multiply-adds of a group's distances up to which one BLAS thread
 OWN = "of the user's own"  # stands in a plan for a function or object that JSON cannot hold
 
 
+class _Abandoned(Exception):  # noqa: N818, no fault
+    """A step was given up while it was being decided."""
+
+
 class Pruner:
     """Prune a model step by step; iterate over it, and stop, undo or branch between steps.
 
-    The arguments are those of :func:`prune`.
+    The arguments are those of :func:`prune`. Set ``watch`` to a function that is to be told what
+    long work is at, and how much of it is done: ``watch("studying synthetic inputs", 0.5)``.
 
     >>> import keras, paoding
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu", name="hidden"),
@@ -111,7 +116,16 @@ class Pruner:
         self._check_merges()
         self.domain = domain
         boxes = resolve(domain, input_shapes(self.graph), [x.name for x in model.inputs])
-        self._work = Work(self.graph, boxes, seed, self.options, fits=self.compensation.pathless)
+        self.watch: Callable[[str, float], None] | None = None
+        self._stopped = self._deciding = False
+        self._work = Work(
+            self.graph,
+            boxes,
+            seed,
+            self.options,
+            fits=self.compensation.pathless,
+            pulse=self._pulse,
+        )
         with self._threads():
             spent = allocate(self._work, self.quotas, self.settings, allocation, budget)
         self.quotas, self._wanted = spent.quotas, spent.wanted
@@ -120,7 +134,6 @@ class Pruner:
             self._reach,
             self.compensation.pathless,
         )
-        self._stopped = False
 
     def _check_merges(self) -> None:
         if self.settings.recursive or not self.compensation.merges:
@@ -204,8 +217,21 @@ class Pruner:
     def __next__(self) -> Step:
         if self._stopped:
             raise StopIteration
-        with self._threads():
-            return self._advance()
+        self._deciding = True
+        try:
+            with self._threads():
+                return self._advance()
+        except _Abandoned:
+            raise StopIteration from None
+        finally:
+            self._deciding = False
+
+    def _pulse(self, what: str, share: float) -> None:
+        """Between pieces of long work: tell the watcher, and give up a step after a stop."""
+        if self.watch is not None:
+            self.watch(what, share)
+        if self._stopped and self._deciding:
+            raise _Abandoned
 
     def _threads(self) -> AbstractContextManager[Any]:
         """One BLAS thread where products are so small that threads would mostly wait.
@@ -373,8 +399,17 @@ class Pruner:
         return self._history.redo()
 
     def stop(self) -> None:
-        """End the iteration after the step that is running; :meth:`result` still works."""
+        """End the iteration, from any thread; :meth:`result` still works.
+
+        A step that is being decided is given up at the next piece of work, and nothing of it
+        is left; after :meth:`resume` it is decided anew, with the same outcome.
+        """
         self._stopped = True
+
+    @property
+    def stopped(self) -> bool:
+        """Whether :meth:`stop` was called, and :meth:`resume` not since."""
+        return self._stopped
 
     def resume(self) -> None:
         """Let the iteration go on after :meth:`stop`."""

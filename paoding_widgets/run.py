@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,8 @@ CHECK_SAMPLES = 250
 
 # The search for free units back-substitutes through the whole network: for small ones only.
 MAX_FREE_SEARCH = 2_000_000
+# FLOPs of a sample from which saliencies are not worked out for show: magnitudes are shown.
+MAX_FREE_STUDY = 30_000_000
 
 
 class Meter:
@@ -70,15 +72,22 @@ class PrunerRun:
         settings: of the run.
         data: evaluation inputs and labels, or None.
         eps: size of the attack.
+        pulse: told what long work is at, and how much of it is done.
 
     Raises:
         PaodingError: the model, the settings or the data do not do.
     """
 
     def __init__(
-        self, model: keras.Model, settings: Settings, data: tuple[Any, Any] | None, eps: float
+        self,
+        model: keras.Model,
+        settings: Settings,
+        data: tuple[Any, Any] | None,
+        eps: float,
+        pulse: Callable[[str, float], None] | None = None,
     ) -> None:
         self.pruner = Pruner(model, **settings.arguments())
+        self.pruner.watch = pulse
         self.settings = settings
         self.insight = Insight(self.pruner.graph)
         self.total = sum(self.pruner.quotas.values())
@@ -86,6 +95,8 @@ class PrunerRun:
         self._slow: set[str] = set()
         self._meter = None if data is None else Meter(self.pruner.graph, *data, eps)
         self._background = self.insight.magnitudes(self.pruner.state)
+        if self.insight.cost(self.pruner.state).flops > MAX_FREE_STUDY:
+            self._slow.add("saliency")  # the studio opens at once, and shows magnitudes
 
     def first(self) -> Moment:
         """The original."""
@@ -104,9 +115,14 @@ class PrunerRun:
         return found
 
     def advance(self) -> Moment | None:
-        """Take one step and measure; None where the target is reached."""
+        """Take one step and measure; None where the target is reached, or it was given up."""
+        self.pruner.resume()
         step = next(self.pruner, None)
         return None if step is None else self._moment(step)
+
+    def give_up(self) -> None:
+        """Give up the step that is being decided; callable from any thread."""
+        self.pruner.stop()
 
     def undo(self) -> bool:
         """Take the last step back."""

@@ -63,7 +63,10 @@ class Run(Protocol):
         """The original."""
 
     def advance(self) -> Moment | None:
-        """Take one step; None where the target is reached."""
+        """Take one step; None where the target is reached, or the step was given up."""
+
+    def give_up(self) -> None:
+        """Give up the step that is being decided; callable from any thread."""
 
     def undo(self) -> bool:
         """Take the last step back; whether there was one."""
@@ -78,7 +81,7 @@ class Event:
 
     ``begun`` (run and moments), ``step`` (moment), ``at`` (number of steps applied), ``state``
     (text), ``failed`` and ``error`` (the exception; after ``error`` the run is as it was),
-    ``result`` (function and value).
+    ``result`` (function and value), ``pulse`` (what long work is at).
     """
 
     kind: str
@@ -128,9 +131,20 @@ class Session:
             self._thread = threading.Thread(target=self._work, name="paoding", daemon=True)
             self._thread.start()
 
-    def halt(self) -> None:
-        """End every run asked for so far after the step that it is in; later ones go on."""
+    def halt(self, *, at_once: bool = False) -> None:
+        """End every run asked for so far after the step that it is in; later ones go on.
+
+        Args:
+            at_once: give that step up, where it is still being decided.
+        """
         self._halts += 1
+        run = self._run
+        if at_once and run is not None:
+            run.give_up()
+
+    def pulse(self, what: str, share: float) -> None:
+        """Tell what long work is at; for the pruner, which works in the worker's thread."""
+        self._tell("pulse", f"{what}, {share:.0%}")
 
     def _tell(self, kind: str, value: Any = None) -> None:
         self.events.put(Event(kind, value))
@@ -161,9 +175,9 @@ class Session:
         if self._run is None:
             return
         if command.kind == "run":
-            self._advance(lambda taken: self._halts != command.halts)
+            self._advance(command.halts, None)
         elif command.kind == "step":
-            self._advance(lambda taken: taken == 1)
+            self._advance(command.halts, 1)
         elif command.kind == "undo":
             self._go_to(self._applied - 1)
         elif command.kind == "redo":
@@ -180,14 +194,14 @@ class Session:
         self._applied = len(moments) - 1
         self._tell("begun", (run, moments))
 
-    def _advance(self, enough: Callable[[int], bool]) -> None:
-        """Take steps until there are enough, or none is left."""
+    def _advance(self, halts: int, most: int | None) -> None:
+        """Take steps until there are enough, none is left, or a halt is called."""
         assert self._run is not None
         taken, done = 0, False
-        while not done and not enough(taken):
+        while not done and self._halts == halts and taken != most:
             moment = self._run.advance()
             if moment is None:
-                done = True
+                done = self._halts == halts  # else the step was given up
                 break
             taken += 1
             self._applied += 1

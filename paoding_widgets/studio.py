@@ -202,11 +202,11 @@ class PruningStudio(ipywidgets.VBox):
             self._set_state("running", "one step")
 
     def stop(self) -> None:
-        """End the run after the step that is running; Undo, Reset or a branch begins again."""
+        """End the run, giving up a step in the making; Undo, Reset or a branch begins again."""
         if self._state == "running":
             self._stopping = True
-            self._session.halt()
-            self._message = "stopping after this step"
+            self._session.halt(at_once=True)
+            self._message = "stopping"
             self._show()
         elif self._state == "paused":
             self._state = "stopped"
@@ -366,7 +366,7 @@ class PruningStudio(ipywidgets.VBox):
         self._begin(settings)
 
         def make() -> tuple[PrunerRun, list[Moment]]:
-            run = PrunerRun(model, settings, data, eps)
+            run = PrunerRun(model, settings, data, eps, self._session.pulse)
             moments = [run.first()] if resume is None else run.replay(*resume)
             return run, moments
 
@@ -382,7 +382,7 @@ class PruningStudio(ipywidgets.VBox):
         self._begin(settings)
 
         def make() -> tuple[PrunerRun, list[Moment]]:
-            run = PrunerRun(model, settings, data, eps)
+            run = PrunerRun(model, settings, data, eps, self._session.pulse)
             if kept and same:
                 return run, run.catch_up(kept)
             steps = [m.step for m in kept[1:] if m.step is not None]
@@ -423,7 +423,12 @@ class PruningStudio(ipywidgets.VBox):
             stopped = event.value == "paused" and self._stopping
             self._state = "stopped" if stopped else event.value
             self._message = ""
+            if stopped and not self._applied:  # before the first step: nothing to undo
+                self._stopping = False
+                self._settle()
             self._ended()
+        elif event.kind == "pulse":
+            self._message = "stopping" if self._stopping else event.value
         elif event.kind == "failed":
             self._fault = event.value
             self._state, self._error, self._message = "failed", _sentence(event.value), ""
@@ -471,6 +476,7 @@ class PruningStudio(ipywidgets.VBox):
     def _take_step(self, moment: Moment) -> None:
         following = self._shown == self._applied
         self._estimate = None
+        self._message = "stopping" if self._stopping else ""
         if len(self._moments) > self._applied + 1:
             self._earlier = self._moments
             self._moments = self._moments[: self._applied + 1]

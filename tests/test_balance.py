@@ -9,7 +9,7 @@ from keras import layers
 import paoding
 from paoding.compensation.study import prior_of
 from paoding.domain import Box
-from paoding.domain.balance import Balanced, even_weights, pick
+from paoding.domain.balance import Balanced, even_weights, pick, tilted
 from paoding.domain.choose import Chosen, choose
 from paoding.graph import trace
 
@@ -76,3 +76,40 @@ def test_a_prior_of_the_user_is_left_alone():
     mine = prior_of(Run(model, lambda rng, n: rng.random((n, 30))))
     (x,) = mine.draw(np.random.default_rng(0), 5)
     assert np.array_equal(x, np.random.default_rng(0).random((5, 30)))
+
+
+def test_tilted_weights_meet_the_moments_and_stay_as_even_as_they_can():
+    rng = np.random.default_rng(3)
+    features = rng.normal([0.5, -0.3, 0.0], 1.0, (4000, 3))
+    even = np.full(4000, 1 / 4000)
+    exact, lenient = tilted(even, features, 1e-6), tilted(even, features, 0.5)
+    assert np.isclose(exact.sum(), 1) and exact.min() >= 0
+    assert np.abs(exact @ features).max() < 1e-3
+    assert np.abs(lenient @ features).max() < np.abs(even @ features).max()
+    assert (lenient**2).sum() < (exact**2).sum()  # more samples count
+    assert np.array_equal(tilted(even, np.full((4000, 1), np.nan)), even)
+
+
+def test_batch_normalization_picks_inputs_whose_moments_it_remembers():
+    keras.utils.set_random_seed(0)
+    norm = layers.BatchNormalization()
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), layers.Conv2D(4, 3), norm, layers.Flatten(), layers.Dense(2)]
+    )
+    run = Run(model)
+    (x,) = choose(run.graph, run.boxes).draw(np.random.default_rng(5), 2000)
+    z = np.asarray(model.layers[0](x[x.mean(axis=(1, 2, 3)) > 0.2]))
+    norm.moving_mean.assign(z.mean(axis=(0, 1, 2)))  # of bright images only
+    norm.moving_variance.assign(z.var(axis=(0, 1, 2)))
+    run = Run(model)
+    chosen = prior_of(run)
+    assert isinstance(chosen, Balanced) and "batch normalization" in chosen.sentence
+    (picked,) = chosen.draw(np.random.default_rng(0), 1000)
+    (plain,) = choose(run.graph, run.boxes).draw(np.random.default_rng(0), 1000)
+
+    def away(x):
+        found = np.asarray(model.layers[0](x)).mean(axis=(0, 1, 2))
+        return np.linalg.norm(found - norm.moving_mean)
+
+    assert away(picked) < 0.85 * away(plain)
+    assert picked.mean() > plain.mean()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,6 +26,8 @@ class Work:
         fits: whether weights are fitted on samples; else they only say who goes, and few will do.
         cache: distances between units.
         memory: room for a compensation to remember what is costly (cleared by nobody).
+        pulse: told what is being worked out and how much of it is done, between pieces of long
+            work; it may raise, to give the work up.
     """
 
     graph: Graph
@@ -35,6 +37,7 @@ class Work:
     fits: bool = True
     cache: DistanceCache = field(default_factory=DistanceCache)
     memory: dict[Any, Any] = field(default_factory=dict)
+    pulse: Callable[[str, float], None] = lambda what, share: None
 
 
 class Compensation(Protocol):

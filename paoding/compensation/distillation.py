@@ -88,7 +88,8 @@ def distilled(work: Work, state: State, steps: int) -> State:
         return float(np.mean([pair.distance(pair.attacked(inputs)) for inputs in held]))
 
     before = distance()
-    for _ in range(steps):
+    for number in range(steps):
+        work.pulse("distilling", number / steps)
         learn(batch(rng.integers(_HELD, _POOL, size)))
     if not distance() < before:  # NaN is no gain either
         return state

@@ -6,7 +6,7 @@ the prior, the seed and the number of samples, so that a plan needs to store onl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ _CHUNK_BYTES = 1 << 26  # activations of one chunk
 _HELD_BYTES = 1 << 30  # activations of all samples that are held at once
 _MOST_ROWS = 16384  # rows from which a layer is fitted, if its columns are fewer
 _PROBES = 4  # random output directions a sample along which sensitivity is measured
+_MOST_MOMENTS = 512  # moments of batch normalization that inputs are picked by
 _SLOPES = 1024  # samples on which sensitivity is measured, at the most
 _SLOPE_WORK = 3e11  # floating-point operations that measuring it may take, or so
 STUDY = "study"  # where a run remembers it
@@ -58,6 +59,7 @@ class Study:
     start: int
     frontier: dict[int, np.ndarray]
     consumers: tuple[Consumer, ...]
+    pulse: Callable[[str, float], None] = lambda what, share: None
     where: list[np.ndarray | None] = field(default_factory=list)
     targets: list[np.ndarray] = field(default_factory=list)
     moments: dict[str, list[Moments]] = field(default_factory=dict)
@@ -111,25 +113,62 @@ def prior_of(work: Any) -> Chosen:
 
 
 def _evened(graph: Graph, chosen: Chosen) -> Chosen:
-    """The priors, with inputs for all classes alike where one output tells classes cheaply."""
+    """The priors, with inputs picked by answers and moments where a model tells them cheaply."""
     work = SPARE * MOST_SAMPLES * sum(map(flops_of, graph.nodes))
+    classes = _tells_classes(graph)
+    norms = _normalizing(graph)
+    if work > _SLOPE_WORK or not (classes or norms):
+        return chosen
+    outputs = graph.flat.outputs[:1] if classes else []
+    wanted = [*outputs, *(node.inputs[0] for node in norms)]
+
+    def look(inputs: Sequence[np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:
+        answers: list[np.ndarray] = []
+        moments: list[np.ndarray] = []
+        for chunk in chunks(len(inputs[0]), max(map(_bytes, graph.nodes))):
+            found = graph.run(graph.original, [x[chunk] for x in inputs], wanted)
+            answers += found[: len(outputs)]
+            apart = [_apart(n.op, z) for n, z in zip(norms, found[len(outputs) :], strict=True)]
+            moments += [np.concatenate(apart, axis=1)] if apart else []
+        p = np.concatenate(answers) if answers else None
+        if p is not None and p.shape[1] == 1:
+            p = np.concatenate([1 - p, p], axis=1)
+        return p, np.concatenate(moments) if moments else None
+
+    told = ["that the model answers evenly over its classes"] if classes else []
+    told += ["whose moments its batch normalization remembers"] if norms else []
+    return Balanced(chosen, look, " and ".join(told))
+
+
+def _tells_classes(graph: Graph) -> bool:
+    """Whether a model's one output is a row of probabilities."""
     made = [node for node in graph.nodes if graph.flat.outputs[0] in node.outputs]
     head = head_of(made[0].op) if made else ""
     shape = graph.flat.shapes[graph.flat.outputs[0]]
     told = head == "softmax" or (head == "sigmoid" and shape[-1] == 1)
-    if work > _SLOPE_WORK or len(graph.flat.outputs) > 1 or len(shape) != 2 or not told:
-        return chosen
+    return told and len(graph.flat.outputs) == 1 and len(shape) == 2
 
-    def answer(inputs: Sequence[np.ndarray]) -> np.ndarray:
-        each = max(map(_bytes, graph.nodes))
-        parts = [
-            graph.run(graph.original, [x[chunk] for x in inputs], graph.flat.outputs)[0]
-            for chunk in chunks(len(inputs[0]), each)
-        ]
-        p = np.concatenate(parts)
-        return p if head == "softmax" else np.concatenate([1 - p, p], axis=1)
 
-    return Balanced(chosen, answer)
+def _normalizing(graph: Graph) -> list[Node]:
+    """The first calls of batch normalization, as many as have few enough channels."""
+    found, features = [], 0
+    for node in graph.nodes:
+        if type(node.op) is not keras.layers.BatchNormalization:
+            continue
+        features += 2 * int(np.prod(node.op.moving_mean.shape))
+        if features > _MOST_MOMENTS:
+            break
+        found.append(node)
+    return found
+
+
+def _apart(norm: Any, z: np.ndarray) -> np.ndarray:
+    """How far a sample's first two moments lie from what a normalization keeps: (n, 2 channels)."""
+    x = np.moveaxis(z, norm.axis, -1)
+    mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
+    away = (x - mean) / np.sqrt(variance + norm.epsilon)
+    inside = tuple(range(1, x.ndim - 1))
+    return np.concatenate([away.mean(axis=inside), (away**2).mean(axis=inside) - 1], axis=1)
 
 
 class Given(Chosen):
@@ -160,10 +199,11 @@ def _make(work: Any) -> Study:
     most = MOST_SAMPLES if work.fits else _SLOPES
     samples = work.options.get("samples") or min(how_many(graph, start), most)
     rng = np.random.default_rng([work.seed, 0x5EED])
+    work.pulse("drawing synthetic inputs", 0.0)
     inputs = chosen.draw(rng, samples)
     _check(graph, inputs)
-    frontier = _frontier(graph, inputs, start)
-    study = Study(graph, chosen, samples, work.seed, start, frontier, consumers)
+    frontier = _frontier(graph, inputs, start, work.pulse)
+    study = Study(graph, chosen, samples, work.seed, start, frontier, consumers, pulse=work.pulse)
     _record(study)
     return study
 
@@ -220,13 +260,16 @@ def _readers(graph: Graph) -> dict[int, int]:
     return {t: node.index for node in graph.nodes for t in node.inputs}
 
 
-def _frontier(graph: Graph, inputs: Sequence[np.ndarray], start: int) -> dict[int, np.ndarray]:
+def _frontier(
+    graph: Graph, inputs: Sequence[np.ndarray], start: int, pulse: Callable[[str, float], None]
+) -> dict[int, np.ndarray]:
     """Tensors alive before the node ``start``, computed in chunks that are forgotten."""
     last = _readers(graph)
     made = {t for node in graph.nodes[:start] for t in node.outputs} | set(graph.flat.inputs)
     wanted = sorted(t for t in made if last.get(t, -1) >= start)
     parts: dict[int, list[np.ndarray]] = {t: [] for t in wanted}
     for chunk in chunks(len(inputs[0]), max(map(_bytes, graph.nodes[: start + 1]), default=1)):
+        pulse("running the original on synthetic inputs", chunk.start / len(inputs[0]))
         found = graph.run(graph.original, [x[chunk] for x in inputs], wanted)
         for t, value in zip(wanted, found, strict=True):
             parts[t].append(value)
@@ -256,7 +299,9 @@ class Walk:
 
     def nodes(self) -> Iterator[Node]:
         """Each node before it is run; it is run when the next one is asked for."""
-        for node in self.graph.nodes[self.study.start :]:
+        nodes = self.graph.nodes[self.study.start :]
+        for place, node in enumerate(nodes):
+            self.study.pulse("walking through the layers", place / len(nodes))
             yield node
             self._run(node)
             for t in node.inputs:
@@ -341,6 +386,7 @@ def _gradients(study: Study) -> dict[str, list[Moments]]:
     heaviest = max(map(_bytes, graph.nodes[study.start :]), default=1)
     samples = _slope_samples(study)
     for chunk in chunks(samples, 4 * heaviest):
+        study.pulse("measuring what the outputs feel", chunk.start / samples)
         values, slopes = _backward(study, chunk, tensors, rng)
         for group, number, held in views:
             if held is None or len(held) != group.units:

@@ -1,7 +1,8 @@
-"""Synthetic inputs that a classifier answers evenly: a prior corrected by the model's own answers.
+"""Synthetic inputs corrected by the model: by its answers, and by statistics that it carries.
 
 Training data is seldom all of one class, so inputs that a network gives mostly to a few classes
-are not like its data; survivors would then be fitted where the network hardly ever works.
+are not like its data; survivors would then be fitted where the network hardly ever works. And
+where a network normalizes batches, it has kept the mean and variance of its data there.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy.optimize import minimize
 
 from paoding.domain.box import Floats
 from paoding.domain.choose import Chosen
@@ -16,28 +18,38 @@ from paoding.domain.choose import Chosen
 SPARE = 2  # inputs drawn for each one that is kept
 _ROUNDS = 20  # of reweighting; the shares of classes settle in a few
 _RAREST = 1e-3  # mean probability below which a class is not favoured further
+_LENIENCE = 1.0  # how little weights bend for moments: 0 for exact ones, however uneven
+_ITERATIONS = 100
 
-Answer = Callable[[Sequence[np.ndarray]], np.ndarray]
+Look = Callable[[Sequence[np.ndarray]], tuple[np.ndarray | None, np.ndarray | None]]
 
 
 class Balanced(Chosen):
-    """Inputs of other priors, picked so that all classes are answered about equally often.
+    """Inputs of other priors, picked so that the model's answers and moments are as they should.
 
     Args:
         chosen: the priors.
-        answer: inputs of the model -> probabilities (n, classes).
+        look: inputs of the model -> probabilities of classes (n, classes), and what ought to be
+            zero in the mean (n, features); None for what the model does not tell.
+        why: what the picked inputs are like, for the user.
     """
 
-    answer: Answer
+    look: Look
 
-    def __init__(self, chosen: Chosen, answer: Answer) -> None:
-        told = "Of twice as many, those are kept that the model answers evenly over its classes."
+    def __init__(self, chosen: Chosen, look: Look, why: str) -> None:
+        told = f"Of twice as many, those are kept {why}."
         super().__init__(chosen.priors, f"{chosen.sentence} {told}")
-        object.__setattr__(self, "answer", answer)
+        object.__setattr__(self, "look", look)
 
     def draw(self, rng: np.random.Generator, n: int) -> list[np.ndarray]:
         inputs = super().draw(rng, SPARE * n)
-        kept = pick(rng, even_weights(self.answer(inputs)), n)
+        probabilities, moments = self.look(inputs)
+        weight = np.full(len(inputs[0]), 1 / len(inputs[0]))
+        if probabilities is not None:
+            weight = even_weights(probabilities)
+        if moments is not None:
+            weight = tilted(weight, moments)
+        kept = pick(rng, weight, n)
         return [x[kept] for x in inputs]
 
 
@@ -66,6 +78,49 @@ def even_weights(probabilities: np.ndarray) -> Floats:
         weight = weight * (p @ (1 / (classes * np.maximum(weight @ p, _RAREST))))
         weight /= weight.sum()
     return weight
+
+
+def tilted(weight: Floats, moments: np.ndarray, lenience: float = _LENIENCE) -> Floats:
+    """The weights nearest to given ones under which some features are about zero in the mean.
+
+    They are ``weight * exp(moments @ theta)``, normalized; theta minimizes the logarithm of
+    their sum plus ``lenience |theta|^2``, which is the dual of: relative entropy to `weight` plus
+    the squared means over ``4 lenience``.
+
+    Args:
+        weight: of samples, (n,) with sum 1.
+        moments: features of samples (n, features), of the order of one.
+        lenience: how far means may stay from zero so that weights stay even.
+
+    Returns:
+        (n,) weights with sum 1; the given ones where a feature is no finite number.
+
+    Source: maximum-entropy reweighting (Csiszar 1975), with a quadratic penalty.
+
+    >>> even = np.full(4, 0.25)
+    >>> tilted(even, np.array([[-1.0], [-1.0], [-1.0], [1.0]]), 0.0).round(2)
+    array([0.17, 0.17, 0.17, 0.5 ])
+    """
+    features = np.asarray(moments, np.float64)
+    if not np.isfinite(features).all():
+        return weight
+    start = np.log(np.maximum(weight, 1e-300))
+
+    def dual(theta: Floats) -> tuple[float, Floats]:
+        power = start + features @ theta
+        most = power.max()
+        raised = np.exp(power - most)
+        total = raised.sum()
+        value = most + np.log(total) + lenience * theta @ theta
+        return float(value), features.T @ (raised / total) + 2 * lenience * theta
+
+    options = {"maxiter": _ITERATIONS}
+    theta = minimize(
+        dual, np.zeros(features.shape[1]), jac=True, method="L-BFGS-B", options=options
+    ).x
+    power = start + features @ theta
+    raised = np.exp(power - power.max())
+    return raised / raised.sum()
 
 
 def pick(rng: np.random.Generator, weight: Floats, n: int) -> np.ndarray:

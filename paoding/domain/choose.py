@@ -25,7 +25,9 @@ from paoding.errors import ArgumentError
 if TYPE_CHECKING:
     from paoding.graph import Graph
 
-_ALIKE = 0.08  # correlation of neighbours' weight vectors from which they count as neighbours
+_ALIKE = 0.05  # correlation of neighbours' weight vectors from which they count as neighbours ...
+_CHANCE = 5.0  # ... and standard deviations of what chance gives, which small kernels exceed
+_SIGNAL = 0.16  # the same for inputs in one row, where a table's columns may be alike too
 _SHORTEST = 4  # pixels of the shorter side of what may be an image
 _OPEN_AXIS = 16  # length drawn for an axis whose length is left open
 _MAP_BLUR = 2.0  # pixels: a live-input map is noisy at each pixel, and real ones are smooth
@@ -108,7 +110,7 @@ def _suggested(lead: Lead, box: Box) -> tuple[Prior, str]:
         size = picture_of(lead.kernel)
         if size is not None:
             return _image(lead, (*size, 1), box)
-        if _lag(_directions(lead.kernel), 1) > 2 * _ALIKE:
+        if _lag(_directions(lead.kernel), 1) > _SIGNAL:
             length = len(lead.kernel)
             return Signals(box, length, 1, lead.shape), "neighbouring inputs have similar weights"
     if len(lead.shape) == 2:
@@ -239,14 +241,15 @@ def picture_of(kernel: Floats) -> tuple[int, int] | None:
     inputs = len(kernel)
     unit = _directions(kernel)
     across = _lag(unit, 1)
-    best, found = _ALIKE, None
+    least = max(_ALIKE, _CHANCE / float(np.sqrt(kernel.size)))
+    best, found = least, None
     for width in range(_SHORTEST, inputs // _SHORTEST + 1):
         if inputs % width or not 1 / 3 <= width * width / inputs <= 3:
             continue
         down = _lag(unit, width)
         if down > best:
             best, found = down, (inputs // width, width)
-    return found if across > _ALIKE else None
+    return found if across > least else None
 
 
 def _directions(kernel: Floats) -> Floats:
