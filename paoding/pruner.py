@@ -177,6 +177,11 @@ class Pruner:
         return min(gone / sum(self.quotas.values()), 1.0)
 
     @property
+    def distilled(self) -> int:
+        """Steps in which the present weights were distilled; 0 before the target is reached."""
+        return self._distilling(self._history.alive)
+
+    @property
     def plan(self) -> Plan:
         """The removals so far, with the settings."""
         return Plan(
@@ -276,10 +281,14 @@ class Pruner:
     def _reach(self, state: State, removals: tuple[Removal, ...]) -> State:
         """The state after a step: where that was the last one, survivors are distilled."""
         after = self._apply(state, removals)
-        if not self.options["distil"] or self._progress(after.alive) < 1:
+        steps = self._distilling(after.alive)
+        if not steps:
             return after
         with self._threads():
-            return distilled(self._work, after, self.options["distil"])
+            return distilled(self._work, after, steps)
+
+    def _distilling(self, alive: np.ndarray) -> int:
+        return self.options["distil"] if self._progress(alive) >= 1 else 0
 
     def _commit(
         self,

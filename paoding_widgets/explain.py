@@ -41,7 +41,7 @@ def explain(moments: Sequence[Moment], shown: int, settings: Settings) -> str:
     if step is None:
         return _original(settings)
     parts = [_what(step), _who(step, settings), _why(step, settings), _takes_over(step, settings)]
-    parts.append(_cost(moments, shown))
+    parts += [_distilled(moments[shown]), _cost(moments, shown)]
     return "".join(f"<p>{part}</p>" for part in parts if part)
 
 
@@ -148,6 +148,17 @@ def _takes_over(step: Step, settings: Settings) -> str:
     method = step.removals[0].method if step.removals else ""
     known = _COMPENSATION.get(method) or _COMPENSATION.get(str(settings.compensation), "")
     return known
+
+
+def _distilled(moment: Moment) -> str:
+    if not moment.distilled:
+        return ""
+    return (
+        "The target is reached. All survivors were then tuned together "
+        f"(<b>distilled</b>, {moment.distilled:,} steps), so that the scores are again those of "
+        r"the original on synthetic inputs \(x\), and beside them where the smaller network errs "
+        r"most: \(x + \varepsilon\,\mathrm{sign}\,\nabla_x m\), \(m\) its margin for another class."
+    )
 
 
 def _cost(moments: Sequence[Moment], shown: int) -> str:

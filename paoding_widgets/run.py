@@ -202,6 +202,7 @@ class PrunerRun:
             cost=self.insight.cost(state),
             measured=None if self._meter is None else self._meter.measure(self.pruner.weights()),
             share=gone / max(1, self._units),
+            distilled=self.pruner.distilled,
         )
         if step is None:
             return moment

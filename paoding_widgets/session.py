@@ -40,6 +40,7 @@ class Moment:
         bound_note: why there are none.
         share: units removed so far, as a share of all that could go.
         free: group name -> units of the original that provably never matter, each with the reason.
+        distilled: steps in which all survivors were tuned together; 0 before the target.
     """
 
     step: Step | None
@@ -54,6 +55,7 @@ class Moment:
     bound_note: str = ""
     share: float = 0.0
     free: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    distilled: int = 0
 
 
 class Run(Protocol):

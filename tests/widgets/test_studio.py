@@ -16,6 +16,7 @@ import pytest
 import paoding
 from paoding.errors import ArgumentError, BusyError, ModelError, OutputExistsError, PlanError
 from paoding_widgets import ModelStructure, PruningStudio
+from paoding_widgets.explain import explain
 from paoding_widgets.view import StudioView
 
 Table = tuple[keras.Model, Any]
@@ -646,3 +647,49 @@ def test_a_wrong_further_setting_is_told_in_one_sentence(
 def test_every_field_says_what_it_is_for(studio: PruningStudio) -> None:
     told = [*form_of(studio), *buttons_of(studio)]
     assert [one.description for one in told if not one.tooltip] == []
+
+
+def test_stop_gives_up_a_step_in_the_making_and_the_run_can_begin_again(
+    branched: keras.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paoding_widgets.run.MAX_FREE_STUDY", 0)  # the first step has to study
+    studio = PruningStudio(branched, target=0.5, step=0.25)
+    assert studio.wait() == "ready"
+    begun, stopped = threading.Event(), threading.Event()
+    run = studio._run
+    assert run is not None
+
+    def slow(what: str, share: float) -> None:
+        studio._session.pulse(what, share)
+        begun.set()
+        assert stopped.wait(30)
+
+    run.pruner.watch = slow
+    studio.start()
+    assert begun.wait(30)
+    studio._turn()
+    assert "drawing synthetic inputs, 0%" in str(view_of(studio).header)
+    studio.stop()
+    stopped.set()
+    assert studio.wait() == "ready"
+    assert studio.steps == ()
+    studio.start()
+    assert studio.wait() == "finished"
+    wanted = paoding.prune(branched, target=0.5, step=0.25).plan.steps
+    assert tuple(step.removals for step in studio.steps) == wanted
+    studio.close()
+
+
+def test_the_last_step_explains_that_survivors_were_distilled(table: Table) -> None:
+    model, data = table
+    studio = PruningStudio(model, data=data, target=0.5, step=0.25, distil=5)
+    studio.wait()
+    studio.step()
+    studio.wait()
+    assert "distilled" not in explain(studio._moments, studio._shown, studio.settings)
+    studio.start()
+    assert studio.wait() == "finished"
+    told = explain(studio._moments, studio._shown, studio.settings)
+    assert "(<b>distilled</b>, 5 steps)" in told and r"\nabla_x m\)" in told
+    assert "distil=5" in studio.settings.code()
+    studio.close()
