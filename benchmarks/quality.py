@@ -237,20 +237,21 @@ def append(path: Path | None, rows: list[Row]) -> None:
             out.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
 
 
-def as_table(rows: list[Row], methods: Iterable[str], title: str) -> list[str]:
+def as_table(rows: list[Row], methods: Iterable[str], seeds: int) -> list[str]:
+    """A table of one network or of the mean; says where a method was run with fewer seeds."""
     lines = [
-        f"### {title}",
-        "",
         "| method | " + " | ".join(f"{s:.0%}" for s in SHARES) + " |",
         "|---|" + "---|" * len(SHARES),
     ]
     for name in methods:
-        cells = []
-        for share in SHARES:
-            some = [r for r in rows if r.method == name and r.share == share]
-            cells.append(cell(some) if some else "–")
-        if any(c != "–" for c in cells):
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        own = [r for r in rows if r.method == name]
+        if not own:
+            continue
+        run = len({r.seed for r in own})
+        fewer = f" ({run} of {seeds} seeds)" if run < seeds else ""
+        cells = [[r for r in own if r.share == share] for share in SHARES]
+        told = [cell(some) if some else "–" for some in cells]
+        lines.append(f"| {name}{fewer} | " + " | ".join(told) + " |")
     return [*lines, ""]
 
 
@@ -265,22 +266,39 @@ def cell(rows: list[Row]) -> str:
 def page(rows: list[Row], methods: list[str], seeds: int, quick: bool) -> str:
     attack = f"FGSM at {EPSILON}" + ("" if quick else f" and PGD at {EPSILON} with 20 steps")
     networks = list(dict.fromkeys(r.network for r in rows))
+    told = " ".join(("python", "benchmarks/quality.py", shlex.join(sys.argv[1:]))).strip()
+    everywhere = [m for m in methods if {r.network for r in rows if r.method == m} == set(networks)]
     lines = [
-        "# Quality, measured",
-        "",
-        f"Made by `python benchmarks/quality.py {shlex.join(sys.argv[1:])}`: {seeds} seed(s) of "
-        f"{len(networks)} networks, each hidden group losing 25, 50 or 75 % of its units. A cell "
-        "holds the change of accuracy in points of all held-back data, robust accuracy, and "
-        f"retention under {attack} on the first {ATTACKED} held-back samples.",
-        "",
-        "The peer, `paoding-dl` 1.0.0.post3, at 50 % on 784-128-128-64-10: 0.9505 → 0.40 to 0.51 "
+        f"Made by `{told}`: {len(networks)} networks of {seeds} seed(s), each hidden group losing",
+        "25, 50 or 75 % of its units. A cell holds the change of accuracy in points of all held-",
+        "back data, robust accuracy, and retention, the latter two under",
+        f"{attack} on the first {ATTACKED} held-back samples.",
+        "The peer, `paoding-dl` 1.0.0.post3, at 50 % on 784-128-128-64-10: 0.9505 → 0.40 to 0.51",
         "(`benchmarks/speed.py` measures it).",
         "",
-        *as_table(rows, methods, "Mean over all networks"),
+        f"### Mean over all {len(networks)} networks",
+        "",
+        *as_table(mean_of(rows), everywhere, 1),
     ]
     for network in networks:
-        lines += as_table([r for r in rows if r.network == network], methods, network)
-    return "\n".join(lines)
+        some = [r for r in rows if r.network == network]
+        lines += [f"### {network}", "", *as_table(some, methods, len({r.seed for r in some}))]
+    return "\n".join(lines).rstrip()
+
+
+def mean_of(rows: list[Row]) -> list[Row]:
+    """One row for each network, method and share: every network counts the same."""
+    found = []
+    groups: dict[tuple[str, str, float], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.network, row.method, row.share), []).append(row)
+    for (network, method, share), some in groups.items():
+        kept = [r.retention for r in some if r.retention == r.retention]
+        means = [statistics.fmean(getattr(r, n) for r in some) for n in ("change", "robust")]
+        retention = statistics.fmean(kept) if kept else float("nan")
+        seconds = statistics.fmean(r.seconds for r in some)
+        found.append(Row(network, method, share, *means, retention, seconds, 0))
+    return found
 
 
 def main() -> None:

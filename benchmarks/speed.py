@@ -32,7 +32,11 @@ import environment  # noqa: E402 (in the folder just added: it is no package)
 
 TARGET, STEP = 0.5, 1 / 64
 STRATEGIES = ("baseline", "impact", "stochastic")
-COMPENSATIONS = ("merge", "least-squares")
+COMPENSATIONS: dict[str, dict[str, Any]] = {
+    "merge": {"compensation": "merge"},
+    "least-squares": {"compensation": "least-squares", "distil": 0},
+    "distilled": {"compensation": "least-squares"},
+}
 EPSILONS = [0.01, 0.05, 0.1]
 PEER_IMAGES = 200  # at a quarter of a second each
 WANTED_PRUNING, WANTED_FGSM = 100, 200  # the ratios that we promise (impact; per image)
@@ -87,7 +91,12 @@ def time_pruning(model: Any, data: Any, strategy: str, compensation: str, n: int
     for seed in range(n):
         start, work = time.perf_counter(), time.process_time()
         result = paoding.prune(
-            model, target=TARGET, step=STEP, strategy=ours(), compensation=compensation, seed=seed
+            model,
+            target=TARGET,
+            step=STEP,
+            strategy=ours(),
+            seed=seed,
+            **COMPENSATIONS[compensation],
         )
         smaller = result.model
         seconds.append(time.perf_counter() - start)

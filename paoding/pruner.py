@@ -126,6 +126,7 @@ class Pruner:
             fits=self.compensation.pathless,
             pulse=self._pulse,
         )
+        self._work.groups = frozenset(self.quotas)
         with self._threads():
             spent = allocate(self._work, self.quotas, self.settings, allocation, budget)
         self.quotas, self._wanted = spent.quotas, spent.wanted

@@ -23,6 +23,7 @@ class Work:
         boxes: the legal inputs, one box per model input.
         seed: of everything random.
         options: settings that a compensation may read (``prior``, ``samples``, ...).
+        groups: names of the groups that the run prunes; None for all.
         fits: whether weights are fitted on samples; else they only say who goes, and few will do.
         cache: distances between units.
         memory: room for a compensation to remember what is costly (cleared by nobody).
@@ -34,6 +35,7 @@ class Work:
     boxes: tuple[Any, ...]
     seed: int
     options: dict[str, Any] = field(default_factory=dict)
+    groups: frozenset[str] | None = None
     fits: bool = True
     cache: DistanceCache = field(default_factory=DistanceCache)
     memory: dict[Any, Any] = field(default_factory=dict)

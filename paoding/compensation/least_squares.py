@@ -61,7 +61,7 @@ class LeastSquares(Plain):
 
     def apply(self, work: Work, state: State, removals: Sequence[Removal]) -> State:
         alive = gone(work.graph, state, removals)
-        study = study_of(work)
+        study = study_of(work, alive)
         values = plain_removal(work.graph, alive)
         self._refit(study, State(tuple(values), alive), values)
         own = work.graph.original.values

@@ -47,7 +47,9 @@ class ScaledMerge(Plain):
         return "none" if into is None else self.name
 
     def apply(self, work: Work, state: State, removals: Sequence[Removal]) -> State:
-        graph, study = work.graph, study_of(work)
+        graph = work.graph
+        alive = gone(graph, state, removals)
+        study = study_of(work, alive)
         values = list(state.values)
         by_group: dict[str, list[Removal]] = {}
         for removal in removals:
@@ -67,7 +69,7 @@ class ScaledMerge(Plain):
                     np.moveaxis(value, member.axis, 0)[dead] = 0
                     values[member.variable] = value
         changed = {i: v for i, v in enumerate(values) if v is not state.values[i]}
-        return state.replace(changed, gone(graph, state, removals))
+        return state.replace(changed, alive)
 
 
 def line(view: Moments, into: int, unit: int, centred: bool) -> tuple[float, float]:

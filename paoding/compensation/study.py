@@ -44,9 +44,10 @@ class Study:
         graph: the traced original.
         chosen: the priors.
         samples: how many inputs are drawn.
-        start: the first node that reads prunable units; what comes before never changes.
+        groups: names of the groups whose units may go.
+        start: the first node that reads units of these; what comes before never changes.
         frontier: tensors that the nodes from ``start`` on read, of the original.
-        consumers: the weights that read prunable units.
+        consumers: the weights that read units, from there on.
         where: for each consumer, the places that are looked at (None: all).
         targets: for each consumer, the original's pre-activation at these places (rows,
             outputs), or what it reads, where only channels are fitted.
@@ -56,6 +57,7 @@ class Study:
     chosen: Chosen
     samples: int
     seed: int
+    groups: frozenset[str]
     start: int
     frontier: dict[int, np.ndarray]
     consumers: tuple[Consumer, ...]
@@ -89,11 +91,21 @@ class Moments:
         return self.second + np.outer(self.mean, self.mean) if self.centred else self.second
 
 
-def study_of(work: Any) -> Study:
-    """The study of a run, made at the first call."""
-    if STUDY not in work.memory:
-        work.memory[STUDY] = _make(work)
-    return work.memory[STUDY]
+def study_of(work: Any, alive: np.ndarray | None = None) -> Study:
+    """The study of a run, made at the first call, for the groups that the run prunes.
+
+    Args:
+        work: the run.
+        alive: mask of units; a group that has lost some by other ways is studied as well.
+    """
+    prunable = work.graph.prunable
+    wanted = frozenset(g.name for g in prunable) if work.groups is None else work.groups
+    if alive is not None:
+        wanted |= {group.name for group in prunable if not alive[group.ids].all()}
+    known: Study | None = work.memory.get(STUDY)
+    if known is None or not wanted <= known.groups:
+        known = work.memory[STUDY] = _make(work, wanted)
+    return known
 
 
 def prior_of(work: Any) -> Chosen:
@@ -191,10 +203,13 @@ class Given(Chosen):
         return arrays
 
 
-def _make(work: Any) -> Study:
+def _make(work: Any, groups: frozenset[str]) -> Study:
     graph: Graph = work.graph
-    consumers = tuple(c for c in consumers_of(graph) if _fits(graph, c))
-    start = min((c.nodes[0].index for c in consumers), default=len(graph.nodes))
+    every = tuple(c for c in consumers_of(graph) if _fits(graph, c))
+    ids = np.concatenate([graph.by_name[name].ids for name in groups] or [np.zeros(0, int)])
+    reading = [c.nodes[0].index for c in every if np.isin(c.units, ids).any()]
+    start = min(reading, default=len(graph.nodes))
+    consumers = tuple(c for c in every if c.nodes[0].index >= start)
     chosen = prior_of(work)
     most = MOST_SAMPLES if work.fits else _SLOPES
     samples = work.options.get("samples") or min(how_many(graph, start), most)
@@ -203,7 +218,7 @@ def _make(work: Any) -> Study:
     inputs = chosen.draw(rng, samples)
     _check(graph, inputs)
     frontier = _frontier(graph, inputs, start, work.pulse)
-    study = Study(graph, chosen, samples, work.seed, start, frontier, consumers, pulse=work.pulse)
+    study = Study(graph, chosen, samples, work.seed, groups, start, frontier, consumers, work.pulse)
     _record(study)
     return study
 
@@ -378,6 +393,7 @@ def _gradients(study: Study) -> dict[str, list[Moments]]:
         (group, number, member.indices)
         for number, consumer in enumerate(study.consumers)
         for group in graph.prunable
+        if group.name in study.groups
         for member in group.with_role("consume")
         if (member.variable, member.axis) == (consumer.variable, consumer.axis)
     ]

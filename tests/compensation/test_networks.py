@@ -160,3 +160,26 @@ def test_another_seed_draws_other_samples_and_the_same_seed_the_same():
 def test_a_prior_that_does_not_fit_is_refused_in_one_sentence(prior, word):
     with pytest.raises(ArgumentError, match=word):
         paoding.prune(shuffled(dense), target=0.5, step=0.5, prior=prior)
+
+
+def test_only_what_comes_after_the_pruned_groups_is_studied_and_the_outcome_is_the_same():
+    keras.utils.set_random_seed(0)
+    model = residual()
+    locked = list(paoding.inspect(model).by_name)[:1]
+    settings = {"target": 0.5, "step": 0.25, "strategy": "saliency", "distil": 0, "samples": 64}
+    pruner = paoding.Pruner(model, locked=locked, **settings)
+    for _ in pruner:
+        pass
+    assert pruner.state is not None
+    study = study_of(pruner._work)
+    assert study.start > study_of(Work(pruner.graph, pruner.boxes, 0, {"samples": 64})).start
+    # A removal in the locked group, by hand, is fitted all the same.
+    group = pruner.graph.by_name[locked[0]]
+    pruner.apply([paoding.Removal(group.name, 0, None, "least-squares")])
+    assert study_of(pruner._work, pruner.state.alive).groups == {
+        g.name for g in pruner.graph.prunable
+    }
+    every = paoding.Pruner(model, **settings)
+    every.apply(pruner.plan.removals)
+    for a, b in zip(pruner.weights(), every.weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
