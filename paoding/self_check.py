@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paoding.domain import Domain, resolve
-from paoding.domain.choose import Chosen, alternatives
+from paoding.domain.choose import Chosen, alternatives, choose
 from paoding.graph import trace
 
 if TYPE_CHECKING:
@@ -29,11 +29,28 @@ class SelfCheck:
     Args:
         agreement: prior's name -> share of inputs on which both give the same answer (for
             regression: the share of variance explained, at least 0).
+        likeliest: name of the prior that the model suggests.
         warning: what to be careful of, or an empty string.
     """
 
     agreement: dict[str, float]
+    likeliest: str
     warning: str
+
+    @property
+    def expected(self) -> float:
+        """Agreement under the prior that the model suggests."""
+        return self.agreement[self.likeliest]
+
+    @property
+    def told(self) -> str:
+        """The estimate in words, other kinds of inputs included."""
+        text = f"{self.expected:.1%} on inputs like '{self.likeliest}', which the model suggests"
+        others = {n: v for n, v in self.agreement.items() if n != self.likeliest}
+        if not others:
+            return text
+        each = ", ".join(f"{name} {value:.1%}" for name, value in others.items())
+        return f"{text} (on other kinds: {each})"
 
     @property
     def mean(self) -> float:
@@ -50,14 +67,15 @@ class SelfCheck:
         """Plain values, as ``report.json`` keeps them."""
         return {
             "agreement": dict(self.agreement),
+            "likeliest": self.likeliest,
+            "expected": self.expected,
             "mean": self.mean,
             "spread": self.spread,
             "warning": self.warning,
         }
 
     def __str__(self) -> str:
-        each = ", ".join(f"{name} {value:.1%}" for name, value in self.agreement.items())
-        text = f"estimated agreement {self.mean:.1%}, spread {self.spread:.1%} ({each})"
+        text = f"estimated agreement {self.told}, spread {self.spread:.1%}"
         return f"{text}; {self.warning}" if self.warning else text
 
 
@@ -98,11 +116,19 @@ def selfcheck(
         for t in graph.flat.inputs
     ]
     boxes = resolve(domain, shapes, [x.name for x in original.inputs])
+    suggested, kinds = choose(graph, boxes), alternatives(graph, boxes)
+    alike = (n for n, kind in kinds.items() if _words(kind) == _words(suggested))
+    likeliest = next(alike, "suggested")
+    kinds.setdefault(likeliest, suggested)
     found = {}
-    for number, (name, chosen) in enumerate(alternatives(graph, boxes).items()):
+    for number, (name, chosen) in enumerate(kinds.items()):
         x = chosen.draw(np.random.default_rng([seed, number]), samples)
         found[name] = agreement(_outputs(model, x), _outputs(original, x), classifies)
-    return SelfCheck(found, _warning(found))
+    return SelfCheck(found, likeliest, _warning(found, likeliest))
+
+
+def _words(chosen: Chosen) -> list[str]:
+    return [str(prior) for prior in chosen.priors]
 
 
 def agreement(
@@ -156,15 +182,15 @@ def _outputs(model: Any, x: list[np.ndarray]) -> list[np.ndarray]:
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
-def _warning(found: dict[str, float]) -> str:
-    low, high = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
-    if found[high] - found[low] > _APART:
-        return (
-            f"the priors disagree ('{low}' {found[low]:.0%}, '{high}' {found[high]:.0%}), so "
-            "measure it on data of your own before you rely on it"
-        )
-    if found[high] < _LOW:
+def _warning(found: dict[str, float], likeliest: str) -> str:
+    if found[likeliest] < _LOW:
         return "much of the original's behaviour is gone; prune less"
+    low = min(found, key=found.__getitem__)
+    if max(found.values()) - found[low] > _APART:
+        return (
+            f"the priors disagree ('{low}' {found[low]:.0%}): where your inputs are not like "
+            f"'{likeliest}', measure it on data of your own before you rely on it"
+        )
     return ""
 
 

@@ -50,10 +50,14 @@ def figures(original: Moment, now: Moment) -> list[dict[str, Any]]:
 
 def sentence(check: SelfCheck) -> str:
     """A self-check in a sentence."""
-    shares = check.agreement.values()
-    least, most = f"{min(shares):.0%}", f"{max(shares):.0%}"
-    over = f"over {len(shares)} kinds" if least == most else f"{least} to {most} by kind"
-    text = f"same answer as the original on {check.mean:.0%} of synthetic inputs ({over})"
+    text = (
+        f"same answer as the original on {check.expected:.0%} of synthetic inputs like "
+        f"'{check.likeliest}', which the model suggests"
+    )
+    others = [value for name, value in check.agreement.items() if name != check.likeliest]
+    if others:
+        least, most = f"{min(others):.0%}", f"{max(others):.0%}"
+        text += f" ({least if least == most else f'{least} to {most}'} on other kinds)"
     return f"{text}; {check.warning}" if check.warning else text
 
 

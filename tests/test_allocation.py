@@ -126,3 +126,23 @@ def test_agreement_of_one_score_is_about_its_threshold_and_of_a_number_about_its
     numbers = np.array([[-3.0], [0.0], [3.0]])
     assert agreement([numbers], [numbers]) == 1.0
     assert agreement([np.zeros((3, 1))], [numbers]) == 0.0
+
+
+def test_the_check_is_headed_by_the_kind_of_input_that_the_model_suggests():
+    model, _ = paoding.zoo.load("mnist-mlp")
+    small = paoding.prune(model, target=0.5, step=0.25, distil=0, samples=500).model
+    check = selfcheck(small, model, samples=200)
+    assert check.likeliest == "blobs" and check.expected == check.agreement["blobs"]
+    assert check.to_dict()["expected"] == check.expected
+    assert f"{check.expected:.1%} on inputs like 'blobs'" in str(check)
+    if check.spread > 0.1:
+        assert "not like 'blobs'" in check.warning
+
+
+def test_inputs_of_several_kinds_are_checked_as_the_model_suggests():
+    words, image = keras.Input((5,), dtype="int32"), keras.Input((8, 8, 1))
+    y = layers.GlobalAveragePooling1D()(layers.Embedding(20, 6)(words))
+    z = layers.Concatenate()([y, layers.Flatten()(image)])
+    model = keras.Model([words, image], layers.Dense(3, "softmax")(z))
+    check = selfcheck(model, model, samples=20)
+    assert check.likeliest == "suggested" and check.expected == 1.0

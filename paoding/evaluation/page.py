@@ -173,10 +173,12 @@ def _selfcheck(check: Mapping[str, Any] | None) -> dict[str, Any] | None:
         for name, value in check["agreement"].items()
     ]
     shares = check["agreement"].values()
-    mean = sum(shares) / len(shares)
+    # Reports of earlier versions name no likeliest prior.
+    likeliest = check.get("likeliest") or max(check["agreement"], key=check["agreement"].get)
     warning = check.get("warning") or ""
     return {
-        "mean": f"{mean:.1%}",
+        "expected": f"{check['agreement'][likeliest]:.1%}",
+        "likeliest": likeliest,
         "spread": f"{100 * (max(shares) - min(shares)):.1f} points",
         "warning": warning[:1].upper() + warning[1:],
         "rows": rows,

@@ -82,7 +82,7 @@ def test_the_page_tells_what_was_estimated_without_data_and_certifies_the_scores
             "certificate": {"lower": [-1.0], "upper": [1.0], "reason": None, "scores": scores},
         }
     )
-    for part in ("estimated", "80.0%", "20.0 points", "The priors disagree.", "certified"):
+    for part in ("estimated", "90.0%", "20.0 points", "The priors disagree.", "certified"):
         assert part in page
     assert "−12.5 to +7.5" in page and "each output changes by −1 to 1" in page
     assert Tags(page).names.isdisjoint({"script", "img"})
