@@ -193,6 +193,22 @@ test('the timeline goes back, and a branch begins there with other settings', as
   await expect(studio.locator('.paoding-charts')).toContainText('the run before');
 });
 
+test('further settings count, and the end tells what is left and what was tuned', async ({
+  page,
+}) => {
+  const code = `${LOAD}studio = PruningStudio(model, data=data, step=1/4)\nstudio`;
+  const studio = await openStudio(page, code);
+  await expectState(studio, 'ready');
+  await button(studio, 'More settings').click();
+  await studio.getByLabel('Distillation', { exact: true }).selectOption('100 steps');
+  await button(studio, 'Start').click();
+  await expectState(studio, 'finished');
+  await expect(studio.locator('.paoding-estimate')).toContainText('which the model suggests', SLOW);
+  await button(studio, 'Explain').click();
+  await expect(studio.locator('.paoding-explain')).toContainText('distilled, 100 steps');
+  await page.screenshot({ path: 'screenshots/studio-settings.png' });
+});
+
 test('a mistake is told in one sentence and can be put right', async ({ page }) => {
   const studio = await openStudio(page, SMALL.replace('step=1/16', 'step=1/16, target=1.5'));
   await expectState(studio, 'failed');
