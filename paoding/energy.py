@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 SIMILAR = 0.9  # outputs at least this alike count as moved evenly (paper, section IV)
 TRUST = 4.0  # weight of an estimated amount against a width's
-_CHUNK_ENTRIES = 4_000_000  # candidates x outputs x outputs compared at once: about 100 MB
+_CHUNK_ENTRIES = 1 << 15  # candidates x outputs x outputs compared at once: what a cache holds
 
 
 def amount(lower: ArrayLike, upper: ArrayLike) -> Floats:
@@ -179,9 +179,14 @@ def _similar_share(low: Floats, high: Floats) -> Floats:
     union = np.maximum(high.max(axis=1), 0.0) - np.minimum(low.min(axis=1), 0.0)
     # sim = 1 - distance / 2 / union >= 0.9, without the division: a zero union is all alike.
     limit = 2.0 * (1.0 - SIMILAR) * union * (1.0 + 1e-12)
-    distance = np.abs(low[:, :, None] - low[:, None, :])
-    distance += np.abs(high[:, :, None] - high[:, None, :])
-    return (distance <= limit[:, None, None]).mean(axis=2)
+    count = np.empty(low.shape)
+    rows = max(1, _CHUNK_ENTRIES // max(low.size, 1))
+    for start in range(0, low.shape[1], rows):
+        part = np.s_[:, start : start + rows]
+        distance = np.abs(low[part][:, :, None] - low[:, None, :])
+        distance += np.abs(high[part][:, :, None] - high[:, None, :])
+        count[part] = np.count_nonzero(distance <= limit[:, None, None], axis=2)
+    return count / low.shape[1]
 
 
 def _typical(amounts: Floats) -> float:
