@@ -41,6 +41,11 @@ class History:
         """Mask of the units that are left now."""
         return self._alive[-1]
 
+    @property
+    def path(self) -> tuple[np.ndarray, ...]:
+        """Masks of the units that were left at first and after each step."""
+        return tuple(self._alive)
+
     def basis(self) -> State:
         """What the next step is decided on: for a pathless run the original's weights."""
         if self._pathless:

@@ -361,6 +361,7 @@ class Pruner:
             may_survive[taken] = False
         if isinstance(self.strategy, Magnitude):
             return Ranking.plain(magnitude(group, state), may_go)
+        self._work.path = self._history.path
         return self.compensation.rank(self._work, group, state, may_go, may_survive)
 
     def _removal(self, group: Group, unit: int, into: int) -> Removal:

@@ -130,3 +130,29 @@ def test_an_unused_input_and_a_dangling_branch_are_pruned_exactly():
     x = [rng.random((9, 6)).astype("float32"), rng.random((9, 4)).astype("float32")]
     np.testing.assert_allclose(result.model(x), result.masked(x), atol=1e-6)
     assert result.model.count_params() == 6 * 4 + 4 + 4 * 3 + 3
+
+
+@pytest.mark.parametrize("way", ["undone", "resumed", "given up"])
+def test_a_wide_layer_is_ranked_bit_for_bit_alike_however_the_run_was_interrupted(monkeypatch, way):
+    monkeypatch.setattr("paoding.compensation.least_squares.WIDE", 8)
+    model = network()
+    settings = {"strategy": "saliency", "step": 1 / 16, "distil": 0}
+    wanted, pruner = pruner_of(model, **settings), pruner_of(model, **settings)
+    for _ in range(5):
+        next(wanted)
+    for _ in range(4):
+        next(pruner)
+    if way == "undone":
+        pruner.undo()
+        pruner.undo()
+    elif way == "resumed":
+        plan = pruner.plan
+        pruner = pruner_of(model, **settings)
+        pruner.fast_forward(plan)
+    else:  # decided in part, as by a stop
+        turns = pruner._turns(pruner._history.basis())
+        pruner.strategy.choose(turns[-1])
+    while len(pruner.steps) < 5:
+        next(pruner)
+    for name, expected in wanted.saliencies().items():
+        np.testing.assert_array_equal(pruner.saliencies()[name], expected)

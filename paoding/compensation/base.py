@@ -27,6 +27,7 @@ class Work:
         fits: whether weights are fitted on samples; else they only say who goes, and few will do.
         cache: distances between units.
         memory: room for a compensation to remember what is costly (cleared by nobody).
+        path: masks of the units that were left before the first step and after each one so far.
         pulse: told what is being worked out and how much of it is done, between pieces of long
             work; it may raise, to give the work up.
     """
@@ -39,6 +40,7 @@ class Work:
     fits: bool = True
     cache: DistanceCache = field(default_factory=DistanceCache)
     memory: dict[Any, Any] = field(default_factory=dict)
+    path: Sequence[np.ndarray] = ()
     pulse: Callable[[str, float], None] = lambda what, share: None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,13 +45,14 @@ class LeastSquares(Plain):
         views = moments_of(study_of(work), group)
         if not views:
             return super().rank(work, group, state, may_go, may_survive)
-        alive, place = state.alive[group.ids], ("surgeon", group.name)
-        known: SurgeonRanking | None = work.memory.get(place)
-        if known is None or not known.goes_on(alive, may_go):
-            known = SurgeonRanking.of(views, alive, may_go)
-        if group.units > WIDE:  # a factorization anew in every step would be most of the work
-            work.memory[place] = known
-        return known
+        alive = state.alive[group.ids]
+        path = [mask[group.ids] for mask in work.path] or [alive]
+        if group.units <= WIDE or not np.array_equal(path[-1], alive):
+            return SurgeonRanking.of(views, alive, may_go)
+        # A factorization anew in every step would be most of the work: removals are followed.
+        place = ("surgeon", group.name)
+        trail = work.memory[place] = Trail.along(work.memory.get(place), views, path)
+        return SurgeonRanking.after(trail.parts, may_go)
 
     def foresee(
         self, work: Work, group: Group, ranking: Ranking, past: Sequence[Removal]
@@ -255,22 +258,19 @@ class SurgeonRanking(Ranking):
     @classmethod
     def of(cls, views: Sequence[Moments], alive: np.ndarray, may_go: np.ndarray) -> SurgeonRanking:
         """Candidates of a group in which some units may be gone already."""
+        return cls.after([Surgeon(view, alive) for view in views], may_go)
+
+    @classmethod
+    def after(cls, parts: Sequence[Surgeon], may_go: np.ndarray) -> SurgeonRanking:
+        """Candidates where the removals so far are counted in; the parts stay as they are."""
+        alive = parts[0].alive
         n = len(alive)
         ranking = cls(np.full(n, np.inf), np.full(n, PLAIN), may_go & alive, estimates=True)
-        ranking._parts = [Surgeon(view, alive) for view in views]
+        ranking._parts = [part.copy() for part in parts]
         ranking._waiting = []
         ranking._block = renewal(n)
         ranking._renew()
         return ranking
-
-    def goes_on(self, alive: np.ndarray, may_go: np.ndarray) -> bool:
-        """Take up where the last step ended; False where other units are left than then."""
-        if self._waiting:
-            self._renew()
-        if not np.array_equal(self._parts[0].alive, alive):
-            return False
-        self.may_go = may_go & alive
-        return True
 
     @property
     def changes(self) -> bool:
@@ -324,6 +324,12 @@ class Surgeon:
         self.inverse = np.tril(lower) + np.tril(lower, -1).T
         self.deviation = np.sqrt(np.maximum(np.diag(square), 0))
 
+    def copy(self) -> Surgeon:
+        """One that loses units of its own; arrays are shared until then."""
+        made = copy(self)
+        made.alive = self.alive.copy()
+        return made
+
     def costs(self) -> np.ndarray:
         """Cost of removing each unit that is left."""
         return np.maximum(np.diag(self.weight), 0) / np.diag(self.inverse)
@@ -337,9 +343,9 @@ class Surgeon:
         np.fill_diagonal(share, -1.0)
         return numbers[share.argmax(axis=1)]
 
-    def remove(self, units: Sequence[int]) -> None:
+    def remove(self, units: Sequence[int] | np.ndarray) -> None:
         """Take units out, the rest taking over."""
-        if not units:
+        if not len(units):
             return
         numbers = np.flatnonzero(self.alive)
         out = np.isin(numbers, units)
@@ -357,3 +363,36 @@ class Surgeon:
         self.inverse = inverse[np.ix_(~out, ~out)] + move @ column.T
         self.deviation = self.deviation[~out]
         self.alive[units] = False
+
+
+@dataclass(frozen=True, eq=False)
+class Trail:
+    """A wide group's inverse covariances, followed from step to step.
+
+    They are a function of the masks alone: a run that was taken back, stopped or resumed is
+    followed in the same pieces as one that was not, and rounds alike.
+
+    Args:
+        path: masks of the units that were left at first and after each step so far.
+        parts: each consumer's surgeon after the last of them.
+    """
+
+    path: tuple[np.ndarray, ...]
+    parts: tuple[Surgeon, ...]
+
+    @classmethod
+    def along(
+        cls, known: Trail | None, views: Sequence[Moments], path: Sequence[np.ndarray]
+    ) -> Trail:
+        """Follow a path, from where a known trail leads along it or else from its beginning."""
+        if known is None or not known.leads_to(path):
+            known = cls((path[0],), tuple(Surgeon(view, path[0]) for view in views))
+        parts = tuple(part.copy() for part in known.parts)
+        for mask in path[len(known.path) :]:
+            for part in parts:
+                part.remove(np.flatnonzero(part.alive & ~mask))
+        return cls(tuple(path), parts)
+
+    def leads_to(self, path: Sequence[np.ndarray]) -> bool:
+        """Whether this trail is the beginning of a path."""
+        return len(self.path) <= len(path) and all(map(np.array_equal, self.path, path))

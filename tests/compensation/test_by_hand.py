@@ -12,7 +12,7 @@ from keras import layers
 import paoding
 from paoding.compensation import Work, get
 from paoding.compensation.consumers import consumers_of, window
-from paoding.compensation.least_squares import Surgeon, SurgeonRanking, ridge
+from paoding.compensation.least_squares import Surgeon, SurgeonRanking, Trail, ridge
 from paoding.compensation.study import Moments, moments_of, study_of
 from paoding.domain import Box
 from paoding.graph import trace
@@ -235,20 +235,19 @@ def test_units_that_hardly_vary_about_a_large_mean_keep_their_variance() -> None
     np.testing.assert_allclose(second, np.cov(y.astype(np.float64).T, bias=True), atol=1e-3)
 
 
-def test_a_ranking_goes_on_as_one_made_anew_and_not_after_other_removals():
+def test_a_trail_of_removals_ends_as_a_factorization_anew_and_follows_one_path_only():
     rng = np.random.default_rng(5)
     y, out = rng.normal(size=(80, 12)), rng.normal(size=(12, 12))
     view = Moments(np.zeros(12), y.T @ y / 80, out @ out.T, 0, centred=False)
-    alive = np.ones(12, bool)
-    ranking = SurgeonRanking.of([view], alive, alive)
-    for _ in range(4):
-        unit = int(ranking.order()[0])
-        ranking.take(unit, once=False)
-        alive[unit] = False
-    assert ranking.goes_on(alive, alive)
-    anew = SurgeonRanking.of([view], alive, alive)
+    path = [np.arange(12) >= gone for gone in (0, 2, 3, 5)]
+    trail = Trail.along(None, [view], path[:3])
+    longer = Trail.along(trail, [view], path)
+    ranking = SurgeonRanking.after(longer.parts, path[-1])
+    anew = SurgeonRanking.of([view], path[-1], path[-1])
     assert np.array_equal(ranking.order(), anew.order())
-    assert np.allclose(ranking.saliency[alive], anew.saliency[alive], rtol=1e-2)
-    undone = alive.copy()
-    undone[unit] = True
-    assert not ranking.goes_on(undone, undone)
+    assert np.allclose(ranking.saliency[path[-1]], anew.saliency[path[-1]], rtol=1e-2)
+    assert trail.leads_to(path) and not longer.leads_to(path[:3])
+    whole = Trail.along(None, [view], path)
+    assert np.array_equal(whole.parts[0].inverse, longer.parts[0].inverse)
+    ranking.take(int(ranking.order()[0]), once=False)
+    assert np.array_equal(whole.parts[0].alive, longer.parts[0].alive)
