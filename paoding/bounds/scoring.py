@@ -186,10 +186,9 @@ class Scorer:
             BoundsError: no interval can be had; the message says where and why.
         """
         gone, ends = np.atleast_1d(removed), np.atleast_1d(into)
-        return Deltas(
-            {r.step: self._entering(r, gone, ends, half) for r in self._reading(group)},
-            len(gone),
-        )
+        reading = self._reading(group)
+        self._check_budget(group, len(gone))  # what cannot be propagated need not be built
+        return Deltas({r.step: self._entering(r, gone, ends, half) for r in reading}, len(gone))
 
     def propagate(self, group: Group, deltas: Deltas) -> tuple[Floats, Floats]:
         """Carry changes from the group's readers to the outputs.

@@ -205,6 +205,9 @@ def test_work_beyond_the_budget_is_refused_with_the_reason() -> None:
     group = graph.prunable[0]
     with pytest.raises(BoundsError, match="budget"):
         scorer.propagate(group, scorer.deltas(group, [0], [-1]))
+    with pytest.raises(BoundsError, match="budget"):  # before any interval is worked out
+        scorer.deltas(group, [0], [-1])
+    assert "_values" not in vars(scorer)
 
 
 def test_a_layer_without_a_rule_is_named() -> None:
