@@ -27,7 +27,8 @@ _STEPS = 300
 _FEWEST = 100  # steps below which nothing is gained
 _RATE = 1e-3  # Adam's, falling to zero along half a cosine
 _BATCH, _SMALLEST_BATCH = 256, 64
-_POOL = 4096  # synthetic inputs
+_POOL = 4096  # synthetic inputs, at the most ...
+_POOL_BYTES = 1 << 28  # ... and as many as fit in here
 _HELD = 256  # of them are not learned from, and say whether it helped
 _PASSES = 16  # forward passes of the original that one input of a step costs, about
 _EASY = 1e12  # floating-point operations beyond which batches get smaller ...
@@ -63,7 +64,7 @@ def distilled(work: Work, state: State, steps: int) -> State:
         return state
     pair = Pair.of(graph, small, work.boxes)
     rng = np.random.default_rng([work.seed, 0xD157])
-    drawn = prior_of(work).draw(rng, _POOL)
+    drawn = prior_of(work).draw(rng, _pool_size(graph))
     pool = [x.astype(t.dtype) for x, t in zip(drawn, graph.model.inputs, strict=True)]
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_RATE, steps))
     optimizer.build(variables)
@@ -90,7 +91,7 @@ def distilled(work: Work, state: State, steps: int) -> State:
     before = distance()
     for number in range(steps):
         work.pulse("distilling", number / steps)
-        learn(batch(rng.integers(_HELD, _POOL, size)))
+        learn(batch(rng.integers(_HELD, len(pool[0]), size)))
     if not distance() < before:  # NaN is no gain either
         return state
     return surgery.read_back(graph, state, small)
@@ -98,6 +99,12 @@ def distilled(work: Work, state: State, steps: int) -> State:
 
 def _flops(graph: Graph) -> int:
     return sum(map(flops_of, graph.nodes))
+
+
+def _pool_size(graph: Graph) -> int:
+    shapes = [graph.flat.shapes[t][1:] for t in graph.flat.inputs]
+    each = 4 * sum(int(np.prod([s or 1 for s in shape])) for shape in shapes)
+    return int(np.clip(_POOL_BYTES // max(each, 1), 2 * _HELD, _POOL))
 
 
 def _batch_size(graph: Graph, steps: int) -> int:
@@ -165,7 +172,7 @@ class Pair:
         """What grows as the smaller network leaves the original's answers."""
         total = 0.0
         for wanted, found, head in self._answers(inputs):
-            if head == "sigmoid" or wanted.shape[-1] == 1:
+            if head == "sigmoid" or wanted.shape[-1] in (1, None):
                 total -= tf.reduce_sum(found * tf.sign(wanted))
             else:
                 best = tf.one_hot(tf.argmax(wanted, axis=-1), wanted.shape[-1])
@@ -187,4 +194,5 @@ def scores(flat: Flat, inputs: Sequence[Any]) -> list[Any]:
         for t in node.outputs:
             if t in flat.outputs:
                 found[t] = tf.cast(logits(node, known), tf.float32)
+    found = {t: z[:, None] if len(z.shape) == 1 else z for t, z in found.items()}
     return [found[t] for t in flat.outputs]

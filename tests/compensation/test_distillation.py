@@ -59,7 +59,18 @@ def open_length():
     return keras.Model(x, layers.Dense(2)(layers.GlobalAveragePooling1D()(y)))
 
 
-NETWORKS = [dense, residual, two_outputs, tokens_and_table, open_length]
+def one_number():
+    x = keras.Input((6,))
+    return keras.Model(x, keras.ops.squeeze(layers.Dense(1)(layers.Dense(8, "relu")(x)), axis=-1))
+
+
+def every_step():
+    x = keras.Input((None, 3))
+    y = layers.Dense(2, "softmax")(layers.GRU(6, return_sequences=True)(x))
+    return keras.Model(x, y)
+
+
+NETWORKS = [dense, residual, two_outputs, tokens_and_table, open_length, one_number, every_step]
 
 
 def prune(model, **settings):
