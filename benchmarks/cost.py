@@ -42,12 +42,6 @@ def _mobilenet() -> tuple[Any, dict[str, Any]]:
     return keras.applications.MobileNetV2((96, 96, 3), weights=None), {}
 
 
-def _resnet() -> tuple[Any, dict[str, Any]]:
-    import keras
-
-    return keras.applications.ResNet50(weights=None, input_shape=(96, 96, 3)), {}
-
-
 NETWORKS: dict[str, tuple[Callable[[], tuple[Any, dict[str, Any]]], str]] = {
     "mnist-mlp": (_zoo, "784-128-128-64-10, the zoo's"),
     "vgg16": (
@@ -55,7 +49,6 @@ NETWORKS: dict[str, tuple[Callable[[], tuple[Any, dict[str, Any]]], str]] = {
         "VGG16's three Dense layers, 25,088-4,096-4,096-1,000",
     ),
     "mobilenet-v2": (_mobilenet, "MobileNetV2 at 96 x 96, every layer"),
-    "resnet50": (_resnet, "ResNet50 at 96 x 96, every layer"),
 }
 
 

@@ -17,7 +17,7 @@ from paoding import compensation as compensations
 from paoding import free_units, strategies, surgery
 from paoding.allocation import allocate
 from paoding.bounds.certificate import Certifier
-from paoding.bounds.scoring import Scorer
+from paoding.bounds.scoring import DEFAULT_BUDGET, Scorer
 from paoding.compensation import Compensation, Work
 from paoding.compensation.base import gone
 from paoding.compensation.distillation import affordable, distilled
@@ -371,12 +371,16 @@ class Pruner:
     def _scorer(self, state: State) -> Scorer:
         """Scores candidates under a state; one for the whole run where the state's weights stay."""
         if not self.compensation.pathless:
-            return Scorer(self.graph, state, self._work.boxes)
+            return self._scorer_of(state)
         return self._original_scorer
 
     @cached_property
     def _original_scorer(self) -> Scorer:
-        return Scorer(self.graph, self.graph.original, self._work.boxes)
+        return self._scorer_of(self.graph.original)
+
+    def _scorer_of(self, state: State) -> Scorer:
+        budget = getattr(self.strategy, "interval_budget", DEFAULT_BUDGET)
+        return Scorer(self.graph, state, self._work.boxes, budget=budget)
 
     def _certifier(self, path: tuple[tuple[Removal, ...], ...]) -> Callable[[], Certificate]:
         """Certifies what a path of steps leads to against the original, when it is asked for."""

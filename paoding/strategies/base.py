@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from paoding.bounds.scoring import DEFAULT_BUDGET, EVENNESS_BUDGET
 from paoding.criteria import PLAIN, Ranking
 from paoding.energy import Energy, amount, evenness, get
 from paoding.errors import BoundsError
@@ -124,6 +125,11 @@ class ByEnergy:
 
     def __post_init__(self) -> None:
         get(self.energy, self.alpha, self.beta)
+
+    @property
+    def interval_budget(self) -> float:
+        """Multiply-adds that intervals of one group's candidates may take in a step."""
+        return EVENNESS_BUDGET if self.energy == "estimated" else DEFAULT_BUDGET
 
     def choose(self, turn: Turn) -> None:
         """Take the quota by energy; without intervals by saliency, and say so."""
