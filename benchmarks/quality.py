@@ -101,12 +101,9 @@ def table(name: str) -> Split:
 def mlp(inputs: int, widths: Iterable[int], classes: int, activation: str) -> keras.Model:
     stack: list[Any] = [keras.Input((inputs,))]
     stack += [layers.Dense(width, activation) for width in widths]
-    return keras.Sequential([*stack, layers.Dense(classes, "softmax")])
-
-
-def with_one_score(widths: Iterable[int]) -> keras.Model:
-    stack = [layers.Dense(width, "relu") for width in widths]
-    return keras.Sequential([keras.Input((30,)), *stack, layers.Dense(1, "sigmoid")])
+    return keras.Sequential(
+        [*stack, layers.Dense(classes, "softmax" if classes > 1 else "sigmoid")]
+    )
 
 
 def convolutional() -> keras.Model:
@@ -139,7 +136,7 @@ TRAINED: dict[str, tuple[Build, Callable[[], Split]]] = {
     "wine 13-64-64": (lambda: mlp(13, (64, 64), 3, "relu"), lambda: table("wine")),
     "digits 64-64-64": (lambda: mlp(64, (64, 64), 10, "relu"), lambda: table("digits")),
     "cancer 30-64-64": (lambda: mlp(30, (64, 64), 2, "relu"), lambda: table("breast_cancer")),
-    "cancer 30-64-64-1": (lambda: with_one_score((64, 64)), lambda: table("breast_cancer")),
+    "cancer 30-64-64-1": (lambda: mlp(30, (64, 64), 1, "relu"), lambda: table("breast_cancer")),
     "residual conv-bn": (residual, lambda: digits(False, epochs=4)),
     "conv 32-64-512-128": (convolutional, lambda: digits(False, epochs=4)),
 }

@@ -115,7 +115,7 @@ class Pruner:
         self.quotas = quotas(self.graph, self.settings)
         self._check_merges()
         self.domain = domain
-        boxes = resolve(domain, input_shapes(self.graph), [x.name for x in model.inputs])
+        boxes = resolve(domain, self.graph.input_shapes, [x.name for x in model.inputs])
         self.watch: Callable[[str, float], None] | None = None
         self._stopped = self._deciding = False
         self._work = Work(
@@ -123,10 +123,10 @@ class Pruner:
             boxes,
             seed,
             self.options,
+            groups=frozenset(self.quotas),
             fits=self.compensation.pathless,
             pulse=self._pulse,
         )
-        self._work.groups = frozenset(self.quotas)
         with self._threads():
             spent = allocate(self._work, self.quotas, self.settings, allocation, budget)
         self.quotas, self._wanted = spent.quotas, spent.wanted
@@ -668,12 +668,6 @@ def fingerprint(graph: Graph) -> str:
         digest.update(f"{value.dtype}{value.shape}".encode())
         digest.update(value.tobytes())  # bfloat16 has no buffer
     return digest.hexdigest()
-
-
-def input_shapes(graph: Graph) -> list[tuple[int, ...]]:
-    """Shape of one sample of each input; open axes count as 1 (bounds hold per value)."""
-    shapes = [graph.flat.shapes[t][1:] for t in graph.flat.inputs]
-    return [tuple(1 if size is None else int(size) for size in shape) for shape in shapes]
 
 
 @cache

@@ -111,11 +111,7 @@ def selfcheck(
     1.0
     """
     graph = trace(original)
-    shapes = [
-        tuple(1 if s is None else int(s) for s in graph.flat.shapes[t][1:])
-        for t in graph.flat.inputs
-    ]
-    boxes = resolve(domain, shapes, [x.name for x in original.inputs])
+    boxes = resolve(domain, graph.input_shapes, [x.name for x in original.inputs])
     suggested, kinds = choose(graph, boxes), alternatives(graph, boxes)
     alike = (n for n, kind in kinds.items() if _words(kind) == _words(suggested))
     likeliest = next(alike, "suggested")

@@ -427,7 +427,7 @@ class PruningStudio(ipywidgets.VBox):
                 self._stopping = False
                 self._settle()
             self._ended()
-        elif event.kind == "pulse":
+        elif event.kind == "pulse" and self._state == "running":
             self._message = "stopping" if self._stopping else event.value
         elif event.kind == "failed":
             self._fault = event.value

@@ -27,8 +27,8 @@ Propagation = Literal["sound", "paper"]
 _BATCH_BYTES = 256 * 2**20  # memory for the candidates that are propagated at once
 _ARRAYS = 12  # arrays of a value's size that are alive while it is propagated
 # Work per call, in multiply-adds, beyond which scoring would outlast the pruning itself.
-EVENNESS_BUDGET = 1e9  # the same where intervals only tell evenness, beside an estimate
 DEFAULT_BUDGET = 2e11
+EVENNESS_BUDGET = 1e9  # the same where intervals only tell evenness, beside an estimate
 
 
 def score_values(program: Program) -> tuple[int, ...]:

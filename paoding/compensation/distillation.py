@@ -102,8 +102,7 @@ def _flops(graph: Graph) -> int:
 
 
 def _pool_size(graph: Graph) -> int:
-    shapes = [graph.flat.shapes[t][1:] for t in graph.flat.inputs]
-    each = 4 * sum(int(np.prod([s or 1 for s in shape])) for shape in shapes)
+    each = 4 * sum(int(np.prod(shape)) for shape in graph.input_shapes)
     return int(np.clip(_POOL_BYTES // max(each, 1), 2 * _HELD, _POOL))
 
 
@@ -134,8 +133,7 @@ class Pair:
     @classmethod
     def of(cls, graph: Graph, small: Any, boxes: Sequence[Any]) -> Pair:
         """Compare a model with the original of a graph."""
-        shapes = [tuple(s or 1 for s in graph.flat.shapes[t][1:]) for t in graph.flat.inputs]
-        widths = [box.width(shape) for box, shape in zip(boxes, shapes, strict=True)]
+        widths = [box.width(s) for box, s in zip(boxes, graph.input_shapes, strict=True)]
         makers = {t: node for node in graph.nodes for t in node.outputs}
         heads = [head_of(makers[t].op) if t in makers else "" for t in graph.flat.outputs]
         return cls(graph.flat, flatten(small), tuple(widths), tuple(heads))

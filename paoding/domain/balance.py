@@ -106,21 +106,20 @@ def tilted(weight: Floats, moments: np.ndarray, lenience: float = _LENIENCE) -> 
         return weight
     start = np.log(np.maximum(weight, 1e-300))
 
-    def dual(theta: Floats) -> tuple[float, Floats]:
+    def raised(theta: Floats) -> tuple[Floats, float]:
         power = start + features @ theta
-        most = power.max()
-        raised = np.exp(power - most)
-        total = raised.sum()
-        value = most + np.log(total) + lenience * theta @ theta
-        return float(value), features.T @ (raised / total) + 2 * lenience * theta
+        shares = np.exp(power - power.max())
+        return shares / shares.sum(), float(power.max() + np.log(shares.sum()))
+
+    def dual(theta: Floats) -> tuple[float, Floats]:
+        found, total = raised(theta)
+        value = float(total + lenience * theta @ theta)
+        return value, features.T @ found + 2 * lenience * theta
 
     options = {"maxiter": _ITERATIONS}
-    theta = minimize(
-        dual, np.zeros(features.shape[1]), jac=True, method="L-BFGS-B", options=options
-    ).x
-    power = start + features @ theta
-    raised = np.exp(power - power.max())
-    return raised / raised.sum()
+    origin = np.zeros(features.shape[1])
+    best = minimize(dual, origin, jac=True, method="L-BFGS-B", options=options)
+    return raised(best.x)[0]
 
 
 def pick(rng: np.random.Generator, weight: Floats, n: int) -> np.ndarray:

@@ -281,6 +281,12 @@ class Graph:
             for size, labels in zip(self.flat.shapes[tensor], self.layouts[tensor], strict=True)
         )
 
+    @property
+    def input_shapes(self) -> list[tuple[int, ...]]:
+        """Shape of one sample of each input; open axes count as 1 (bounds hold per value)."""
+        shapes = [self.flat.shapes[t][1:] for t in self.flat.inputs]
+        return [tuple(1 if size is None else int(size) for size in shape) for shape in shapes]
+
     def run(self, state: State, inputs: Sequence[Any], wanted: Sequence[int]) -> list[np.ndarray]:
         """Tensors of the graph for a batch of inputs, under a state's weights.
 

@@ -693,3 +693,18 @@ def test_the_last_step_explains_that_survivors_were_distilled(table: Table) -> N
     assert "(<b>distilled</b>, 5 steps)" in told and r"\nabla_x m\)" in told
     assert "distil=5" in studio.settings.code()
     studio.close()
+
+
+def test_asking_about_a_unit_leaves_no_message_of_work_behind(table: Table) -> None:
+    model, data = table
+    studio = PruningStudio(model, data=data, target=0.5, step=0.25, distil=0)
+    studio.wait()
+    studio.step()
+    assert studio.wait() == "paused"
+    before = view_of(studio).header["message"]
+    group = next(iter(studio._run.pruner.quotas)) if studio._run else ""
+    studio._session.send("do", (lambda run: run.about(group, 0), lambda value: None))
+    studio._session.send("do", (lambda run: run.about(group, 1), lambda value: None))
+    studio.wait()
+    assert view_of(studio).header["message"] == before
+    studio.close()
