@@ -62,6 +62,7 @@ METHODS: dict[str, Method] = {
     "merge, saliency (paper's)": Method(MERGE),
     "merge, impact": Method({**MERGE, "strategy": "impact"}),
     "merge, annealing": Method({**MERGE, "strategy": "annealing"}),
+    "merge, certified impact": Method({**MERGE, "strategy": paoding.Impact(energy="log")}),
     "mean": Method({"strategy": "saliency", "compensation": "mean"}),
     "scaled merge": Method({"strategy": "saliency", "compensation": "scaled-merge"}),
     "least squares": Method(PLAIN),

@@ -126,6 +126,7 @@ class Ranking:
         alone: (units,) saliency of a plain removal on the scale of ``pairs``; None: no choice.
         estimates: whether saliency is the mean squared change of the scores that a removal is
             estimated to add.
+        told: (units, units) the saliency of pairs for the log, where ``pairs`` holds another.
     """
 
     saliency: np.ndarray
@@ -135,6 +136,7 @@ class Ranking:
     may_survive: np.ndarray | None = None
     alone: np.ndarray | None = None
     estimates: bool = False
+    told: np.ndarray | None = None
 
     @classmethod
     def plain(cls, saliency: np.ndarray, may_go: np.ndarray) -> Ranking:
@@ -148,11 +150,18 @@ class Ranking:
         may_go: np.ndarray,
         may_survive: np.ndarray,
         alone: np.ndarray | None = None,
+        told: np.ndarray | None = None,
     ) -> Ranking:
         """Candidates that go into the survivor at which ``pairs`` is least."""
         n = len(pairs)
         ranking = cls(
-            np.full(n, np.inf), np.full(n, PLAIN), may_go.copy(), pairs, may_survive.copy(), alone
+            np.full(n, np.inf),
+            np.full(n, PLAIN),
+            may_go.copy(),
+            pairs,
+            may_survive.copy(),
+            alone,
+            told=told,
         )
         ranking._match(np.flatnonzero(may_go))
         return ranking
@@ -182,7 +191,7 @@ class Ranking:
 
     def shown(self, units: np.ndarray) -> np.ndarray:
         """The saliency of each unit's removal as it is logged, (C,)."""
-        return self.saliency[units]
+        return self.saliency[units] if self.told is None else self.told[self.into[units], units]
 
     def spread(self, units: np.ndarray) -> np.ndarray | None:
         """Standard deviation of what each unit leaves missing, (C,), where it is estimated."""

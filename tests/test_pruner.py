@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 import paoding
 from paoding import errors
+from paoding.bounds.scoring import Scorer
+from paoding.criteria import distances, outgoing_norms
+from paoding.graph import trace
 from paoding.pruner import Pruner
 from paoding.strategies import BY_NAME
 
@@ -212,6 +215,31 @@ def test_every_removal_is_in_the_log_with_a_reason() -> None:
     assert found == expected
     assert (log.reason.str.len() > 0).all()
     assert removed.energy.notna().all()
+
+
+@pytest.mark.parametrize("strategy", [paoding.Impact, paoding.Annealing])
+def test_certified_energies_pick_from_a_bound_of_all_pairs(strategy: Any) -> None:
+    model = network(8, 24, 4)
+    pruner = Pruner(
+        model,
+        target=0.5,
+        step=1 / 4,
+        strategy=strategy(energy="log"),
+        compensation="merge",
+        samples=64,
+    )
+    graph = trace(model)
+    group = graph.by_name["dense_0"]
+    bounds = Scorer(graph, graph.original).screen(group)
+    assert bounds is not None
+    np.fill_diagonal(bounds, np.inf)
+    saliencies = distances(group, graph.original) * outgoing_norms(group, graph.original)
+    next(pruner)
+    first = pruner.result().decisions.iloc[0]
+    assert first["into"] == bounds[first.unit].argmin()
+    if strategy is paoding.Annealing:  # takes candidates in order
+        assert first.unit == bounds.min(axis=1).argmin()
+    assert first.saliency == pytest.approx(saliencies[first["into"], first.unit])
 
 
 def test_a_step_prints_what_went_into_whom_and_what_is_certified() -> None:

@@ -135,6 +135,8 @@ class ByEnergy:
         """Take the quota by energy; without intervals by saliency, and say so."""
         if self.energy == "estimated":
             turn.ranking = turn.foresee(turn.ranking)
+        elif self.energy == "log":
+            turn.ranking = screened(turn)
         try:
             self._choose(turn)
         except BoundsError as error:
@@ -206,6 +208,23 @@ class ByEnergy:
         if self._rises(turn, units) is None:
             raise error
         turn.blind = str(error)
+
+
+def screened(turn: Turn) -> Ranking:
+    """The candidates by a sound bound of what each pair changes, where all pairs can be bounded.
+
+    Source: method, section 4 (many candidates at once).
+    """
+    below = turn.ranking
+    if below.pairs is None or below.may_survive is None or below.alone is not None:
+        return below
+    try:
+        bounds = turn.scorer.screen(turn.group)
+    except BoundsError:
+        return below
+    if bounds is None:
+        return below
+    return Ranking.of_pairs(bounds.T, below.may_go, below.may_survive, told=below.pairs)
 
 
 def survivors(turn: Turn, units: np.ndarray) -> np.ndarray:

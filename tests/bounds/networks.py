@@ -383,11 +383,13 @@ def random_plan(graph: Graph, state: State, rng: np.random.Generator) -> tuple[S
                 if into is not None:
                     value[indices[into]] += value[indices[gone]]
                 value[indices[gone]] = 0
-    if rng.random() < 0.3:
+    if rng.random() < 0.3:  # as distillation does: all that can be trained moves together
+        size = rng.choice([0.01, 0.05, 0.3])
         for number, variable in enumerate(graph.variables):
-            if "bias" in variable.name or "kernel" in variable.name:
-                noise = rng.normal(0, 0.05, variable.shape).astype(np.float32)
-                values[number] = values[number] + noise * (values[number] != 0)
+            if variable.trainable:
+                noise = rng.normal(0, size, variable.shape).astype(np.float32)
+                stays = "kernel" in variable.name and values[number] == 0  # rows of units gone
+                values[number] = values[number] + np.where(stays, 0, noise)
     return state.replace(values), removals
 
 
