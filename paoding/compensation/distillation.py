@@ -28,7 +28,7 @@ _FEWEST = 100  # steps below which nothing is gained
 _RATE = 1e-3  # Adam's, falling to zero along half a cosine
 _BATCH, _SMALLEST_BATCH = 256, 64
 _POOL = 4096  # synthetic inputs, at the most ...
-_POOL_BYTES = 1 << 28  # ... and as many as fit in here
+_POOL_BYTES = 1 << 28  # ... and as many as fit in here, with their answers
 _HELD = 256  # of them are not learned from, and say whether it helped
 _PASSES = 16  # forward passes of the original that one input of a step costs, about
 _EASY = 1e12  # floating-point operations beyond which batches get smaller ...
@@ -70,28 +70,31 @@ def distilled(work: Work, state: State, steps: int) -> State:
     optimizer.build(variables)
 
     @tf.function
-    def learn(inputs: list[Any]) -> None:
-        inputs = pair.attacked(inputs)
+    def learn(inputs: list[Any], wanted: list[Any]) -> None:
+        inputs, wanted = pair.attacked(inputs, wanted)
         weights = [v.value for v in variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            distance = pair.distance(inputs)
+            distance = pair.distance(inputs, wanted)
         slopes = tape.gradient(distance, weights, unconnected_gradients="zero")
         optimizer.apply(slopes, variables)
 
-    def batch(rows: Any) -> list[Any]:
-        return [tf.convert_to_tensor(x[rows]) for x in pool]
-
     size = _batch_size(graph, steps)
+    answers = pair.answers_to(pool, size)  # each is met many times
+
+    def batch(rows: Any) -> tuple[list[Any], list[Any]]:
+        met, wanted = ([tf.convert_to_tensor(x[rows]) for x in some] for some in (pool, answers))
+        return met, wanted
+
     held = [batch(slice(at, at + size)) for at in range(0, _HELD, size)]
 
     def distance() -> float:
-        return float(np.mean([pair.distance(pair.attacked(inputs)) for inputs in held]))
+        return float(np.mean([pair.distance(*pair.attacked(*inputs)) for inputs in held]))
 
     before = distance()
     for number in range(steps):
         work.pulse("distilling", number / steps)
-        learn(batch(rng.integers(_HELD, len(pool[0]), size)))
+        learn(*batch(rng.integers(_HELD, len(pool[0]), size)))
     if not distance() < before:  # NaN is no gain either
         return state
     return surgery.read_back(graph, state, small)
@@ -102,7 +105,8 @@ def _flops(graph: Graph) -> int:
 
 
 def _pool_size(graph: Graph) -> int:
-    each = 4 * sum(int(np.prod(shape)) for shape in graph.input_shapes)
+    outputs = [[d or 1 for d in graph.flat.shapes[t]] for t in graph.flat.outputs]
+    each = 4 * sum(int(np.prod(shape)) for shape in (*graph.input_shapes, *outputs))
     return int(np.clip(_POOL_BYTES // max(each, 1), 2 * _HELD, _POOL))
 
 
@@ -138,48 +142,66 @@ class Pair:
         heads = [head_of(makers[t].op) if t in makers else "" for t in graph.flat.outputs]
         return cls(graph.flat, flatten(small), tuple(widths), tuple(heads))
 
-    def distance(self, inputs: Sequence[Any]) -> Any:
+    def answers_to(self, pool: Sequence[np.ndarray], size: int) -> list[np.ndarray]:
+        """The original's scores, one array for each output, worked out ``size`` inputs at once."""
+        parts = [
+            self._answers([tf.convert_to_tensor(x[at : at + size]) for x in pool])
+            for at in range(0, len(pool[0]), size)
+        ]
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+    def distance(self, inputs: Sequence[Any], wanted: Sequence[Any]) -> Any:
         """Mean squared difference of the scores; a softmax does not see a common shift."""
         total = 0.0
-        for wanted, found, head in self._answers(inputs):
-            away = found - wanted
+        for goal, found, head in self._beside(inputs, wanted):
+            away = found - goal
             if head == "softmax":
                 away -= tf.reduce_mean(away, axis=-1, keepdims=True)
             total += tf.reduce_mean(tf.square(away))
         return total
 
-    def attacked(self, inputs: Sequence[Any]) -> list[Any]:
+    def attacked(self, inputs: Sequence[Any], wanted: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """Inputs, and the same again one sign step towards where the smaller network errs.
 
         Whole numbers, such as those of tokens, cannot be moved and are met twice.
+
+        Args:
+            inputs: one tensor for each input of the networks.
+            wanted: what the original answers to them.
+
+        Returns:
+            Inputs of twice the length, and what the original answers to these.
         """
         real = [x for x in inputs if x.dtype.is_floating]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(real)
-            harm = self._harm(inputs)
+            harm = self._harm(inputs, wanted)
         slopes = iter(tape.gradient(harm, real, unconnected_gradients="zero"))
-        both = []
+        moved = []
         for x, width in zip(inputs, self.widths, strict=True):
-            moved = x
             if x.dtype.is_floating:
-                moved = x + tf.cast(REACH * width, x.dtype) * tf.sign(next(slopes))
-            both.append(tf.stop_gradient(tf.concat([x, moved], axis=0)))
-        return both
+                x = x + tf.cast(REACH * width, x.dtype) * tf.sign(next(slopes))
+            moved.append(x)
+        pairs = ((inputs, moved), (wanted, self._answers(moved)))
+        both = [[tf.concat(p, axis=0) for p in zip(*pair, strict=True)] for pair in pairs]
+        return both[0], both[1]
 
-    def _harm(self, inputs: Sequence[Any]) -> Any:
+    def _harm(self, inputs: Sequence[Any], wanted: Sequence[Any]) -> Any:
         """What grows as the smaller network leaves the original's answers."""
         total = 0.0
-        for wanted, found, head in self._answers(inputs):
-            if head == "sigmoid" or wanted.shape[-1] in (1, None):
-                total -= tf.reduce_sum(found * tf.sign(wanted))
+        for goal, found, head in self._beside(inputs, wanted):
+            if head == "sigmoid" or goal.shape[-1] in (1, None):
+                total -= tf.reduce_sum(found * tf.sign(goal))
             else:
-                best = tf.one_hot(tf.argmax(wanted, axis=-1), wanted.shape[-1])
+                best = tf.one_hot(tf.argmax(goal, axis=-1), goal.shape[-1])
                 rivals = tf.reduce_max(found - 1e9 * best, axis=-1)
                 total += tf.reduce_sum(rivals - tf.reduce_sum(found * best, axis=-1))
         return total
 
-    def _answers(self, inputs: Sequence[Any]) -> list[tuple[Any, Any, str]]:
-        wanted = map(tf.stop_gradient, scores(self.original, inputs))
+    def _answers(self, inputs: Sequence[Any]) -> list[Any]:
+        return scores(self.original, inputs)
+
+    def _beside(self, inputs: Sequence[Any], wanted: Sequence[Any]) -> list[tuple[Any, Any, str]]:
         return list(zip(wanted, scores(self.smaller, inputs), self.heads, strict=True))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from paoding.compensation.consumers import Consumer, constant_of, consumers_of
+from paoding.compensation.remembered import away, blended, normalizing
 from paoding.domain.balance import SPARE, Balanced
 from paoding.domain.choose import Chosen, choose
 from paoding.errors import ArgumentError
@@ -30,7 +31,6 @@ _CHUNK_BYTES = 1 << 26  # activations of one chunk
 _HELD_BYTES = 1 << 30  # activations of all samples that are held at once
 _MOST_ROWS = 16384  # rows from which a layer is fitted, if its columns are fewer
 _PROBES = 4  # random output directions a sample along which sensitivity is measured
-_MOST_MOMENTS = 512  # moments of batch normalization that inputs are picked by
 _SLOPES = 1024  # samples on which sensitivity is measured, at the most
 _SLOPE_WORK = 3e11  # floating-point operations that measuring it may take, or so
 STUDY = "study"  # where a run remembers it
@@ -116,7 +116,7 @@ def prior_of(work: Any) -> Chosen:
     """
     prior = work.options.get("prior")
     if prior is None or isinstance(prior, str):
-        return _evened(work.graph, choose(work.graph, work.boxes, prior))
+        return _evened(work, choose(work.graph, work.boxes, prior))
     if not callable(prior):
         raise ArgumentError(
             f"prior={prior!r} must be a name or a callable(rng, n) -> array of n inputs."
@@ -124,12 +124,13 @@ def prior_of(work: Any) -> Chosen:
     return Given(prior, len(work.graph.flat.inputs))
 
 
-def _evened(graph: Graph, chosen: Chosen) -> Chosen:
+def _evened(run: Any, chosen: Chosen) -> Chosen:
     """The priors, with inputs picked by answers and moments where a model tells them cheaply."""
-    work = SPARE * MOST_SAMPLES * sum(map(flops_of, graph.nodes))
+    graph: Graph = run.graph
+    flops = sum(map(flops_of, graph.nodes))
     classes = _tells_classes(graph)
-    norms = _normalizing(graph)
-    if work > _SLOPE_WORK or not (classes or norms):
+    norms = normalizing(graph)
+    if SPARE * MOST_SAMPLES * flops > _SLOPE_WORK or not (classes or norms):
         return chosen
     outputs = graph.flat.outputs[:1] if classes else []
     wanted = [*outputs, *(node.inputs[0] for node in norms)]
@@ -140,7 +141,7 @@ def _evened(graph: Graph, chosen: Chosen) -> Chosen:
         for chunk in chunks(len(inputs[0]), max(map(_bytes, graph.nodes))):
             found = graph.run(graph.original, [x[chunk] for x in inputs], wanted)
             answers += found[: len(outputs)]
-            apart = [_apart(n.op, z) for n, z in zip(norms, found[len(outputs) :], strict=True)]
+            apart = [away(n.op, z) for n, z in zip(norms, found[len(outputs) :], strict=True)]
             moments += [np.concatenate(apart, axis=1)] if apart else []
         p = np.concatenate(answers) if answers else None
         if p is not None and p.shape[1] == 1:
@@ -149,7 +150,9 @@ def _evened(graph: Graph, chosen: Chosen) -> Chosen:
 
     told = ["that the model answers evenly over its classes"] if classes else []
     told += ["whose moments its batch normalization remembers"] if norms else []
-    return Balanced(chosen, look, " and ".join(told))
+    if not norms:
+        return Balanced(chosen, look, " and ".join(told))
+    return Balanced(chosen, look, " and ".join(told), lambda rng, x: blended(run, rng, x, flops))
 
 
 def _tells_classes(graph: Graph) -> bool:
@@ -159,28 +162,6 @@ def _tells_classes(graph: Graph) -> bool:
     shape = graph.flat.shapes[graph.flat.outputs[0]]
     told = head == "softmax" or (head == "sigmoid" and shape[-1] == 1)
     return told and len(graph.flat.outputs) == 1 and len(shape) == 2
-
-
-def _normalizing(graph: Graph) -> list[Node]:
-    """The first calls of batch normalization, as many as have few enough channels."""
-    found, features = [], 0
-    for node in graph.nodes:
-        if type(node.op) is not keras.layers.BatchNormalization:
-            continue
-        features += 2 * int(np.prod(node.op.moving_mean.shape))
-        if features > _MOST_MOMENTS:
-            break
-        found.append(node)
-    return found
-
-
-def _apart(norm: Any, z: np.ndarray) -> np.ndarray:
-    """How far a sample's first two moments lie from what a normalization keeps: (n, 2 channels)."""
-    x = np.moveaxis(z, norm.axis, -1)
-    mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
-    away = (x - mean) / np.sqrt(variance + norm.epsilon)
-    inside = tuple(range(1, x.ndim - 1))
-    return np.concatenate([away.mean(axis=inside), (away**2).mean(axis=inside) - 1], axis=1)
 
 
 class Given(Chosen):

@@ -21,6 +21,7 @@ _RAREST = 1e-3  # mean probability below which a class is not favoured further
 _LENIENCE = 1.0  # how little weights bend for moments: 0 for exact ones, however uneven
 _ITERATIONS = 100
 
+Blend = Callable[[np.random.Generator, Sequence[np.ndarray]], list[np.ndarray]]
 Look = Callable[[Sequence[np.ndarray]], tuple[np.ndarray | None, np.ndarray | None]]
 
 
@@ -32,14 +33,18 @@ class Balanced(Chosen):
         look: inputs of the model -> probabilities of classes (n, classes), and what ought to be
             zero in the mean (n, features); None for what the model does not tell.
         why: what the picked inputs are like, for the user.
+        blend: what the picked inputs become at the end.
     """
 
     look: Look
+    blend: Blend | None
 
-    def __init__(self, chosen: Chosen, look: Look, why: str) -> None:
+    def __init__(self, chosen: Chosen, look: Look, why: str, blend: Blend | None = None) -> None:
         told = f"Of twice as many, those are kept {why}."
+        told += " They are mixed a little to fit these moments." if blend else ""
         super().__init__(chosen.priors, f"{chosen.sentence} {told}")
         object.__setattr__(self, "look", look)
+        object.__setattr__(self, "blend", blend)
 
     def draw(self, rng: np.random.Generator, n: int) -> list[np.ndarray]:
         inputs = super().draw(rng, SPARE * n)
@@ -50,7 +55,8 @@ class Balanced(Chosen):
         if moments is not None:
             weight = tilted(weight, moments)
         kept = pick(rng, weight, n)
-        return [x[kept] for x in inputs]
+        picked = [x[kept] for x in inputs]
+        return picked if self.blend is None else self.blend(rng, picked)
 
 
 def even_weights(probabilities: np.ndarray) -> Floats:

@@ -14,7 +14,7 @@ from keras import layers
 
 import paoding
 from paoding.compensation.base import Work
-from paoding.compensation.distillation import REACH, Pair, affordable, distilled
+from paoding.compensation.distillation import REACH, Pair, affordable, distilled, scores
 from paoding.domain import Box
 from paoding.errors import ArgumentError
 from paoding.graph import trace
@@ -207,10 +207,11 @@ def test_an_input_is_attacked_towards_the_rival_of_the_originals_answer():
     original, smaller = linear([[1.0, 0.0], [0.0, 0.0]]), linear([[1.0, 0.0], [0.0, 2.0]])
     pair = Pair.of(trace(original), smaller, (Box(0, 4),))
     x = tf.constant([[1.0, 0.1], [-1.0, 3.0]])
-    both = pair.attacked([x])[0].numpy()
+    (both,), (wanted,) = pair.attacked([x], scores(pair.original, [x]))
     far = REACH * 4
     # Margins of the rival: 2b - a where the original says the first, a - 2b where the second.
     np.testing.assert_allclose(both, [[1, 0.1], [-1, 3], [1 - far, 0.1 + far], [-1 + far, 3 - far]])
+    np.testing.assert_allclose(wanted, original(both))
 
 
 def test_the_distance_does_not_see_what_a_softmax_does_not_see():
@@ -221,8 +222,9 @@ def test_the_distance_does_not_see_what_a_softmax_does_not_see():
     shifted.set_weights([original.get_weights()[0], np.array([3.0, 3.0])])
     other = Pair.of(trace(original), shifted, (Box(0, 1),))
     at = [tf.constant([[0.5, 0.25]])]
-    assert float(pair.distance(at)) == 0
-    assert float(other.distance(at)) == pytest.approx(0, abs=1e-10)
+    wanted = scores(pair.original, at)
+    assert float(pair.distance(at, wanted)) == 0
+    assert float(other.distance(at, wanted)) == pytest.approx(0, abs=1e-10)
 
 
 def test_what_does_not_match_better_is_left_as_it_was():

@@ -1,0 +1,154 @@
+"""What batch normalization remembers of the training data, and inputs that are made to fit it.
+
+Where a network normalizes batches, it has kept the mean and variance of every channel there: the
+only trace of its data that a model carries. Inputs of a prior are picked by them, and then each
+is mixed with some others, a little of each, until whole batches have these moments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from paoding.graph import Graph
+from paoding.graph.keras_internals import Node, call
+
+_MOST_MOMENTS = 512  # that inputs are picked by
+_BATCH = 256  # inputs that have the moments together
+_MIXED = 256  # inputs of which a little is mixed into each
+_STEPS = 30  # of Adam
+_FEWEST = 10  # steps below which nothing is gained
+_RATE = 0.05
+_WORK = 2e12  # floating-point operations that it may take
+_PASSES = 3  # forward passes that a step costs
+
+
+def normalizing(graph: Graph, most: int | None = _MOST_MOMENTS) -> list[Node]:
+    """The first calls of batch normalization, as many as have so few moments; None: all."""
+    found, features = [], 0
+    for node in graph.nodes:
+        if type(node.op) is not keras.layers.BatchNormalization:
+            continue
+        features += 2 * int(np.prod(node.op.moving_mean.shape))
+        if most is not None and features > most:
+            break
+        found.append(node)
+    return found
+
+
+def away(norm: Any, z: np.ndarray) -> np.ndarray:
+    """How far a sample's first two moments lie from what a normalization keeps: (n, 2 channels)."""
+    x = np.moveaxis(z, norm.axis, -1)
+    mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
+    apart = (x - mean) / np.sqrt(variance + norm.epsilon)
+    inside = tuple(range(1, x.ndim - 1))
+    return np.concatenate([apart.mean(axis=inside), (apart**2).mean(axis=inside) - 1], axis=1)
+
+
+def blended(
+    run: Any, rng: np.random.Generator, inputs: Sequence[np.ndarray], flops: float
+) -> list[np.ndarray]:
+    """Inputs mixed with one another until batches of them have the remembered moments.
+
+    An input becomes itself plus a weighted sum of what some other inputs differ from their mean
+    by, so that it stays as smooth, or as much of a table, as the prior made it; the weights are
+    found by gradient descent. Values stay between the least and the largest that came in.
+
+    Args:
+        run: with the graph and a pulse.
+        rng: chooses the inputs that are mixed in.
+        inputs: one array for each input of the model. Whole numbers stay what they are.
+        flops: floating-point operations of the model on one sample.
+
+    Returns:
+        As many inputs; the same ones where the model is too large for that.
+
+    Source: data-free distillation by matching batch normalization's statistics (Yin et al. 2020,
+    arXiv 1912.08795), here in the span of a prior's inputs instead of pixel by pixel.
+    """
+    n = len(inputs[0])
+    steps = min(_STEPS, int(_WORK / max(_PASSES * n * flops, 1)))
+    real = [np.issubdtype(x.dtype, np.floating) for x in inputs]
+    if steps < _FEWEST or not any(real) or n < 2:
+        return list(inputs)
+    mixed = rng.permutation(n)[:_MIXED]
+    batch = _Batch(
+        run.graph,
+        [_differences(x[mixed]) if own else None for x, own in zip(inputs, real, strict=True)],
+    )
+    ranges = [(x.min(), x.max()) for x in inputs]
+    parts = []
+    for at in range(0, n, _BATCH):
+        run.pulse("matching the moments that the model remembers", at / n)
+        rows = np.arange(at, at + _BATCH) % n  # the last batch is filled up
+        moved = batch.fitted([tf.convert_to_tensor(x[rows]) for x in inputs], ranges, steps)
+        parts.append([x.numpy() for x in moved])
+    return [np.concatenate(part)[:n] for part in zip(*parts, strict=True)]
+
+
+def _differences(x: np.ndarray) -> np.ndarray:
+    """What inputs differ from their mean by, as rows whose sum with random weights is like one."""
+    rows = (x - x.mean(axis=0)).reshape(len(x), -1) / np.sqrt(len(x))
+    return rows.astype(np.float32)
+
+
+class _Batch:
+    """One batch of inputs, moved along the differences of others towards remembered moments.
+
+    Args:
+        graph: the traced original.
+        differences: (k, numbers of one input) for each input; None for one that stays.
+    """
+
+    def __init__(self, graph: Graph, differences: Sequence[np.ndarray | None]) -> None:
+        self._flat = graph.flat
+        self._differences = differences
+        self._mixed = next(len(d) for d in differences if d is not None)
+        self._norms: dict[int, Any] = {}
+        for node in normalizing(graph, None):
+            mean, variance = np.asarray(node.op.moving_mean), np.asarray(node.op.moving_variance)
+            self._norms[node.index] = mean, np.sqrt(variance + node.op.epsilon)
+
+    @tf.function
+    def fitted(self, inputs: list[Any], ranges: list[Any], steps: int) -> list[Any]:
+        """The batch after so many steps of Adam, from no mixing at all."""
+        share = tf.zeros((len(inputs[0]), self._mixed))
+        slope, square = tf.zeros_like(share), tf.zeros_like(share)
+        for k in tf.range(1, steps + 1):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(share)
+                distance = self._distance(self._moved(inputs, ranges, share))
+            found = tape.gradient(distance, share, unconnected_gradients="zero")
+            slope, square = 0.9 * slope + 0.1 * found, 0.99 * square + 0.01 * found**2
+            time = tf.cast(k, tf.float32)
+            size = tf.sqrt(square / (1 - 0.99**time)) + 1e-12
+            share -= _RATE * slope / (1 - 0.9**time) / size
+        return self._moved(inputs, ranges, share)
+
+    def _moved(self, inputs: list[Any], ranges: list[Any], share: Any) -> list[Any]:
+        moved = []
+        for x, (least, most), rows in zip(inputs, ranges, self._differences, strict=True):
+            if rows is not None:
+                more = tf.reshape(share @ tf.constant(rows), tf.shape(x))
+                x = tf.clip_by_value(x + tf.cast(more, x.dtype), least, most)
+            moved.append(x)
+        return moved
+
+    def _distance(self, inputs: list[Any]) -> Any:
+        """How far moments are from those remembered, in standard deviations squared."""
+        known: dict[int, Any] = dict(zip(self._flat.inputs, inputs, strict=True))
+        total = 0.0
+        for node in self._flat.nodes:
+            if node.index in self._norms:
+                mean, deviation = self._norms[node.index]
+                z = tf.cast(known[node.inputs[0]], tf.float32)
+                rest = [a for a in range(z.shape.rank) if a != node.op.axis % z.shape.rank]
+                found, variance = tf.nn.moments(z, rest)
+                width = tf.sqrt(variance + 1e-6) / deviation
+                total += tf.reduce_mean(((found - mean) / deviation) ** 2 + (width - 1) ** 2)
+            known.update(zip(node.outputs, call(node, known), strict=True))
+        return total / len(self._norms)
