@@ -20,10 +20,10 @@ from paoding.graph.keras_internals import Node, call
 _MOST_MOMENTS = 512  # that inputs are picked by
 _BATCH = 256  # inputs that have the moments together
 _MIXED = 256  # inputs of which a little is mixed into each
-_STEPS = 30  # of Adam
-_FEWEST = 10  # steps below which nothing is gained
-_RATE = 0.05
-_WORK = 2e12  # floating-point operations that it may take
+_STEPS = 15  # of Adam
+_FEWEST = 8  # steps below which nothing is gained
+_RATE = 0.1
+_WORK = 1e12  # floating-point operations that it may take
 _PASSES = 3  # forward passes that a step costs
 
 
