@@ -159,3 +159,20 @@ def test_a_rescaling_is_looked_through():
     graph = trace(model)
     lead = lead_of(graph, graph.flat.inputs[0])
     assert np.allclose(lead.mean, [2.0, 4.0]) and np.allclose(lead.deviation, [2.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    ("shape", "before", "norm"),
+    [
+        ((3, 8, 8), [], {"axis": 1}),
+        ((8, 8, 3), [layers.Flatten()], {}),
+        ((8, 8, 3), [], {}),
+        ((6, 4), [], {"axis": 1}),
+    ],
+)
+def test_moments_along_any_axis_are_read_where_they_can_be_laid_over_the_input(shape, before, norm):
+    stack = [keras.Input(shape), *before, layers.BatchNormalization(**norm)]
+    model = keras.Sequential([*stack, layers.Flatten(), layers.Dense(8, "relu"), layers.Dense(2)])
+    graph = trace(model)
+    (x,) = choose(graph, (Box(0, 1),)).draw(np.random.default_rng(0), 16)
+    assert x.shape == (16, *shape) and np.isfinite(x).all()

@@ -186,12 +186,10 @@ def lead_of(graph: Graph, tensor: int) -> Lead:
         op = node.op
         if isinstance(op, keras.layers.Embedding):
             return Lead(shape, first=op, vocabulary=int(op.embeddings.shape[0]))
-        moments = _moments(op, weights)
-        if moments is not None and mean is None:
+        moments = _moments(op, weights, len(current))
+        if moments is not None and mean is None and _spans(moments[0], shape):
             mean, deviation = ((m - offset) / scale for m in (moments[0], moments[1] + offset))
             deviation = np.abs(deviation)
-            if np.broadcast_shapes(mean.shape, shape) != shape:
-                mean = deviation = None
         elif isinstance(op, keras.layers.Dense):
             kernel = weights(op.kernel) if len(current) == 1 else None
             if kernel is not None and kernel.shape[0] != int(np.prod(shape)):
@@ -206,18 +204,28 @@ def lead_of(graph: Graph, tensor: int) -> Lead:
         image = image or _as_image(current)
 
 
-def _moments(op: Any, weights: Any) -> tuple[Floats, Floats] | None:
-    """Mean and deviation of a layer's input, where the layer carries them."""
+def _moments(op: Any, weights: Any, rank: int) -> tuple[Floats, Floats] | None:
+    """Mean and deviation of a layer's input of so many axes, where the layer carries them."""
     if isinstance(op, keras.layers.Normalization):
-        if getattr(op, "input_mean", None) is not None:
-            mean, variance = np.asarray(op.input_mean), np.asarray(op.input_variance)
-        else:
-            mean, variance = np.asarray(op.mean), np.asarray(op.variance)
-        return np.squeeze(mean).astype(np.float64), np.sqrt(np.squeeze(variance))
-    if type(op) is keras.layers.BatchNormalization:
+        given = getattr(op, "input_mean", None) is not None
+        mean = np.asarray(op.input_mean if given else op.mean)
+        variance = np.asarray(op.input_variance if given else op.variance)
+        view = mean.shape[1:] if mean.ndim > rank else mean.shape
+    elif type(op) is keras.layers.BatchNormalization:
         mean, variance = weights(op.moving_mean), weights(op.moving_variance)
-        return mean.astype(np.float64), np.sqrt(variance.astype(np.float64))
-    return None
+        view = tuple(-1 if axis == op.axis % (rank + 1) else 1 for axis in range(1, rank + 1))
+    else:
+        return None
+    deviation = np.sqrt(variance.astype(np.float64))
+    return mean.astype(np.float64).reshape(view), deviation.reshape(view)
+
+
+def _spans(value: Floats, shape: Shape) -> bool:
+    """Whether a value for each entry, or for each channel, can be laid over a shape."""
+    last = shape[len(shape) - value.ndim :]
+    return value.ndim <= len(shape) and all(
+        v in (1, s) for v, s in zip(value.shape, last, strict=True)
+    )
 
 
 def _as_image(shape: Shape) -> tuple[int, int, int] | None:
