@@ -302,7 +302,7 @@ class Linear:
                 form.add_least(b, offset)
             for x, part in zip(step.inputs, known, strict=True):
                 self._correction_back(form, b, number, x, part, old)
-        elif isinstance(primitive, Apply):
+        elif isinstance(primitive, Apply) and primitive == changed:
             z = step.inputs[0]
             d = changes[z]
             assert d is not None

@@ -253,7 +253,7 @@ class Lowering:
         by = slopes.astype(np.float64)
         if (by < 0).any() or (by > 1).any():
             raise self.none("whose slopes leave [0, 1]")
-        return self._apply(x, Convex("prelu", lambda z: np.where(z >= 0, z, by * z)), "prelu")
+        return self._apply(x, Convex("prelu", _Leaky(by)), "prelu")
 
     def _apply(self, x: Value, kind: Activation | None, name: str) -> Value:
         if kind is None:
@@ -368,6 +368,22 @@ class Lowering:
         if any(size is None for size in shape):
             raise self.none("where a size is unknown (None): give the model a fixed input shape")
         return tuple(int(size) for size in shape if size is not None)
+
+
+class _Leaky:
+    """A leaky ReLU with a slope for each entry; equal where all slopes are."""
+
+    def __init__(self, slopes: np.ndarray) -> None:
+        self.slopes = slopes
+
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        return np.where(z >= 0, z, self.slopes * z)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Leaky) and np.array_equal(self.slopes, other.slopes)
+
+    def __hash__(self) -> int:
+        return hash(self.slopes.tobytes())
 
 
 def _with_options(kind: str, options: dict[str, Any]) -> Activation | None:

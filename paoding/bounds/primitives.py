@@ -158,9 +158,9 @@ def _total(
     return total
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Apply(Primitive):
-    """A function of each entry by itself."""
+    """A function of each entry by itself; equal where it is the same function."""
 
     kind: Activation
 
@@ -169,7 +169,7 @@ class Apply(Primitive):
 
     def difference(self, after: Primitive, twins: Sequence[Twin]) -> Interval:
         assert isinstance(after, Apply)
-        return self.kind.difference(twins[0]) if after.kind == self.kind else EVERYTHING
+        return self.kind.difference(twins[0]) if after == self else EVERYTHING
 
 
 @dataclass(frozen=True, eq=False)

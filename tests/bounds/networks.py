@@ -390,6 +390,8 @@ def random_plan(graph: Graph, state: State, rng: np.random.Generator) -> tuple[S
                 noise = rng.normal(0, size, variable.shape).astype(np.float32)
                 stays = "kernel" in variable.name and values[number] == 0  # rows of units gone
                 values[number] = values[number] + np.where(stays, 0, noise)
+                if "alpha" in variable.name:  # slopes outside of [0, 1] have no certificate
+                    values[number] = values[number].clip(0, 1)
     return state.replace(values), removals
 
 

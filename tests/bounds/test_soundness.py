@@ -65,6 +65,11 @@ def test_no_attack_leaves_the_bounds_at_any_layer(name: str, block: int) -> None
         check(name, seed)
 
 
+def test_slopes_that_were_tuned_are_bounded_as_another_function() -> None:
+    """A case in which the lines of one PReLU do not hold for the other."""
+    check("rectifiers", 19)
+
+
 def test_the_attack_reaches_the_bounds_where_nothing_bends() -> None:
     """So that bounds of linear steps that are too tight by a thousandth would be found."""
     compared = 0
