@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import erf
@@ -432,6 +433,11 @@ TANH_GELU = Valley(
 HARD_SILU = HardSiLU("hard_silu", _hard_silu, slope=1.5, derivative=np.ones_like, minimum=-1.5)
 
 
+# One function for the same numbers: what both networks apply is then known to be equal.
+_same = lru_cache(maxsize=256)
+
+
+@_same
 def leaky_relu(slope: float) -> Activation | None:
     """ReLU with a slope of its own for negative values; None where that slope is negative."""
     if slope < 0:
@@ -447,6 +453,7 @@ def leaky_relu(slope: float) -> Activation | None:
     )
 
 
+@_same
 def elu(alpha: float) -> Activation | None:
     """ELU; convex while its slope does not jump down at zero."""
     if alpha < 0:
@@ -459,6 +466,7 @@ def _elu_slope(alpha: float) -> Function:
     return lambda z: np.where(z >= 0, 1.0, alpha * np.exp(np.minimum(z, 0.0)))
 
 
+@_same
 def clipped_relu(top: float) -> Activation:
     """ReLU up to a largest value, such as ReLU6; symmetric about half of it."""
     return SShaped(
@@ -535,6 +543,7 @@ def by_name(name: str) -> Activation | None:
     return _BY_NAME.get(_ALIASES.get(name, name))
 
 
+@_same
 def relu_layer(
     max_value: float | None, negative_slope: float, threshold: float
 ) -> Activation | None:

@@ -16,6 +16,8 @@ from paoding.bounds.difference import differences, resolved
 from paoding.bounds.forward import input_intervals
 from paoding.bounds.intervals import Interval, Twin
 from paoding.bounds.linear import Linear
+from paoding.bounds.lowering import lower
+from paoding.bounds.primitives import Apply
 from paoding.errors import BoundsError
 
 # Per network. With 38 networks the long run has over 10,000 cases, each with both methods.
@@ -68,6 +70,15 @@ def test_no_attack_leaves_the_bounds_at_any_layer(name: str, block: int) -> None
 def test_slopes_that_were_tuned_are_bounded_as_another_function() -> None:
     """A case in which the lines of one PReLU do not hold for the other."""
     check("rectifiers", 19)
+
+
+def test_what_both_networks_apply_is_known_to_be_the_same_function() -> None:
+    for name in ("rectifiers", "dense_leaky_relu", "dense_elu"):
+        graph = networks.graph_of(name)
+        pair = (lower(graph, graph.original), lower(graph, graph.original))
+        steps = zip(*(program.steps for program in pair), strict=True)
+        applied = [(a.primitive, b.primitive) for a, b in steps if isinstance(a.primitive, Apply)]
+        assert applied and all(a == b for a, b in applied), name
 
 
 def test_the_attack_reaches_the_bounds_where_nothing_bends() -> None:
