@@ -128,12 +128,21 @@ def residual() -> keras.Model:
     return keras.Model(x, layers.Dense(10, "softmax")(y))
 
 
+def normalized() -> keras.Model:
+    x = y = keras.Input((784,))
+    for units in (128, 128, 64):
+        y = layers.Dense(units, use_bias=False)(y)
+        y = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(y))
+    return keras.Model(x, layers.Dense(10, "softmax")(y))
+
+
 Build = Callable[[], keras.Model]
 TRAINED: dict[str, tuple[Build, Callable[[], Split]]] = {
     "mlp 784-128-128-64": (lambda: mlp(784, (128, 128, 64), 10, "relu"), lambda: digits(True)),
     "wide 784-512-256": (lambda: mlp(784, (512, 256), 10, "relu"), lambda: digits(True)),
     "deep 784-5x96": (lambda: mlp(784, (96,) * 5, 10, "relu"), lambda: digits(True)),
     "tanh 784-128-128-64": (lambda: mlp(784, (128, 128, 64), 10, "tanh"), lambda: digits(True)),
+    "bn 784-128-128-64": (normalized, lambda: digits(True)),
     "wine 13-64-64": (lambda: mlp(13, (64, 64), 3, "relu"), lambda: table("wine")),
     "digits 64-64-64": (lambda: mlp(64, (64, 64), 10, "relu"), lambda: table("digits")),
     "cancer 30-64-64": (lambda: mlp(30, (64, 64), 2, "relu"), lambda: table("breast_cancer")),

@@ -1,19 +1,21 @@
 """What batch normalization remembers of the training data, and inputs that are made to fit it.
 
 Where a network normalizes batches, it has kept the mean and variance of every channel there: the
-only trace of its data that a model carries. Inputs of a prior are picked by them, and then each
-is mixed with some others, a little of each, until whole batches have these moments.
+only trace of its data that a model carries. They tell how bright an image that is read as one
+vector is at each place. Inputs of a prior are then picked by them, and each is mixed with some
+others, a little of each, until whole batches have these moments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from paoding.domain.priors import Blobs, Prior, Shaded
 from paoding.graph import Graph
 from paoding.graph.keras_internals import Node, call
 
@@ -25,6 +27,9 @@ _FEWEST = 8  # steps below which nothing is gained
 _RATE = 0.1
 _WORK = 1e12  # floating-point operations that it may take
 _PASSES = 3  # forward passes that a step costs
+_SHADING_STEPS = 200
+_SHADING_BATCHES = 16  # that the steps take in turn
+_SOFT = 0.09  # width of a shading's blur, as share of the shorter side
 
 
 def normalizing(graph: Graph, most: int | None = _MOST_MOMENTS) -> list[Node]:
@@ -90,55 +95,95 @@ def blended(
     return [np.concatenate(part)[:n] for part in zip(*parts, strict=True)]
 
 
+def shaded(run: Any, prior: Prior, flops: float) -> Prior:
+    """A flat image's prior, brighter or darker at each place as the remembered moments ask for.
+
+    Each unit of a Dense layer weighs every pixel, so the mean and variance of many units tell
+    where images are bright, as far as brightness changes smoothly from place to place. Channels
+    of a convolution have the same weights at all places and tell nothing of that kind.
+
+    Args:
+        run: with the graph, the legal boxes and a pulse.
+        prior: of the model's only input.
+        flops: floating-point operations of the model on one sample.
+
+    Returns:
+        The same prior where it is no flat image, or the model is too large for that.
+
+    Source: method, section 6 (statistics that the model carries).
+    """
+    work = _PASSES * _SHADING_STEPS * _BATCH * flops
+    if not isinstance(prior, Blobs) or prior.envelope is None or work > _WORK:
+        return prior
+    run.pulse("finding where images are bright", 0.0)
+    images = prior(np.random.default_rng(0), _SHADING_BATCHES * _BATCH)
+    floor = prior.box.fit(images.shape[1:]).lo
+    shading = _shading(_Moments(run.graph), images.astype(np.float32), floor, prior)
+    return Shaded(prior, np.exp(shading), prior.box)
+
+
+def _shading(moments: _Moments, images: np.ndarray, floor: Any, prior: Blobs) -> np.ndarray:
+    """The logarithm of the brightness of each pixel: (height, width)."""
+    soft = _SOFT * min(prior.height, prior.width)
+    down, across = (tf.constant(_blurring(side, soft)) for side in (prior.height, prior.width))
+    batches = tf.reshape(tf.constant(images), (_SHADING_BATCHES, _BATCH, *images.shape[1:]))
+    low = tf.constant(np.broadcast_to(floor, images.shape[1:]).astype(np.float32))
+    most = float(images.max())
+    least = float(images.min())
+
+    def smooth(log: Any) -> Any:
+        return down @ log @ tf.transpose(across)
+
+    def distance(log: Any, step: Any) -> Any:
+        image = low + (batches[step % _SHADING_BATCHES] - low) * tf.reshape(
+            tf.exp(smooth(log)), low.shape
+        )
+        return moments.distance([tf.clip_by_value(image, least, most)])
+
+    start = tf.zeros((prior.height, prior.width))
+    found = tf.function(_descended)(start, distance, tf.constant(_SHADING_STEPS))
+    return np.asarray(smooth(found), np.float64)
+
+
+def _blurring(side: int, width: float) -> np.ndarray:
+    """A Gaussian blur of one axis as a matrix whose rows have sum 1."""
+    place = np.arange(side)
+    weight = np.exp(-(((place[:, None] - place) / width) ** 2) / 2)
+    return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _descended(start: Any, distance: Callable[[Any, Any], Any], steps: Any) -> Any:
+    """A variable after so many steps of Adam on ``distance(variable, step)``."""
+    at, slope, square = start, tf.zeros_like(start), tf.zeros_like(start)
+    for k in tf.range(1, steps + 1):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(at)
+            apart = distance(at, k)
+        found = tape.gradient(apart, at, unconnected_gradients="zero")
+        slope, square = 0.9 * slope + 0.1 * found, 0.99 * square + 0.01 * found**2
+        time = tf.cast(k, tf.float32)
+        size = tf.sqrt(square / (1 - 0.99**time)) + 1e-12
+        at -= _RATE * slope / (1 - 0.9**time) / size
+    return at
+
+
 def _differences(x: np.ndarray) -> np.ndarray:
     """What inputs differ from their mean by, as rows whose sum with random weights is like one."""
     rows = (x - x.mean(axis=0)).reshape(len(x), -1) / np.sqrt(len(x))
     return rows.astype(np.float32)
 
 
-class _Batch:
-    """One batch of inputs, moved along the differences of others towards remembered moments.
+class _Moments:
+    """How far the moments of a batch are from those that all normalizations remember."""
 
-    Args:
-        graph: the traced original.
-        differences: (k, numbers of one input) for each input; None for one that stays.
-    """
-
-    def __init__(self, graph: Graph, differences: Sequence[np.ndarray | None]) -> None:
+    def __init__(self, graph: Graph) -> None:
         self._flat = graph.flat
-        self._differences = differences
-        self._mixed = next(len(d) for d in differences if d is not None)
         self._norms: dict[int, Any] = {}
         for node in normalizing(graph, None):
             mean, variance = np.asarray(node.op.moving_mean), np.asarray(node.op.moving_variance)
             self._norms[node.index] = mean, np.sqrt(variance + node.op.epsilon)
 
-    @tf.function
-    def fitted(self, inputs: list[Any], ranges: list[Any], steps: int) -> list[Any]:
-        """The batch after so many steps of Adam, from no mixing at all."""
-        share = tf.zeros((len(inputs[0]), self._mixed))
-        slope, square = tf.zeros_like(share), tf.zeros_like(share)
-        for k in tf.range(1, steps + 1):
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(share)
-                distance = self._distance(self._moved(inputs, ranges, share))
-            found = tape.gradient(distance, share, unconnected_gradients="zero")
-            slope, square = 0.9 * slope + 0.1 * found, 0.99 * square + 0.01 * found**2
-            time = tf.cast(k, tf.float32)
-            size = tf.sqrt(square / (1 - 0.99**time)) + 1e-12
-            share -= _RATE * slope / (1 - 0.9**time) / size
-        return self._moved(inputs, ranges, share)
-
-    def _moved(self, inputs: list[Any], ranges: list[Any], share: Any) -> list[Any]:
-        moved = []
-        for x, (least, most), rows in zip(inputs, ranges, self._differences, strict=True):
-            if rows is not None:
-                more = tf.reshape(share @ tf.constant(rows), tf.shape(x))
-                x = tf.clip_by_value(x + tf.cast(more, x.dtype), least, most)
-            moved.append(x)
-        return moved
-
-    def _distance(self, inputs: list[Any]) -> Any:
+    def distance(self, inputs: list[Any]) -> Any:
         """How far moments are from those remembered, in standard deviations squared."""
         known: dict[int, Any] = dict(zip(self._flat.inputs, inputs, strict=True))
         total = 0.0
@@ -152,3 +197,36 @@ class _Batch:
                 total += tf.reduce_mean(((found - mean) / deviation) ** 2 + (width - 1) ** 2)
             known.update(zip(node.outputs, call(node, known), strict=True))
         return total / len(self._norms)
+
+
+class _Batch:
+    """One batch of inputs, moved along the differences of others towards remembered moments.
+
+    Args:
+        graph: the traced original.
+        differences: (k, numbers of one input) for each input; None for one that stays.
+    """
+
+    def __init__(self, graph: Graph, differences: Sequence[np.ndarray | None]) -> None:
+        self._moments = _Moments(graph)
+        self._differences = differences
+        self._mixed = next(len(d) for d in differences if d is not None)
+
+    @tf.function
+    def fitted(self, inputs: list[Any], ranges: list[Any], steps: int) -> list[Any]:
+        """The batch after so many steps of Adam, from no mixing at all."""
+
+        def distance(share: Any, _: Any) -> Any:
+            return self._moments.distance(self._moved(inputs, ranges, share))
+
+        start = tf.zeros((len(inputs[0]), self._mixed))
+        return self._moved(inputs, ranges, _descended(start, distance, steps))
+
+    def _moved(self, inputs: list[Any], ranges: list[Any], share: Any) -> list[Any]:
+        moved = []
+        for x, (least, most), rows in zip(inputs, ranges, self._differences, strict=True):
+            if rows is not None:
+                more = tf.reshape(share @ tf.constant(rows), tf.shape(x))
+                x = tf.clip_by_value(x + tf.cast(more, x.dtype), least, most)
+            moved.append(x)
+        return moved

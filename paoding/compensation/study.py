@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from paoding.compensation.consumers import Consumer, constant_of, consumers_of
-from paoding.compensation.remembered import away, blended, normalizing
+from paoding.compensation.remembered import away, blended, normalizing, shaded
 from paoding.domain.balance import SPARE, Balanced
 from paoding.domain.choose import Chosen, choose
 from paoding.errors import ArgumentError
@@ -132,6 +132,8 @@ def _evened(run: Any, chosen: Chosen) -> Chosen:
     norms = normalizing(graph)
     if SPARE * MOST_SAMPLES * flops > _SLOPE_WORK or not (classes or norms):
         return chosen
+    if norms and len(chosen.priors) == 1:
+        chosen = chosen.of(shaded(run, chosen.priors[0], flops))
     outputs = graph.flat.outputs[:1] if classes else []
     wanted = [*outputs, *(node.inputs[0] for node in norms)]
 

@@ -75,6 +75,11 @@ class Chosen:
         """``n`` inputs, one array for each input of the model."""
         return [np.asarray(prior(rng, n)) for prior in self.priors]
 
+    def of(self, prior: Prior) -> Chosen:
+        """The same choice for the only input, with a prior that is derived from the chosen one."""
+        told = self.sentence.replace(str(self.priors[0]), str(prior), 1)
+        return Chosen((prior,), told)
+
 
 def choose(graph: Graph, boxes: tuple[Box, ...], name: str | None = None) -> Chosen:
     """Choose a prior for each input of a model.

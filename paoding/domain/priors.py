@@ -99,6 +99,36 @@ class Blobs:
 
 
 @dataclass(frozen=True, eq=False)
+class Shaded:
+    """Images of another prior, brighter or darker at each place, within the range that they had.
+
+    Args:
+        prior: of images.
+        shading: (height, width) factors of what a pixel is above the least legal value.
+        box: legal inputs.
+
+    >>> half = Shaded(Uniform(Box(0, 1), (2, 2)), np.array([[1.0, 0.5], [0.0, 1.0]]), Box(0, 1))
+    >>> float(half(np.random.default_rng(0), 3)[:, 1, 0].max())
+    0.0
+    """
+
+    prior: Prior
+    shading: Floats
+    box: Box
+
+    def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        images = self.prior(rng, n)
+        shape = images.shape[1:]
+        low = self.box.fit(shape).lo
+        factor = np.repeat(self.shading.ravel(), int(np.prod(shape)) // self.shading.size)
+        found = low + (images - low) * factor.reshape(shape)
+        return np.clip(found, images.min(), images.max()).astype(images.dtype)
+
+    def __str__(self) -> str:
+        return f"{self.prior}, as bright at each place as batch normalization remembers"
+
+
+@dataclass(frozen=True, eq=False)
 class DeadLeaves:
     """Discs of random size and colour that cover each other.
 
