@@ -11,6 +11,7 @@ from paoding.compensation.study import prior_of
 from paoding.domain import Box
 from paoding.domain.balance import Balanced, even_weights, pick, tilted
 from paoding.domain.choose import Chosen, choose
+from paoding.domain.priors import Blobs
 from paoding.graph import trace
 
 
@@ -133,3 +134,47 @@ def test_a_table_is_mixed_until_its_batches_have_the_remembered_moments():
     away = (found.mean(axis=0) - norm.moving_mean) / np.sqrt(norm.moving_variance)
     assert np.abs(away).max() < 0.1
     assert np.allclose(found.std(axis=0), np.sqrt(norm.moving_variance), rtol=0.1)
+
+
+def test_where_flat_images_are_bright_is_found_from_the_remembered_moments():
+    keras.utils.set_random_seed(0)
+    norm = layers.BatchNormalization()
+    place = np.mgrid[:16, :16] - 7.5
+    bright = np.exp(-(place**2).sum(axis=0) / 2 / 4**2)  # in the middle, dark at the border
+    kernel = _smooth_kernel(np.random.default_rng(3), 16, 64)
+    model = keras.Sequential(
+        [keras.Input((256,)), layers.Dense(64, use_bias=False), norm, layers.Dense(2)]
+    )
+    model.layers[0].set_weights([kernel])
+    whole = Blobs(Box(0, 1), 16, 16, 1, (256,))(np.random.default_rng(1), 3000)
+    z = (whole * bright.ravel()) @ kernel
+    norm.moving_mean.assign(z.mean(axis=0))
+    norm.moving_variance.assign(z.var(axis=0))
+    run = Run(model)
+    chosen = prior_of(run)
+    assert "as bright at each place as batch normalization remembers" in chosen.sentence
+    (found,) = chosen.draw(np.random.default_rng(0), 1000)
+    (plain,) = choose(run.graph, run.boxes).draw(np.random.default_rng(0), 1000)
+
+    def alike(x):
+        return np.corrcoef(x.std(axis=0), bright.ravel())[0, 1]
+
+    assert alike(found) > 0.9 > alike(plain)
+    assert found.min() >= plain.min() - 1e-6 and found.max() <= plain.max() + 1e-6
+    again = prior_of(Run(model)).draw(np.random.default_rng(0), 1000)[0]
+    assert np.array_equal(found, again)
+
+
+def test_inputs_that_are_no_flat_image_are_not_shaded():
+    keras.utils.set_random_seed(0)
+    norm = layers.BatchNormalization()
+    model = keras.Sequential([keras.Input((12,)), layers.Dense(6), norm, layers.Dense(3)])
+    assert "bright" not in prior_of(Run(model)).sentence
+
+
+def _smooth_kernel(rng, side, units):
+    """Weights whose neighbours are alike, as those of a layer that was trained on images."""
+    rough = rng.standard_normal((side, side, units))
+    for axis in (0, 1):
+        rough = sum(np.roll(rough, k, axis) for k in (-1, 0, 1)) / 3
+    return (0.3 * rough).reshape(side * side, units).astype("float32")

@@ -203,6 +203,14 @@ def test_wrong_usage_has_status_2_and_shows_no_traceback(
     assert "Error" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_the_module_is_the_command() -> None:
+    said = [
+        subprocess.run([*command, "--help"], capture_output=True, text=True, env=ENVIRONMENT)
+        for command in ([sys.executable, "-m", "paoding"], [sys.executable, "-m", "paoding.cli"])
+    ]
+    assert said[0].returncode == 0 and said[0].stdout == said[1].stdout
+
+
 def test_help_answers_in_under_a_second() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = run("--help")

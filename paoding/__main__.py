@@ -1,0 +1,6 @@
+"""``python -m paoding`` is the command ``paoding``."""
+
+from paoding.cli import main
+
+if __name__ == "__main__":
+    main()
