@@ -270,6 +270,56 @@ def cell(rows: list[Row]) -> str:
     return f"{change:+.1f} · {robust:.3f} · {shown}"
 
 
+PAIRS = {
+    "merge, impact": "merge, saliency (paper's)",
+    "merge, annealing": "merge, saliency (paper's)",
+    "distilled, impact": "distilled",
+    "distilled, annealing": "distilled",
+}
+
+
+def against_saliency(rows: list[Row]) -> list[str]:
+    """Strategies less saliency, paired by network and seed, in each network and in the mean."""
+    known = {(r.network, r.method, r.share, r.seed): r for r in rows}
+    lines = []
+    for method, plain in PAIRS.items():
+        gains: dict[tuple[str, float], list[tuple[float, float]]] = {}
+        for r in rows:
+            other = known.get((r.network, plain, r.share, r.seed))
+            if r.method == method and other:
+                gain = (100 * (r.change - other.change), r.retention - other.retention)
+                gains.setdefault((r.network, r.share), []).append(gain)
+        networks = list(dict.fromkeys(network for network, _ in gains))
+        for name in networks:
+            own = [gains.get((name, share), []) for share in SHARES]
+            lines.append(f"| {name} | {method} | " + " | ".join(map(difference, own)) + " |")
+        every = [
+            [mean for n in networks if (mean := centre(gains.get((n, share), [])))]
+            for share in SHARES
+        ]
+        told = " | ".join(map(difference, every))
+        lines.append(f"| **mean of {len(networks)}** | {method} | {told} |")
+    head = "| network | method | " + " | ".join(f"{s:.0%}" for s in SHARES) + " |"
+    return [head, "|---|---|" + "---|" * len(SHARES), *lines, ""] if lines else []
+
+
+def centre(gains: list[tuple[float, float]]) -> tuple[float, float] | None:
+    if not gains:
+        return None
+    kept = [k for _, k in gains if k == k]
+    return statistics.fmean(g for g, _ in gains), statistics.fmean(kept) if kept else float("nan")
+
+
+def difference(gains: list[tuple[float, float]]) -> str:
+    """Mean gain in points with its standard error, and in retention."""
+    mean = centre(gains)
+    if mean is None:
+        return "–"
+    points = [g for g, _ in gains]
+    error = statistics.stdev(points) / len(points) ** 0.5 if len(points) > 1 else 0.0
+    return f"{mean[0]:+.1f} ± {error:.1f} · {mean[1]:+.3f}"
+
+
 def page(rows: list[Row], methods: list[str], seeds: int, quick: bool) -> str:
     attack = f"FGSM at {EPSILON}" + ("" if quick else f" and PGD at {EPSILON} with 20 steps")
     networks = list(dict.fromkeys(r.network for r in rows))
@@ -290,7 +340,15 @@ def page(rows: list[Row], methods: list[str], seeds: int, quick: bool) -> str:
     for network in networks:
         some = [r for r in rows if r.network == network]
         lines += [f"### {network}", "", *as_table(some, methods, len({r.seed for r in some}))]
-    return "\n".join(lines).rstrip()
+    pairs = against_saliency(rows)
+    if pairs:
+        lines += [
+            "### Strategies less saliency",
+            "",
+            "In points and in retention, paired by seed.",
+            "",
+        ]
+    return "\n".join([*lines, *pairs]).rstrip()
 
 
 def mean_of(rows: list[Row]) -> list[Row]:
