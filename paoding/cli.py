@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from paoding import __version__
-from paoding.errors import ArgumentError, OutputExistsError, PaodingError
+from paoding.errors import ArgumentError, PaodingError
 
 if TYPE_CHECKING:
     import keras
@@ -578,9 +578,10 @@ def certifier(eps: float, clip: Box | None) -> Any:
 
 
 def refuse_existing(path: Path) -> None:
-    """Say that an output exists before hours of work, not after them."""
-    if os.path.lexists(path):
-        raise OutputExistsError(f"{path} exists already; choose another name or remove it first.")
+    """Say that an output cannot be written before hours of work, not after them."""
+    from paoding import io as files  # late: it loads numpy, which help does not need
+
+    files.refuse_existing(path)
 
 
 def run_with_progress(pruner: Pruner) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -140,7 +141,7 @@ def load_data(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
                     f"{path} has no array {' and '.join(map(repr, missing))} (found {found}); "
                     "save it with numpy.savez(path, x=..., y=...)."
                 )
-            x, y = file["x"], file["y"]
+            x, y = (np.asanyarray(file[key]) for key in ("x", "y"))
     except PaodingError:
         raise
     except FileNotFoundError:
@@ -172,12 +173,12 @@ def output_file(path: PathLike, *, overwrite: bool = False) -> Iterator[Path]:
         ArgumentError: The folder cannot be written to.
     """
     path = Path(path)
-    _refuse_existing(path, overwrite)
+    refuse_existing(path, overwrite)
     with _temporary_sibling(path) as folder:
         # The temporary file has the final name, since writers look at its suffix.
         temporary = folder / path.name
         yield temporary
-        _refuse_existing(path, overwrite)
+        refuse_existing(path, overwrite)
         os.replace(temporary, path)
 
 
@@ -190,18 +191,34 @@ def output_folder(path: PathLike) -> Iterator[Path]:
         ArgumentError: The folder around it cannot be written to.
     """
     path = Path(path)
-    _refuse_existing(path)
+    refuse_existing(path)
     with _temporary_sibling(path) as folder:
         temporary = folder / path.name
         temporary.mkdir()
         yield temporary
-        _refuse_existing(path)
+        refuse_existing(path)
         os.rename(temporary, path)
 
 
-def _refuse_existing(path: Path, overwrite: bool = False) -> None:
-    if path.is_dir() or (os.path.lexists(path) and not overwrite):
+def refuse_existing(path: PathLike, overwrite: bool = False) -> None:
+    """Raise unless ``path`` is free to be written, or a file that may be replaced.
+
+    Raises:
+        OutputExistsError: ``path`` exists and ``overwrite`` is false, or it is a folder.
+        ArgumentError: no file can have that name.
+    """
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise _cannot_write(path, error) from error
+    if os.path.isdir(path) or not overwrite:
         raise OutputExistsError(f"{path} exists already; choose another name or remove it first.")
+
+
+def _cannot_write(path: PathLike, error: Exception) -> ArgumentError:
+    return ArgumentError(f"Cannot write to {path}: {getattr(error, 'strerror', None) or error}.")
 
 
 @contextmanager
@@ -211,7 +228,7 @@ def _temporary_sibling(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}-", dir=path.parent))
     except OSError as error:
-        raise ArgumentError(f"Cannot write to {path}: {error.strerror or error}.") from error
+        raise _cannot_write(path, error) from error
     try:
         yield folder
     finally:
@@ -223,13 +240,16 @@ def _temporary_sibling(path: Path) -> Iterator[Path]:
 
 def _kind_of(path: Path) -> str:
     """Return "zip" or "hdf5", from the first bytes of the file."""
-    if not path.exists():
-        raise ModelError(f"There is no file {path}.")
-    if path.is_dir():
-        raise ModelError(
-            f"{path} is a folder (a SavedModel?); Keras 3 loads models from .keras or .h5 files."
-        )
     try:
+        if not path.exists():
+            raise ModelError(f"There is no file {path}.")
+        if path.is_dir():
+            raise ModelError(
+                f"{path} is a folder (a SavedModel?); Keras 3 loads models from .keras or .h5 "
+                "files."
+            )
+        if not path.is_file():  # a pipe would be waited for without end
+            raise ModelError(f"{path} is not an ordinary file; copy the model into one.")
         with path.open("rb") as file:
             start = file.read(len(_HDF5_MAGIC))
     except OSError as error:
@@ -287,7 +307,7 @@ def _check_keras_zip(path: Path) -> None:
             raise ModelError(f"{path} has a config.json beyond {_size(_MAX_CONFIG_BYTES)}.")
         config = json.loads(archive.read("config.json"))
         if "model.weights.h5" not in names:
-            return
+            raise ModelError(f"{path} has no model.weights.h5, so no weights; save it again.")
         with archive.open("model.weights.h5") as member, h5py.File(member, "r") as weights:
             shapes = _check_hdf5(path, weights)
     _check_config_size(path, config, shapes)
@@ -395,8 +415,8 @@ def _keras_load(path: Path) -> keras.Model:
 
 
 def _first_line(error: BaseException) -> str:
-    # Around the reason Keras prints the whole config of a layer.
-    text = str(error).partition("Exception encountered:")[2] or str(error)
+    # Around the reason Keras prints the whole config of a layer, once for each that encloses it.
+    text = str(error).rpartition("Exception encountered:")[2]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     return text.rstrip(".") if len(text) <= 200 else text[:199] + "…"
@@ -417,6 +437,12 @@ def _why_not_loaded(path: Path, error: Exception) -> str:
             f"{path} was saved by Keras 2 with raw TensorFlow operations (TFOpLambda), which "
             "Keras 3 cannot load; rebuild those steps from layers and save it again."
         )
+    foreign = re.search(r"Could not locate (class|function) '([^']*)'", text)
+    if foreign:
+        return (
+            f"{path} needs the {foreign[1]} {foreign[2]!r}, which is not Keras's own: load the "
+            "model in Python, where its code is at hand, and pass that."
+        )
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
         return f"{path} has a config that cannot be read; the file is damaged."
     return f"{path} cannot be loaded by Keras: {_first_line(error)}."
@@ -431,14 +457,18 @@ def _modern_hdf5(path: Path, folder: Path) -> Path:
 
     with h5py.File(path, "r") as file:
         shapes = _check_hdf5(path, file)
-        text = file.attrs.get("model_config")
+        text, weights = file.attrs.get("model_config"), "model_weights" in file
     if text is None:
         raise ModelError(
             f"{path} has no model config: it holds only weights, or no Keras model; "
             "save the whole model."
         )
+    if not weights:
+        raise ModelError(f"{path} holds no weights, only a model's config; save the whole model.")
     text = text.decode() if isinstance(text, bytes) else str(text)
     config = json.loads(text)
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise ModelError(f"{path} has a config that cannot be read; the file is damaged.")
     _check_config_size(path, config, shapes)
     modern = modernize(config)
     if modern == json.loads(text):

@@ -186,14 +186,17 @@ class Plan:
         """
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise PlanError(f"The plan is not JSON ({error}); save it again.") from None
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise PlanError(f"The plan is not of format {FORMAT}; save it again with Plan.save.")
         try:
+            kept = data["steps"]
+            if not isinstance(kept, list) or not all(isinstance(step, list) for step in kept):
+                raise PlanError("The plan's steps are not lists of removals; save it again.")
             steps = tuple(
                 tuple(_removal(entry, number) for entry in step)
-                for number, step in enumerate(data["steps"], 1)
+                for number, step in enumerate(kept, 1)
             )
             settings, fingerprint = data["settings"], data["fingerprint"]
         except (KeyError, TypeError) as error:
@@ -217,12 +220,16 @@ class Plan:
             PlanError: the file is missing or holds no plan.
         """
         try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+            # An editor may have put a byte-order mark before it.
+            return cls.from_json(Path(path).read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
-            raise PlanError(f"The plan '{path}' cannot be read: {error}.") from None
+            why = getattr(error, "strerror", None) or error
+            raise PlanError(f"The plan '{path}' cannot be read: {why}.") from None
 
 
 def _removal(entry: Mapping[str, Any], step: int) -> Removal:
+    if not isinstance(entry, Mapping):
+        raise PlanError(f"Step {step} of the plan holds {entry!r:.40}, which is no removal.")
     group, unit = entry["group"], entry["unit"]
     into, method = entry.get("into"), entry.get("method", "none")
     numbers = [unit] if into is None else [unit, into]

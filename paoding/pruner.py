@@ -609,6 +609,10 @@ def pruner_for(model: keras.Model, plan: Plan, **options: Any) -> Pruner:
     Raises:
         PlanError: the settings are not those of a plan.
     """
+    if not isinstance(plan, Plan):
+        raise PlanError(
+            f"A Plan is needed, not a {type(plan).__name__}; load it with paoding.Plan.load(path)."
+        )
     settings = dict(plan.settings)
     try:
         strategy = dict(settings.pop("strategy"))
@@ -632,7 +636,7 @@ def pruner_for(model: keras.Model, plan: Plan, **options: Any) -> Pruner:
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, ArgumentError):
             raise
-        raise PlanError(f"The plan's settings are not complete ({error}); save it again.") from None
+        raise PlanError(f"The plan's settings cannot be used ({error}); save it again.") from None
 
 
 def check_removals(graph: Graph, alive: np.ndarray, removals: Iterable[Removal], step: int) -> None:

@@ -71,8 +71,8 @@ class Certificate:
         """What ``to_dict`` gave; reports of earlier versions have no scores."""
         lower, upper, scores = (kept.get(name) for name in ("lower", "upper", "scores"))
         return cls(
-            None if lower is None else np.asarray(lower),
-            None if upper is None else np.asarray(upper),
+            None if lower is None else np.asarray(lower, dtype=np.float64),
+            None if upper is None else np.asarray(upper, dtype=np.float64),
             kept.get("reason"),
             None if scores is None else cls.from_dict(scores),
         )

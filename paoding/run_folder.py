@@ -100,8 +100,11 @@ def load(path: str | os.PathLike[str]) -> Run:
         raise ModelError(f"'{folder}' is not a saved run: {missing[0]} is missing.")
     try:
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        Certificate.from_dict(report["certificate"])  # what a damaged report fails at
         decisions = pd.read_parquet(folder / DECISIONS)
-    except (OSError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError):
+        raise ModelError(f"The run in '{folder}' cannot be read: {REPORT} is damaged.") from None
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"The run in '{folder}' cannot be read: {error}.") from None
     before = folder / ORIGINAL
     return Run(

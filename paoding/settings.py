@@ -41,6 +41,9 @@ class Settings:
                 f"step={self.step:g} is larger than target={self.target:g}; choose a step of at "
                 "most the target."
             )
+        for name in ("recursive", "inexact"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise ArgumentError(f"{name}={getattr(self, name)!r} must be True or False.")
         for name, value in self.targets.items():
             if value != 0:
                 check_share(f"targets[{name!r}]", value)

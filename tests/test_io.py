@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import zipfile
 from contextlib import suppress
@@ -80,6 +81,51 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, content):
     path = tmp_path / "m.keras"
     path.write_bytes(content)
     refused(path)
+
+
+def test_a_name_beyond_what_the_disk_takes_or_a_pipe_is_refused_at_once(model, tmp_path):
+    assert "Cannot read" in refused(Path("x" * 300)).replace("x" * 300, "")
+    os.mkfifo(tmp_path / "pipe.keras")
+    assert "not an ordinary file" in refused(tmp_path / "pipe.keras")
+    with pytest.raises(ArgumentError, match="Cannot write"):
+        io.save_model(model, tmp_path / ("y" * 260 + ".keras"))
+
+
+def test_what_code_a_file_needs_and_what_keras_refuses_is_named_without_its_config(saved, tmp_path):
+    def with_config(old: bytes, new: bytes) -> Path:
+        with zipfile.ZipFile(saved) as archive:
+            config = archive.read("config.json")
+        assert old in config
+        return rewritten(saved, tmp_path / "x.keras", config_json=config.replace(old, new))
+
+    ours = b'{"module": "keras.layers", "class_name": "Dense"'
+    told = refused(with_config(ours, b'{"module": "attic", "class_name": "Attic"'))
+    assert "needs the class 'Attic'" in told and "config" not in told
+    told = refused(with_config(b'"activation": "linear"', b'"activation": "attic"'))
+    assert told.endswith("activation function identifier: attic.")
+    told = refused(with_config(b'"units": 3', b'"units": -3'))
+    assert "units=-3" in told
+
+
+def test_a_model_without_weights_is_refused(saved, model, tmp_path):
+    with (
+        zipfile.ZipFile(saved) as old,
+        zipfile.ZipFile(tmp_path / "x.keras", "w") as new,
+    ):
+        new.writestr("config.json", old.read("config.json"))
+    assert "no weights" in refused(tmp_path / "x.keras")
+    model.save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        del file["model_weights"]
+    assert "no weights" in refused(tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize("config", ["3", "[1]", "null", "{}"])
+def test_an_hdf5_file_whose_config_is_no_model_is_damaged(model, tmp_path, config):
+    model.save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file.attrs["model_config"] = config
+    assert "config that cannot be read" in refused(tmp_path / "m.h5")
 
 
 def test_a_pickle_is_never_opened(tmp_path):
@@ -269,7 +315,11 @@ def test_data_files_that_are_missing_or_damaged_are_refused(tmp_path):
         io.load_data(tmp_path)
     np.savez(tmp_path / "xy.npz", x=np.zeros((4, 3)), y=np.zeros(4))
     whole = (tmp_path / "xy.npz").read_bytes()
-    for content in (b"", b"hello", whole[: len(whole) // 2]):
+    with zipfile.ZipFile(tmp_path / "zip.npz", "w") as archive:
+        archive.writestr("x.npy", b"no array")
+        archive.writestr("y.npy", b"")
+    zipped = (tmp_path / "zip.npz").read_bytes()
+    for content in (b"", b"hello", whole[: len(whole) // 2], zipped):
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(DataError) as caught:
             io.load_data(tmp_path / "bad.npz")

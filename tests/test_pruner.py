@@ -349,10 +349,52 @@ def test_a_plan_of_another_model_or_with_an_impossible_unit_changes_nothing() ->
         paoding.replay(model, paoding.Plan((twice,), plan.settings, plan.fingerprint))
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1, 2]", '{"format": 1}', '{"format": 1, "steps": 3}'])
+NO_PLANS = {
+    "nothing": "",
+    "no keys": "{}",
+    "a list": "[1, 2]",
+    "no steps": '{"format": 1}',
+    "steps that are a number": '{"format": 1, "steps": 3}',
+    "steps that are an object": '{"format": 1, "steps": {}, "settings": {}, "fingerprint": ""}',
+    "a step that is text": '{"format": 1, "steps": ["a"], "settings": {}, "fingerprint": ""}',
+    "a removal that is a list": '{"format": 1, "steps": [[[]]], "settings": {}, "fingerprint": ""}',
+    "no end": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("text", NO_PLANS.values(), ids=NO_PLANS)
 def test_text_that_is_no_plan_is_refused(text: str) -> None:
     with pytest.raises(errors.PlanError):
         paoding.Plan.from_json(text)
+
+
+def test_a_plan_may_come_from_an_editor_that_marks_the_byte_order(tmp_path: Path) -> None:
+    model = network(4, 8, 2)
+    plan = paoding.prune(model, target=0.5, step=0.5, compensation="merge").plan
+    (tmp_path / "plan.json").write_text(plan.to_json(), encoding="utf-8-sig")
+    assert paoding.Plan.load(tmp_path / "plan.json") == plan
+
+
+def test_what_is_no_plan_is_not_replayed() -> None:
+    with pytest.raises(errors.PlanError, match=r"Plan\.load"):
+        paoding.replay(network(4, 8, 2), "plan.json")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["recursive", "inexact"])
+def test_a_switch_is_on_or_off(name: str) -> None:
+    with pytest.raises(errors.ArgumentError, match="True or False"):
+        Pruner(network(4, 8, 2), **{name: "no"})
+
+
+@pytest.mark.parametrize("report", ["[]", "{}", '{"certificate": {"lower": "a"}}', "{"])
+def test_a_run_with_a_damaged_report_is_refused_when_it_is_read(
+    report: str, tmp_path: Path
+) -> None:
+    result = paoding.prune(network(4, 8, 2), target=0.5, step=0.5, compensation="merge")
+    result.save(tmp_path / "run")
+    (tmp_path / "run" / "report.json").write_text(report)
+    with pytest.raises(errors.ModelError, match="cannot be read"):
+        paoding.PruningResult.load(tmp_path / "run")
 
 
 def test_a_plan_made_with_a_prior_of_ones_own_asks_for_it_again() -> None:
