@@ -12,6 +12,7 @@ from paoding.domain import Box
 from paoding.domain.choose import (
     alternatives,
     choose,
+    known_moments,
     lead_of,
     learned_span,
     live_map,
@@ -19,9 +20,9 @@ from paoding.domain.choose import (
 )
 from paoding.domain.priors import (
     Blobs,
-    Correlated,
     DeadLeaves,
     Mixture,
+    Moved,
     Shaded,
     Signals,
     Spectra,
@@ -41,7 +42,8 @@ PRIORS = [
     Spectra(BOX, 8, 9, 3),
     Signals(BOX, 20, 2),
     Table(BOX, (5,)),
-    Correlated(BOX, (4,), np.zeros(4), np.eye(2, 4)),
+    Moved(Uniform(BOX, (4,)), BOX, np.zeros(4), np.full(4, 0.5)),
+    Table(BOX, (4,), np.zeros(4), np.full(4, 0.5)),
     Mixture((Uniform(BOX, (5,)), Table(BOX, (5,)))),
 ]
 
@@ -146,6 +148,47 @@ def test_a_table_of_standardized_columns_shows_no_order():
     assert isinstance(chosen(model).priors[0], Table)
     names = alternatives(trace(model), (Box(0, 1).fit((30,)),))
     assert {"table", "uniform"} <= set(names) and "blobs" not in names
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        (Box(-3, 3), 1.0),
+        (Box(np.linspace(-6, -2.5, 8), 6.0), 1.0),  # the least and greatest of the data's own rows
+        (Box(-6, 6), 2.0),
+        (Box(-1, 1), None),  # scaled to the range, not standardized
+        (Box(-0.42, 2.82), None),  # one mean and deviation for dark pixels and bright ones
+        (Box(0, 9), None),
+    ],
+)
+def test_legal_values_on_both_sides_of_zero_mean_standardized_columns(box, expected):
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(5, "relu"), layers.Dense(2)])
+    graph = trace(model)
+    known = known_moments(lead_of(graph, graph.flat.inputs[0]), box)
+    assert (known is None) == (expected is None)
+    if expected:
+        x = chosen(model, box).priors[0](np.random.default_rng(0), 4000)
+        assert np.abs(x.mean(axis=0)).max() < 0.1
+        assert np.allclose(x.std(axis=0), expected, atol=0.1)
+        assert np.corrcoef(x.T)[0, 1] > 0.1
+
+
+def test_standardized_images_have_mean_zero_at_each_place_that_ever_varies():
+    model, _ = paoding.zoo.load("mnist-mlp")
+    prior = chosen(model, Box(-3, 3)).priors[0]
+    assert isinstance(prior, Moved) and isinstance(prior.prior, Blobs)
+    x = prior(np.random.default_rng(1), 2000).reshape(-1, 28, 28)
+    assert np.allclose(x.mean(axis=0), 0, atol=0.15)
+    assert 0.8 < x.std(axis=0)[14, 14] < 1.2 and x.std(axis=0)[0, 0] < 0.7
+
+
+def test_colours_of_an_image_get_the_moments_of_its_normalization():
+    norm = layers.Normalization(mean=[0.2, 0.4, 0.6], variance=[0.01, 0.02, 0.03])
+    stack = [keras.Input((12, 12, 3)), norm, layers.Conv2D(4, 3), layers.Flatten()]
+    prior = chosen(keras.Sequential([*stack, layers.Dense(2)])).priors[0]
+    x = prior(np.random.default_rng(0), 500)
+    assert np.allclose(x.mean(axis=(0, 1, 2)), [0.2, 0.4, 0.6], atol=0.03)
+    assert np.allclose(x.var(axis=(0, 1, 2)), [0.01, 0.02, 0.03], atol=0.01)
 
 
 def test_a_rescaling_is_looked_through():

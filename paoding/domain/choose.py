@@ -12,7 +12,7 @@ from paoding.domain.box import Box, Floats, Shape
 from paoding.domain.priors import (
     Blobs,
     DeadLeaves,
-    Mixture,
+    Moved,
     Prior,
     Signals,
     Spectra,
@@ -29,6 +29,9 @@ _ALIKE = 0.05  # correlation of neighbours' weight vectors from which they count
 _CHANCE = 5.0  # ... and standard deviations of what chance gives, which small kernels exceed
 _SIGNAL = 0.16  # the same for inputs in one row, where a table's columns may be alike too
 _SHORTEST = 4  # pixels of the shorter side of what may be an image
+_STANDARD = (
+    4.0  # mean width of legal values about 0 from which they are those of standardized inputs
+)
 _OPEN_AXIS = 16  # length drawn for an axis whose length is left open
 _MAP_BLUR = 2.0  # pixels: a live-input map is noisy at each pixel, and real ones are smooth
 _PASSES = (
@@ -116,23 +119,55 @@ def _suggested(lead: Lead, box: Box) -> tuple[Prior, str]:
         if size is not None:
             return _image(lead, (*size, 1), box)
         if _lag(_directions(lead.kernel), 1) > _SIGNAL:
-            length = len(lead.kernel)
-            return Signals(box, length, 1, lead.shape), "neighbouring inputs have similar weights"
+            return _signals(lead, box), "neighbouring inputs have similar weights"
     if len(lead.shape) == 2:
-        return Signals(box, *lead.shape), "the input is a sequence"
+        return _signals(lead, box), "the input is a sequence"
     return _table(lead, box), "the inputs show no order"
 
 
 def _image(lead: Lead, size: tuple[int, int, int], box: Box) -> tuple[Prior, str]:
     if lead.kernel is None or size[2] != 1:
-        return Blobs(box, *size, lead.shape), "the input is an image"
+        return _moved(Blobs(box, *size, lead.shape), lead, box), "the input is an image"
     envelope = live_map(lead.kernel.reshape(size[0], size[1], -1))
     why = "neighbouring pixels have similar weights in the first layer"
-    return Blobs(box, *size, lead.shape, envelope, span=learned_span(lead.kernel)), why
+    blobs = Blobs(box, *size, lead.shape, envelope, span=learned_span(lead.kernel))
+    return _moved(blobs, lead, box), why
+
+
+def _signals(lead: Lead, box: Box) -> Prior:
+    length, channels = lead.shape if len(lead.shape) == 2 else (int(np.prod(lead.shape)), 1)
+    return _moved(Signals(box, length, channels, lead.shape), lead, box)
 
 
 def _table(lead: Lead, box: Box) -> Prior:
-    return Table(box, lead.shape, lead.mean, lead.deviation)
+    return Table(box, lead.shape, *(known_moments(lead, box) or ()))
+
+
+def _moved(prior: Prior, lead: Lead, box: Box) -> Prior:
+    known = known_moments(lead, box)
+    return prior if known is None else Moved(prior, box, *known)
+
+
+def known_moments(lead: Lead, box: Box) -> tuple[Floats, Floats, str] | None:
+    """Mean and deviation of an input and where they are known from; None where they are not.
+
+    The model may carry them. Else legal values on both sides of 0 that reach further than +-1
+    are those of standardized inputs, whose mean is 0: bounds that differ from number to number
+    are then the data's own, and the deviation is 1; the same bound for all is taken for three
+    deviations.
+    """
+    if lead.mean is not None and lead.deviation is not None:
+        return lead.mean, lead.deviation, "with the means and variances that the model carries"
+    legal = box.fit(lead.shape)
+    width, middle = float((legal.hi - legal.lo).mean()), float((legal.hi + legal.lo).mean()) / 2
+    own = np.ptp(legal.lo) > 0 or np.ptp(legal.hi) > 0
+    about_zero = (legal.lo <= 0).all() and (legal.hi >= 0).all()
+    if not about_zero or width < _STANDARD or not (own or abs(middle) <= width / 4):
+        return None
+    deviation = 1.0 if own else width / 6
+    shape = lead.shape if lead.kernel is not None or len(lead.shape) < 3 else (1, 1, lead.shape[-1])
+    about = "of mean 0, as legal values on both sides of 0 suggest"
+    return np.zeros(shape), np.full(shape, deviation), about
 
 
 def _named(name: str, lead: Lead, box: Box) -> tuple[Prior, str]:
@@ -144,8 +179,7 @@ def _named(name: str, lead: Lead, box: Box) -> tuple[Prior, str]:
     if name in ("tokens", "zipf") and lead.vocabulary is not None:
         return Tokens(lead.shape, lead.vocabulary, name == "zipf"), why
     if name == "signals":
-        length, channels = lead.shape if len(lead.shape) == 2 else (int(np.prod(lead.shape)), 1)
-        return Signals(box, length, channels, lead.shape), why
+        return _signals(lead, box), why
     size = lead.image
     if size is None and lead.kernel is not None:
         found = picture_of(lead.kernel)
@@ -154,7 +188,7 @@ def _named(name: str, lead: Lead, box: Box) -> tuple[Prior, str]:
     if name in images and size is not None:
         if name == "blobs":
             return _image(lead, size, box)[0], why
-        return images[name](box, *size, lead.shape), why
+        return _moved(images[name](box, *size, lead.shape), lead, box), why
     if name in NAMES:
         raise ArgumentError(
             f"prior={name!r} does not fit an input of shape {lead.shape}; leave prior=None, or "
@@ -336,4 +370,4 @@ def _blur(image: Floats, width: float) -> Floats:
     return np.asarray(soft[margin : margin + image.shape[0], margin : margin + image.shape[1]])
 
 
-__all__ = ["NAMES", "Chosen", "Lead", "Mixture", "alternatives", "choose", "lead_of", "live_map"]
+__all__ = ["NAMES", "Chosen", "Lead", "alternatives", "choose", "lead_of", "live_map"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ Prior = Callable[[np.random.Generator, int], np.ndarray]
 
 _BLOCK = 256  # images drawn at once: bounds memory, and a longer draw begins with a shorter one
 _STRONGER = 0.5  # added to the part of blobs in the directions that a first layer learned
+_COMMON = 0.2  # share of a column's variance that all columns of a table have in common
+_JUDGED = 2048  # inputs that tell the moments of a prior
+_DEAD = 0.1  # share of the greatest deviation below which an input is taken to be dead
 _MARGIN = 3  # blurs are drawn this many widths larger than needed, so that nothing wraps round
 
 
@@ -241,59 +245,76 @@ class Table:
     Args:
         box: legal inputs.
         shape: of one input.
-        mean, deviation: of each column, in input units. Where the means are not known, each
-            sample has a level of its own, uniform in the box, about which its columns lie: real
-            tables seldom sit in the middle of their box, and their columns rise together.
-            The deviation is a sixth of the box's width unless it is known.
+        mean, deviation: of each column, in input units. Columns rise together: a part of their
+            variance is common to all. Where the means are not known, each sample has a level of
+            its own, uniform in the box, about which its columns lie: real tables seldom sit in
+            the middle of their box. The deviation is a sixth of the box's width unless known.
+        about: what the means and deviations are, for the user.
     """
 
     box: Box
     shape: Shape
     mean: Floats | None = None
     deviation: Floats | None = None
+    about: str = ""
 
     def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
         width = self.box.width(self.shape)
         spread = width / 6 if self.deviation is None else self.deviation
         draw = rng.standard_normal((n, *self.shape))
+        each = (n, *(1,) * len(self.shape))
         if self.mean is None:
-            level = rng.random((n, *(1,) * len(self.shape)))
-            middle = self.box.center(self.shape) + width * (level - 0.5)
+            middle = self.box.center(self.shape) + width * (rng.random(each) - 0.5)
         else:
             middle = self.mean
+            draw = np.sqrt(1 - _COMMON) * draw + np.sqrt(_COMMON) * rng.standard_normal(each)
         return np.asarray(self.box.clip(middle + spread * draw))
 
     def __str__(self) -> str:
         if self.mean is None:
             return "normal columns about a level of each sample's own, clipped to the box"
-        known = " with the means and variances that the model carries"
-        return f"normal columns{known}, clipped to the box"
+        return f"normal columns {self.about or 'about given means'}, clipped to the box"
 
 
 @dataclass(frozen=True, eq=False)
-class Correlated:
-    """Normal vectors with a given mean and covariance factor, clipped to the box.
+class Moved:
+    """Inputs of another prior, moved and stretched to a given mean and deviation, within the box.
 
     Args:
+        prior: of inputs of any kind.
         box: legal inputs.
-        shape: of one input.
-        mean: (features,).
-        factor: (k, features); the covariance is ``factor.T @ factor``.
-        about: what gave the factor, for the user.
+        mean, deviation: arrays that broadcast to one input, in input units. Along axes on which
+            they are one number, so are the moments that the prior's own inputs had.
+        about: what the mean and deviation are, for the user.
+
+    >>> prior = Moved(Uniform(Box(0, 1), (3,)), Box(-9, 9), np.zeros(3), np.ones(3))
+    >>> prior(np.random.default_rng(0), 1000).std(axis=0).round(1)
+    array([1., 1., 1.])
     """
 
+    prior: Prior
     box: Box
-    shape: Shape
     mean: Floats
-    factor: Floats
-    about: str = "a covariance"
+    deviation: Floats
+    about: str = "moved to a given mean and deviation"
+
+    @cached_property
+    def _own(self) -> tuple[Floats, Floats]:
+        x = np.asarray(self.prior(np.random.default_rng(0), _JUDGED), np.float64)
+        wanted = (1,) * (x.ndim - 1 - self.mean.ndim) + self.mean.shape
+        common = (0, *(axis for axis, size in enumerate(wanted, start=1) if size == 1))
+        mean, deviation = x.mean(axis=common, keepdims=True), x.std(axis=common, keepdims=True)
+        # What hardly varies is not blown up: it never carried data.
+        return mean[0], np.maximum(deviation[0], max(_DEAD * deviation.max(), 1e-12))
 
     def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        draw = self.mean + rng.standard_normal((n, len(self.factor))) @ self.factor
-        return np.asarray(self.box.clip(draw.reshape(n, *self.shape)))
+        mean, deviation = self._own
+        x = self.prior(rng, n)
+        moved = self.mean + self.deviation * ((x - mean) / deviation)
+        return np.asarray(self.box.clip(moved)).astype(x.dtype)
 
     def __str__(self) -> str:
-        return f"normal vectors from {self.about}, clipped to the box"
+        return f"{self.prior}, {self.about}"
 
 
 @dataclass(frozen=True, eq=False)
