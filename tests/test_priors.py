@@ -100,6 +100,31 @@ def test_an_image_gets_blobs_and_a_sequence_signals():
     assert isinstance(chosen(sequence).priors[0], Signals)
 
 
+@pytest.mark.parametrize(
+    "reader",
+    [
+        lambda: layers.Conv1D(32, 3),
+        lambda: layers.LSTM(24),
+        lambda: layers.Bidirectional(layers.GRU(24)),
+        lambda: layers.Dense(64),
+    ],
+    ids=["Conv1D", "LSTM", "Bidirectional", "Dense"],
+)
+def test_a_sequence_whose_channels_are_columns_of_a_picture_gets_blobs(reader):
+    layer = reader()
+    stack = [keras.Input((20, 16)), layer, layers.Flatten(), layers.Dense(2)]
+    model = keras.Sequential(stack)
+    assert isinstance(chosen(model).priors[0], Signals)
+    inner = getattr(layer, "forward_layer", layer)
+    kernel = getattr(inner, "cell", inner).kernel
+    value = np.array(kernel)
+    value[..., 4:, :] = np.cumsum(value[..., 4:, :], axis=-2)  # its first columns never saw data
+    kernel.assign(value)
+    prior = chosen(model).priors[0]
+    assert isinstance(prior, Blobs) and (prior.height, prior.width) == (20, 16)
+    assert prior.envelope[0, 0] < 0.2 < prior.envelope[0, 12]
+
+
 def test_a_table_gets_the_moments_of_its_normalization():
     norm = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 9.0, 16.0])
     model = keras.Sequential([keras.Input((3,)), norm, layers.Dense(4, "relu"), layers.Dense(1)])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _ALIKE = 0.05  # correlation of neighbours' weight vectors from which they count as neighbours ...
 _CHANCE = 5.0  # ... and standard deviations of what chance gives, which small kernels exceed
 _SIGNAL = 0.16  # the same for inputs in one row, where a table's columns may be alike too
+_FEWEST_COLUMNS = 8  # channels of a sequence that may be the columns of a picture
 _SHORTEST = 4  # pixels of the shorter side of what may be an image
 _STANDARD = (
     4.0  # mean width of legal values about 0 from which they are those of standardized inputs
@@ -54,6 +55,7 @@ class Lead:
         image: (height, width, channels) of what is known to be an image.
         first: the first layer with weights, or None.
         kernel: its weights as (inputs, units), where it reads the input as one vector.
+        channels: its weights as (channels, any), where it reads the input as a sequence.
         mean, deviation: of the input, where the model carries them.
         vocabulary: size of the vocabulary of token numbers.
     """
@@ -62,6 +64,7 @@ class Lead:
     image: tuple[int, int, int] | None = None
     first: Any = None
     kernel: Floats | None = None
+    channels: Floats | None = None
     mean: Floats | None = None
     deviation: Floats | None = None
     vocabulary: int | None = None
@@ -120,6 +123,11 @@ def _suggested(lead: Lead, box: Box) -> tuple[Prior, str]:
             return _image(lead, (*size, 1), box)
         if _lag(_directions(lead.kernel), 1) > _SIGNAL:
             return _signals(lead, box), "neighbouring inputs have similar weights"
+    if lead.channels is not None and _in_order(lead.channels):
+        blobs = Blobs(box, *lead.shape, 1, lead.shape, live_map(lead.channels[None]))
+        return _moved(
+            blobs, lead, box
+        ), "neighbouring channels of the sequence have similar weights"
     if len(lead.shape) == 2:
         return _signals(lead, box), "the input is a sequence"
     return _table(lead, box), "the inputs show no order"
@@ -233,14 +241,24 @@ def lead_of(graph: Graph, tensor: int) -> Lead:
             kernel = weights(op.kernel) if len(current) == 1 else None
             if kernel is not None and kernel.shape[0] != int(np.prod(shape)):
                 kernel = None
-            return Lead(shape, image, op, kernel, mean, deviation)
+            rows = _by_channel(op, weights, current)
+            return Lead(shape, image, op, kernel, rows, mean, deviation)
         elif isinstance(op, keras.layers.Rescaling):
             scale, offset = np.asarray(op.scale) * scale, np.asarray(op.offset) + offset
         elif moments is None and not isinstance(op, _PASSES):
-            return Lead(shape, image, op, None, mean, deviation)
+            return Lead(shape, image, op, None, _by_channel(op, weights, current), mean, deviation)
         tensor = node.outputs[0]
         current = tuple(_OPEN_AXIS if s is None else int(s) for s in node.out_shapes[0][1:])
         image = image or _as_image(current)
+
+
+def _by_channel(op: Any, weights: Any, shape: Shape) -> Floats | None:
+    """A layer's weights as (channels, any), where it reads a sequence of this shape."""
+    inner = getattr(op, "forward_layer", op)
+    kernel = getattr(getattr(inner, "cell", inner), "kernel", None)
+    if len(shape) != 2 or kernel is None or shape[1] not in kernel.shape[-2:-1]:
+        return None
+    return np.moveaxis(weights(kernel), -2, 0).reshape(shape[1], -1)
 
 
 def _moments(op: Any, weights: Any, rank: int) -> tuple[Floats, Floats] | None:
@@ -287,16 +305,24 @@ def picture_of(kernel: Floats) -> tuple[int, int] | None:
     """
     inputs = len(kernel)
     unit = _directions(kernel)
-    across = _lag(unit, 1)
-    least = max(_ALIKE, _CHANCE / float(np.sqrt(kernel.size)))
-    best, found = least, None
+    best = least = _beyond_chance(kernel)
+    found = None
     for width in range(_SHORTEST, inputs // _SHORTEST + 1):
         if inputs % width or not 1 / 3 <= width * width / inputs <= 3:
             continue
         down = _lag(unit, width)
         if down > best:
             best, found = down, (inputs // width, width)
-    return found if across > least else None
+    return found if _lag(unit, 1) > least else None
+
+
+def _in_order(rows: Floats) -> bool:
+    """Whether neighbouring channels have similar weights, as columns of a picture do."""
+    return len(rows) >= _FEWEST_COLUMNS and _lag(_directions(rows), 1) > _beyond_chance(rows)
+
+
+def _beyond_chance(kernel: Floats) -> float:
+    return max(_ALIKE, _CHANCE / float(np.sqrt(kernel.size)))
 
 
 def _directions(kernel: Floats) -> Floats:
