@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -98,9 +99,15 @@ def _explained(model: keras.Model, format: str) -> Iterator[None]:
             "pip install 'paoding-widgets[export]'."
         ) from error
     except Exception as error:  # converters raise every kind of error
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        why = first[:200].rstrip(".") or type(error).__name__
+        why = _reason(error)[:200].rstrip(".") or type(error).__name__
         raise ExportError(f"Model '{model.name}' cannot be written as {format}: {why}.") from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error that says why; Keras says before it where, in colours."""
+    lines = (re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines())
+    said = (line for line in lines if line and not line.startswith("Exception encountered when"))
+    return next(said, "")
 
 
 @contextmanager

@@ -157,3 +157,10 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(
     with pytest.raises(error):
         export(small, tmp_path / "m.out", **settings)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_reason_why_a_model_cannot_be_written_is_told_and_not_only_where(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="größe")])
+    with pytest.raises(ExportError, match="not a valid scope name") as caught:
+        export(model, tmp_path / "m.tflite")
+    assert "\x1b" not in str(caught.value)

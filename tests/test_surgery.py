@@ -194,6 +194,63 @@ def test_a_layer_that_does_not_tell_its_arguments_is_refused_by_name() -> None:
         plain(around(Silent(keras.ops.tanh, name="quiet"))).model  # noqa: B018
 
 
+def halved(x: Any) -> Any:
+    return x / 2
+
+
+class Squares(keras.regularizers.Regularizer):
+    def __call__(self, x: Any) -> Any:
+        return keras.ops.sum(x * x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+class Anything(keras.constraints.Constraint):
+    def __call__(self, w: Any) -> Any:
+        return w
+
+
+def attention(**options: Any) -> Any:
+    heads = L.MultiHeadAttention(2, 3, **options)
+    return lambda x: heads(x, x)
+
+
+OWN = {
+    "a function": lambda: L.Dense(8, activation=halved),
+    "a lambda": lambda: L.Dense(8, activation=lambda x: x * x),
+    "a lambda in a wrapper": lambda: L.TimeDistributed(L.Dense(8, activation=lambda x: x * x)),
+    "a regularizer": lambda: L.Dense(8, activation="relu", kernel_regularizer=Squares()),
+    "a constraint": lambda: L.Dense(8, activation="relu", bias_constraint=Anything()),
+    "a regularizer of heads": lambda: attention(bias_regularizer=Squares()),
+}
+
+
+@pytest.mark.parametrize("own", OWN)
+def test_functions_and_regularizers_need_no_registration(own: str) -> None:
+    x = keras.Input((3, 5))
+    y = OWN[own]()(L.Dense(6, activation="relu", name="before")(x))
+    model = keras.Model(x, L.Dense(2)(L.Flatten()(y)))
+    agrees(plain(model), np.stack([X] * 3, axis=1))
+
+
+def test_no_warning_tells_of_a_lambda_that_is_not_written() -> None:
+    x = keras.Input((5,))
+    hidden = L.Dense(8, activation="relu")(L.Dense(8, activation=lambda x: x * x)(x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        plain(keras.Model(x, L.Dense(2)(hidden))).model  # noqa: B018
+
+
+def test_a_name_may_begin_with_an_underscore() -> None:
+    x = keras.Input((5,))
+    model = keras.Model(x, L.Dense(3, name="-out")(L.Dense(8, activation="relu", name="_a")(x)))
+    result = paoding.prune(model, target=0.5, step=0.5, distil=2, samples=50)
+    agrees(result, np.abs(X))
+    x, y = np.abs(X), np.arange(4) % 3
+    assert paoding.evaluate(result.model, x, y, attacks=[paoding.FGSM(0.1)]).samples == 4
+
+
 def test_adapted_layers_keep_what_they_learnt() -> None:
     scale = L.Normalization()
     scale.adapt(np.random.default_rng(1).normal(3, 2, (50, 5)))
@@ -363,6 +420,49 @@ def test_nan_weights_are_refused_by_name() -> None:
     model.get_layer("b").kernel.assign(kernel)
     with pytest.raises(WeightsError, match="b"):
         paoding.Pruner(model)
+
+
+def lora() -> Any:
+    model = mlp()
+    model.get_layer("a").enable_lora(2)
+    return model
+
+
+def quantized() -> Any:
+    model = mlp()
+    model.quantize("int8")
+    return model
+
+
+def chain(*layers: Any, batch: int | None = None) -> Any:
+    return keras.Sequential([keras.Input(batch_shape=(batch, 5, 4)), *layers, L.Dense(2)])
+
+
+HIDDEN = {
+    "state": (lambda: chain(L.LSTM(6, stateful=True), batch=4), "stateful=False"),
+    "weights of an activation": (lambda: chain(L.Dense(6, activation=L.PReLU())), "PReLU"),
+    "LoRA weights": (lora, "'a'.*LoRA"),
+    "scales of quantization": (quantized, r"quantized \(int8\)"),
+    "a name that TensorFlow refuses": (lambda: chain(L.Dense(6, name="größe 1")), "rename it"),
+}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_layer_that_hides_something_is_refused_at_once(hidden: str) -> None:
+    make, why = HIDDEN[hidden]
+    with pytest.raises(ModelError, match=why):
+        paoding.inspect(make())
+
+
+def test_a_layer_without_a_rule_is_told_of_even_where_it_reads_no_units() -> None:
+    with pytest.raises(NothingToPruneError, match=r"'cells': its meaning .* not known"):
+        plain(chain(L.RNN([L.LSTMCell(6), L.GRUCell(5)], name="cells")))
+
+
+def test_a_normalization_of_another_axis_ties_nothing() -> None:
+    layers = [L.Dense(8, name="a"), L.BatchNormalization(axis=1), L.Flatten()]
+    result = plain(chain(*layers))
+    assert result.model.get_layer("a").units == 4
 
 
 def test_a_model_without_layers_is_refused() -> None:

@@ -43,6 +43,7 @@ from paoding.errors import BoundsError
 from paoding.graph import Graph, Node, State, TensorRef
 from paoding.layers import rule_for
 from paoding.layers.algebra import Value
+from paoding.layers.common import activation_name, is_known
 
 
 class Lowering:
@@ -239,7 +240,9 @@ class Lowering:
             if rule is None:
                 raise self.none(f"whose activation {type(function).__name__} has no rule")
             return rule.lower(function, self, [x])
-        name = function if isinstance(function, str) else getattr(function, "__name__", "linear")
+        name = function if isinstance(function, str) else activation_name(function)
+        if not is_known(function):
+            raise self.none(f"whose activation '{name}' is not one of Keras's own")
         if name == "softmax":
             return self.softmax(x, -1)
         return self._apply(x, activations.by_name(name), name)

@@ -13,7 +13,8 @@ import tensorflow as tf
 from keras import tree
 
 from paoding.errors import ModelError
-from paoding.graph.keras_internals import Node, TensorRef, flatten, revive
+from paoding.graph.keras_internals import Node, TensorRef, config_of, flatten, revive
+from paoding.layers.common import is_known
 
 # Compiled networks kept alive: a studio compares a few models again and again.
 _KEPT = 8
@@ -116,7 +117,9 @@ class Network:
             kwargs = tree.map_structure(resolve, node.kwargs)
             if _takes_training(node.op):
                 kwargs["training"] = False
-            known.update(zip(node.outputs, tree.flatten(call(*args, **kwargs)), strict=True))
+            with keras.name_scope("paoding"):  # inside of one, names may begin with an underscore
+                made = tree.flatten(call(*args, **kwargs))
+            known.update(zip(node.outputs, made, strict=True))
         z = tf.cast(known[self._last], tf.float32)
         return tf.concat([tf.zeros_like(z), z], axis=1) if self.binary else z
 
@@ -224,7 +227,7 @@ def _head_of(node: Node) -> str:
     """Return the name of the softmax or sigmoid that ends the model, or "none"."""
     activation = getattr(node.op, "activation", None)
     if activation is not None:
-        name = getattr(activation, "__name__", "").lower()
+        name = getattr(activation, "__name__", "").lower() if is_known(activation) else "none"
     else:
         name = node.kind.lower()  # the Softmax layer, keras.ops.softmax, keras.ops.sigmoid
         if name == "softmax" and getattr(node.op, "axis", -1) not in (-1, 1):
@@ -235,7 +238,7 @@ def _head_of(node: Node) -> str:
 def _linear(node: Node) -> Callable[..., Any]:
     """Return the node's layer without its activation, reading the original's live weights."""
     layer = node.op
-    plain = revive(layer, {**layer.get_config(), "activation": "linear"})
+    plain = revive(layer, {**config_of(layer), "activation": "linear"})
     plain.build(node.in_shapes[0])
 
     def call(*args: Any, **kwargs: Any) -> Any:

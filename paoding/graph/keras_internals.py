@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -16,6 +18,13 @@ from keras.src.models.functional import Functional, functional_like_constructor
 from paoding.errors import ModelError
 
 Shape = tuple[int | None, ...]
+_PASSED_ON = (
+    FunctionType,
+    keras.regularizers.Regularizer,
+    keras.constraints.Constraint,
+)
+# What TensorFlow takes for a name inside a graph; a model may come from another backend.
+_SCOPE_NAME = re.compile(r"[A-Za-z0-9_.\\/>-]*")
 _NO_ASSETS = keras.layers.Layer.save_assets if hasattr(keras.layers.Layer, "save_assets") else None
 
 
@@ -142,6 +151,7 @@ def flatten(model: Any) -> Flat:
         for source in calls_of(inner):
             if any(id(symbol) not in ids for symbol in source.input_tensors):
                 continue  # not computable from this model's inputs
+            _require_name(source.operation, prefix)
             nested = functional_of(source.operation)
             reads = [ids[id(symbol)] for symbol in source.input_tensors]
             if nested is not None:
@@ -155,6 +165,42 @@ def flatten(model: Any) -> Flat:
     inputs = [new_tensor(symbol) for symbol in functional.inputs]
     outputs = visit(functional, inputs, "")
     return Flat(tuple(nodes), tuple(inputs), tuple(outputs), tuple(shapes), entries)
+
+
+def _require_name(op: Any, prefix: str) -> None:
+    if not _SCOPE_NAME.fullmatch(op.name):
+        raise ModelError(
+            f"Layer '{prefix}{op.name}' has a name with which TensorFlow cannot run it: rename it, "
+            "with letters from a to z, digits, and . _ - only."
+        )
+
+
+def require_plain(node: Node) -> None:
+    """Raise ``ModelError`` for a layer that answers from more than its inputs and its weights."""
+    op, name = node.op, f"Layer '{node.name}' ({node.kind})"
+    if getattr(op, "stateful", False):
+        raise ModelError(
+            f"{name} is stateful, so what it answers depends on what it was asked before: "
+            "rebuild the model with stateful=False to prune it."
+        )
+    inside = getattr(op, "activation", None)
+    # Keras makes such weights at the first real call only, behind the back of a traced graph.
+    if isinstance(inside, keras.layers.Layer) and (inside.weights or not inside.built):
+        raise ModelError(
+            f"{name} has an activation with weights of its own ({type(inside).__name__}): "
+            "make that a layer after it."
+        )
+    for layer in op._flatten_layers() if isinstance(op, keras.layers.Layer) else ():
+        if getattr(layer, "quantization_mode", None):
+            raise ModelError(
+                f"{name} is quantized ({layer.quantization_mode}): prune the model as it was "
+                "before, and quantize what comes out."
+            )
+        if getattr(layer, "lora_enabled", False):
+            raise ModelError(
+                f"{name} has LoRA weights: put its kernel, in which they are merged, into a model "
+                "without them to prune it."
+            )
 
 
 def _node(
@@ -297,12 +343,35 @@ def config_of(op: Any) -> dict[str, Any]:
     if isinstance(op, keras.layers.Lambda):
         return {"name": op.name, "dtype": op.dtype_policy, "trainable": op.trainable}
     try:
-        return dict(op.get_config())
+        with warnings.catch_warnings():  # of lambdas, which are not written anywhere here
+            warnings.simplefilter("ignore")
+            config = dict(op.get_config())
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ModelError(
             f"Layer '{op.name}' ({type(op).__name__}) does not tell how to make it again: give "
             f"it a get_config method ({str(error).strip().splitlines()[0]})."
         ) from None
+    _keep_own(op, config)
+    return config
+
+
+def _keep_own(layer: Any, config: dict[str, Any]) -> None:
+    """Put functions and regularizers of the user's own into a config as they are.
+
+    Keras finds them again by their names only where they were registered, and a lambda never.
+    """
+    for key, kept in config.items():
+        own = getattr(layer, key, getattr(layer, f"_{key}", None))
+        if isinstance(own, keras.layers.Layer):
+            if isinstance(kept, dict) and isinstance(kept.get("config"), dict):
+                _keep_own(own, kept["config"])
+        elif isinstance(own, _PASSED_ON) and not _module_of(own).startswith("keras."):
+            config[key] = own
+
+
+def _module_of(value: Any) -> str:
+    kind = value if isinstance(value, FunctionType) else type(value)
+    return str(kind.__module__)
 
 
 def revive(op: Any, config: dict[str, Any]) -> Any:
@@ -389,4 +458,5 @@ def call(node: Node, known: Mapping[int, Any]) -> list[Any]:
     kwargs = tree.map_structure(resolve, node.kwargs)
     if isinstance(node.op, keras.layers.Layer) and node.op._call_has_training_arg:
         kwargs["training"] = False
-    return list(tree.flatten(node.op(*args, **kwargs)))
+    with keras.name_scope("paoding"):  # inside of one, a name may begin with an underscore
+        return list(tree.flatten(node.op(*args, **kwargs)))

@@ -13,7 +13,7 @@ from paoding.errors import ModelError
 from paoding.graph import keras_internals
 from paoding.graph.coupling import Coupling, solve, spread
 from paoding.graph.keras_internals import Flat, Node
-from paoding.layers import FIXED, Binding, Call, Layout, Ties, rule_for
+from paoding.layers import FIXED, Binding, Call, Labels, Layout, Ties, rule_for
 
 ROLE_REASONS = {
     "produce": "makes the units",
@@ -344,6 +344,7 @@ def trace(model: Any, *, inexact: bool = False) -> Graph:
     unknown: dict[str, str] = {}
     uniform: set[int] = set()
     for node in flat.nodes:
+        keras_internals.require_plain(node)
         call = Call(
             index=node.index,
             op=node.op,
@@ -381,11 +382,11 @@ def any_units(layout: Layout) -> bool:
 def _trace_call(call: Call, unknown: dict[str, str]) -> Sequence[Layout]:
     rule = rule_for(call.op)
     if rule is None:
+        what = f"its meaning for channels is not known ({call.kind})"
         if any(map(any_units, call.layouts)):
-            unknown[call.name] = (
-                f"its meaning for channels is not known ({call.kind}), so the units that it "
-                "reads stay"
-            )
+            unknown[call.name] = f"{what}, so the units that it reads stay"
+        elif getattr(call.op, "weights", None):
+            unknown[call.name] = f"{what}, so it stays as it is"
         return call.protect_all("it is read by a layer whose meaning for channels is not known")
     out = rule.trace(call)
     is_layout = isinstance(out, tuple) and (not out or not isinstance(out[0], (tuple, list)))
@@ -397,7 +398,12 @@ def _trace_call(call: Call, unknown: dict[str, str]) -> Sequence[Layout]:
                     f"Layer '{call.name}' ({call.kind}): {len(labels)} labels for an axis of "
                     f"{size}; this is a fault in its rule."
                 )
-    return found
+    return [tuple(map(_units_only, layout)) for layout in found]
+
+
+def _units_only(labels: Labels) -> Labels:
+    """Labels, or None where nothing on the axis is a unit."""
+    return None if labels is not None and (labels == FIXED).all() else labels
 
 
 def _groups(

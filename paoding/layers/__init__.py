@@ -15,13 +15,25 @@ from paoding.layers import (  # noqa: F401  (importing a module registers its ru
     shape,
     wrapper,
 )
-from paoding.layers.base import FIXED, Binding, Call, Cut, Layout, Rule, Ties, register, rule_for
+from paoding.layers.base import (
+    FIXED,
+    Binding,
+    Call,
+    Cut,
+    Labels,
+    Layout,
+    Rule,
+    Ties,
+    register,
+    rule_for,
+)
 
 __all__ = [
     "FIXED",
     "Binding",
     "Call",
     "Cut",
+    "Labels",
     "Layout",
     "Rule",
     "Ties",

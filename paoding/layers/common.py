@@ -58,9 +58,16 @@ def activation_name(activation: Any) -> str:
     return str(name if name is not None else type(activation).__name__)
 
 
+def is_known(activation: Any) -> bool:
+    """Whether an activation is what its name says: anybody may call a function ``relu``."""
+    module = str(getattr(activation, "__module__", ""))
+    ours = module.startswith(("keras.", "tensorflow."))  # tf.nn.relu is the same function
+    return ours or activation is None or isinstance(activation, str)
+
+
 def mixes_channels(activation: Any) -> bool:
     """Whether an activation is one that is known to mix the entries of the last axis."""
-    return activation_name(activation) in MIXING
+    return activation_name(activation) in MIXING and is_known(activation)
 
 
 def apply_activation(call: Call, activation: Any, labels: Labels, axis: int = -1) -> None:
@@ -73,10 +80,9 @@ def apply_activation(call: Call, activation: Any, labels: Labels, axis: int = -1
             call.protect(labels, f"activation layer {type(activation).__name__} is not known")
         return
     name = activation_name(activation)
-    ours = getattr(activation, "__module__", "keras").startswith("keras") or activation is None
-    if name in MIXING:
+    if mixes_channels(activation):
         call.protect(labels, f"activation '{name}' mixes the channels")
-    elif name not in ELEMENTWISE or not ours:
+    elif name not in ELEMENTWISE or not is_known(activation):
         call.protect(labels, f"activation '{name}' is not known to treat each channel alone")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import paoding
@@ -86,3 +87,30 @@ def test_a_certificate_that_is_not_given_says_why_and_is_kept_too() -> None:
     none = Certificate(None, None, "layer 'odd' has no rule.")
     again = Certificate.from_dict(none.to_dict())
     assert str(again) == str(none) == "No certificate: layer 'odd' has no rule."
+
+
+def relu(x: object) -> object:
+    """Not what its name says."""
+    return -x  # type: ignore[operator]
+
+
+def chain(activation: object) -> keras.Model:
+    hidden = [layers.Dense(8, "tanh"), layers.Dense(6, activation)]
+    return keras.Sequential([keras.Input((4,)), *hidden, layers.Dense(2)])
+
+
+def test_a_function_is_not_bounded_by_its_name_unless_it_is_keras_or_tensorflows() -> None:
+    settings = {"target": 0.5, "step": 0.5, "compensation": "merge"}
+    bound = paoding.prune(chain(relu), **settings).certificate
+    assert bound.lower is None and "'relu'" in str(bound.reason)
+    assert paoding.prune(chain(tf.nn.relu), **settings).certificate.lower is not None
+    units = [group.prunable for group in paoding.inspect(chain(tf.nn.relu)).groups]
+    assert units == [True, True, False]
+
+
+def test_a_mean_that_leaves_masked_steps_out_has_no_certificate() -> None:
+    x, mask = keras.Input((6, 4)), keras.Input((6,), dtype="bool")
+    mean = layers.GlobalAveragePooling1D(name="mean")(layers.Dense(8, "relu")(x), mask=mask)
+    model = keras.Model([x, mask], layers.Dense(2)(mean))
+    bound = paoding.prune(model, target=0.5, step=0.5, compensation="merge").certificate
+    assert bound.lower is None and "'mean'" in str(bound.reason)
