@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from paoding.quiet import quiet_start
+
 _HOMES = {
     "PruningStudio": "paoding_widgets.studio",
     "ModelStructure": "paoding_widgets.view",
@@ -15,7 +17,8 @@ __all__ = ["ModelStructure", "PruningStudio"]
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
+        with quiet_start():
+            value = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'paoding_widgets' has no attribute {name!r}")
