@@ -78,6 +78,8 @@ class Now:
             return self.message
         if self.state == "ready" and self.moments:
             return "press Start to prune, or Step to go one step at a time"
+        if self.state == "finished":
+            return "the target is reached: raise it to go on, or press Reset to begin again"
         step = self.moments[self.applied].step if self.moments else None
         return f"step {self.applied}, {step.progress:.0%} of the target" if step else ""
 
@@ -262,7 +264,8 @@ class Board:
 
     def _show_controls(self, now: Now) -> None:
         undone = len(now.moments) - 1 - now.applied
-        self.buttons.show_state(now.state, steps=now.applied, undone=undone)
+        changed = self.settings() != now.settings or self.form.eps.value != now.eps
+        self.buttons.show_state(now.state, steps=now.applied, undone=undone, changed=changed)
         self.form.show(editable=not now.moving)
         if self.buttons.code.value:
             code = f'<pre class="paoding-code">{escape(self.settings().code())}</pre>'

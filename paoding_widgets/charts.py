@@ -21,7 +21,7 @@ REJECTED = "#8a9199"
 # What goes to the browser is bounded: a run of any length keeps the page quick.
 MAX_POINTS = 2000
 MAX_POINTS_PER_STEP = 120
-MAX_LAYERS = 14
+MAX_LAYERS = 10
 MAX_OUTPUTS = 40
 MAX_TABLE_ROWS = 60
 LABEL_LENGTH = 14
@@ -85,7 +85,12 @@ def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Any]])
 
 
 def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return short(value) if isinstance(value, float) else str(value)
+
+
+def short(value: float) -> str:
+    """A number with four digits, or all of them before the point: 0.01235, 12,346."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _clear(values: Any) -> np.ndarray:
@@ -143,7 +148,7 @@ class AccuracyChart(Chart):
         if not known:
             for mark in self.figure.marks:
                 _set_line(mark, [], [])
-            self.say("not measured: the studio was given no data")
+            self.say("not measured: the studio was given no data=(x, y)")
             return
         first = known[0][1]
         shares = [moment.share for moment, _ in known]
@@ -164,9 +169,9 @@ class AccuracyChart(Chart):
             [
                 [
                     moment.step.index if moment.step else 0,
-                    moment.share,
-                    found.accuracy,
-                    found.robust,
+                    f"{moment.share:.1%}",
+                    f"{found.accuracy:.1%}",
+                    f"{found.robust:.1%}",
                 ]
                 for moment, found in known
             ],
@@ -244,7 +249,7 @@ class EnergyChart(Chart):
         self.heat_axis.visible = bool(heats)
         what = "energy" if not len(points) or points[-1, 3] else "saliency"
         warm = "  - - temperature (right)" if heats else ""
-        self.say(f"{what}: ● removed  ✕ rejected{warm}")
+        self.say(f"{what}: ● removed  ✚ rejected{warm}")
         self.fill_table(
             ["step", "removed", "rejected", "median energy", "temperature"],
             [
@@ -305,6 +310,7 @@ class ParametersChart(Chart):
             self.count_axis,
         ]
         super().__init__("Parameters", [self.bars], axes, left=112, right=24)
+        self._set_ticks(1000.0)
 
     def _set_ticks(self, largest: float) -> None:
         ticks = nice_ticks(largest)
@@ -334,7 +340,7 @@ class ParametersChart(Chart):
 
 def nice_ticks(largest: float) -> np.ndarray:
     """Four to six round numbers from 0 to at least ``largest``."""
-    step = 10.0 ** np.floor(np.log10(max(largest, 1.0)))
+    step = 10.0 ** np.floor(np.log10(largest))
     while largest / step < 4:
         step /= 2
     return np.arange(0.0, np.ceil(largest / step) + 1) * step
@@ -361,9 +367,10 @@ class ChangeChart(Chart):
         self.bars = bqplot.Lines(x=_NONE, y=_NONE, scales=scales, colors=[ACCURACY], stroke_width=7)
         self.zero = bqplot.Lines(x=_NONE, y=_NONE, scales=scales, colors=[EARLIER], stroke_width=1)
         self.axis = bqplot.Axis(scale=self.x, label="output", tick_format="d", grid_lines="none")
+        self.size_axis = bqplot.Axis(scale=self.y, side="left", tick_format=".4~g", **_GRID)
         axes = [
             self.axis,
-            bqplot.Axis(scale=self.y, side="left", tick_format=".5~g", **_GRID),
+            self.size_axis,
         ]
         super().__init__("Change of the outputs", [self.zero, self.bars], axes)
 
@@ -388,6 +395,9 @@ class ChangeChart(Chart):
         self.axis.tick_values = np.arange(0.0, len(order), np.ceil(len(order) / 12))
         size = float(np.max(np.abs([lower[order], upper[order]]), initial=1e-12)) * 1.1
         self.y.min, self.y.max = -size, size
+        ticks = nice_ticks(size)[::2]
+        self.size_axis.tick_format = ".3~s" if size >= 1e4 else ".4~g"
+        self.size_axis.tick_values = np.concatenate([-ticks[:0:-1], ticks])
         _set_line(self.zero, [-0.5, self.x.max], [0, 0])
         kind = "certified" if now.certified else "estimated"
         some = f"; the {len(order)} widest of {len(lower)}" if len(order) < len(lower) else ""

@@ -16,9 +16,9 @@ _DISTIL = (100, 300, 1000)
 _STEPS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4)
 # What each button does in which state of a run.
 _ENABLED = {
-    "start": {"ready", "paused", "failed"},
+    "start": {"ready", "paused", "stopped", "failed"},
     "pause": {"running"},
-    "step": {"ready", "paused", "failed"},
+    "step": {"ready", "paused", "stopped", "failed"},
     "stop": {"running", "paused"},
     "undo": {"running", "paused", "finished", "stopped"},
     "redo": {"paused", "finished", "stopped"},
@@ -30,7 +30,7 @@ _BUTTONS = (
     ("start", "Start", "play", "Prune until the target is reached (goes on after a pause)"),
     ("pause", "Pause", "pause", "Pause after the step that is running"),
     ("step", "Step", "step-forward", "Take one step"),
-    ("stop", "Stop", "stop", "End the run after the step that is running"),
+    ("stop", "Stop", "stop", "End the run at once, without the step that is being decided"),
     ("undo", "Undo", "undo", "Take the last step back"),
     ("redo", "Redo", "repeat", "Take the step again that was taken back"),
     ("reset", "Reset", "refresh", "Back to the original model"),
@@ -57,7 +57,7 @@ class Buttons:
             value=folder,
             description="to folder",
             style={"description_width": "62px"},
-            layout=ipywidgets.Layout(width="210px"),
+            layout=ipywidgets.Layout(flex="1 1 210px", max_width="360px"),
         )
         self.code = ipywidgets.ToggleButton(
             description="Show code", icon="code", tooltip="The Python that does the same"
@@ -82,17 +82,26 @@ class Buttons:
             ]
         )
 
-    def show_state(self, state: str, *, steps: int, undone: int) -> None:
-        """Enable what makes sense in a state of the run."""
+    def suggest_next(self, saved: str) -> None:
+        """Put a new name in the place of a folder that was written."""
+        if self.folder.value.strip() == saved:
+            stem, dash, number = saved.rpartition("-")
+            counted = dash and number.isdigit()
+            self.folder.value = f"{stem}-{int(number) + 1}" if counted else f"{saved}-2"
+
+    def show_state(self, state: str, *, steps: int, undone: int, changed: bool) -> None:
+        """Enable what makes sense in a state of the run, with its settings or with changed ones."""
         for name, button in self.by_name.items():
             able = state in _ENABLED[name]
+            if name in ("start", "step"):
+                able = able or (state == "finished" and changed)
             if name in ("undo", "save", "check"):
                 able = able and steps > 0
             if name == "redo":
                 able = able and undone > 0
             if button.disabled == able:
                 button.disabled = not able
-        text = "Go on" if state == "paused" else "Start"
+        text = "Go on" if steps and state != "running" else "Start"
         if self.by_name["start"].description != text:
             self.by_name["start"].description = text
 
@@ -144,7 +153,7 @@ class Form:
         self.seed.tooltip = "The same seed gives the same result"
         lo, hi = _scalar_box(settings.domain)
         tip = "Least and greatest legal input: certificates hold for every input between them"
-        self.lo, self.hi = _number(lo, "Inputs from", tip), _number(hi, "to", tip)
+        self.lo, self.hi = _number(lo, "Inputs from", tip), _number(hi, "Inputs to", tip)
         self.eps = _number(
             eps, "Attack ε", "Size of the FGSM attack that robust accuracy is measured with", 0.01
         )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from paoding.plan import Step
+from paoding_widgets.charts import short
 from paoding_widgets.session import Moment
 from paoding_widgets.settings import Settings
 
@@ -177,7 +178,7 @@ def _cost(moments: Sequence[Moment], shown: int) -> str:
         what = "no score (before the softmax or sigmoid)" if now.scores else "no output"
         parts.append(
             f"For every legal input, {what} has moved by more than "
-            rf"\([{now.lower.min():.4g},\ {now.upper.max():.4g}]\) from the original's "
+            f"[{short(now.lower.min())}, {short(now.upper.max())}] from the original's "
             f"({'certified' if now.certified else 'estimated'})."
         )
     return " ".join(parts)
@@ -207,4 +208,7 @@ def _still_here(moments: Sequence[Moment], shown: int, group: str, unit: int) ->
         return f"It is still here: in step {index} it was {verdict} ({reason})."
     if shown == 0:
         return "It is here: nothing has been removed yet."
+    steps = [moment.step for moment in moments[1 : shown + 1]]
+    if not any(step and (step.decisions.columns["group"] == group).any() for step in steps):
+        return "It is still here: its layer is locked, or was to lose nothing so far."
     return "It is still here: others were less salient, so it was never a candidate."

@@ -93,6 +93,6 @@ def as_html(text: str, png: str) -> str:
         png: the picture, in base64.
     """
     return (
-        f'<pre>{escape(text)}</pre><img alt="Units left of each layer, and accuracy against the '
-        f'share removed" src="data:image/png;base64,{png}">'
+        f'<div class="paoding-still"><pre>{escape(text)}</pre><img alt="Units left of each layer, '
+        f'and accuracy against the share removed" src="data:image/png;base64,{png}"></div>'
     )

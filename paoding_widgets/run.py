@@ -12,13 +12,14 @@ import numpy as np
 
 from paoding import surgery
 from paoding.bounds.certificate import Certifier
-from paoding.errors import BoundsError
+from paoding.errors import ArgumentError, BoundsError
 from paoding.evaluation import FGSM, evaluate
 from paoding.free_units import free_units
 from paoding.graph import Graph, State
 from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.pruner import Pruner, PruningResult
 from paoding.self_check import SelfCheck, quick_samples
+from paoding_widgets.charts import short
 from paoding_widgets.insight import Insight
 from paoding_widgets.session import Measured, Moment
 from paoding_widgets.settings import Settings
@@ -34,10 +35,9 @@ SLOW_SECONDS = 2.0
 # Samples of each prior in a self-check: a share is known to about four points.
 CHECK_SAMPLES = 250
 
-# The search for free units back-substitutes through the whole network: for small ones only.
-MAX_FREE_SEARCH = 2_000_000
-# FLOPs of a sample from which saliencies are not worked out for show: magnitudes are shown.
-MAX_FREE_STUDY = 30_000_000
+# FLOPs of a sample up to which a network is studied before the first step, so that the studio is
+# ready within seconds: larger ones show magnitudes until then, and no search for free units.
+MAX_FIRST_STUDY = 2_000_000
 
 
 class Meter:
@@ -52,6 +52,7 @@ class Meter:
     """
 
     def __init__(self, graph: Graph, x: Any, y: Any, eps: float) -> None:
+        _check_measurable(graph.model, y)
         self._copy = surgery.mask(graph, graph.original)
         self._attack = FGSM(eps)
         take = np.linspace(0, len(x) - 1, min(len(x), MAX_SAMPLES)).astype(int)
@@ -62,6 +63,22 @@ class Meter:
         self._copy.set_weights(list(weights))
         report = evaluate(self._copy, self._x, self._y, attacks=[self._attack], latency=False)
         return Measured(report.accuracy, float(report.robust_accuracy or 0.0), report.samples)
+
+
+def _check_measurable(model: keras.Model, y: Any) -> None:
+    """Accuracy is for classifiers of one input and one output; others are pruned without data."""
+    without = "leave data out, and it is pruned all the same."
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ArgumentError(
+            f"Accuracy is measured of one output for one input, and '{model.name}' has "
+            f"{len(model.outputs)} for {len(model.inputs)}: {without}"
+        )
+    labels = np.asarray(y)
+    if labels.dtype.kind == "f" and labels.size == len(labels) and (labels % 1 != 0).any():
+        raise ArgumentError(
+            f"The labels y hold fractions, as for a regression, and accuracy is measured of "
+            f"classifiers only: {without}"
+        )
 
 
 class PrunerRun:
@@ -95,8 +112,7 @@ class PrunerRun:
         self._slow: set[str] = set()
         self._meter = None if data is None else Meter(self.pruner.graph, *data, eps)
         self._background = self.insight.magnitudes(self.pruner.state)
-        if self.insight.cost(self.pruner.state).flops > MAX_FREE_STUDY:
-            self._slow.add("saliency")  # the studio opens at once, and shows magnitudes
+        self._quick = self.insight.cost(self.pruner.state).flops <= MAX_FIRST_STUDY
 
     def first(self) -> Moment:
         """The original."""
@@ -106,7 +122,7 @@ class PrunerRun:
         """Units that provably never matter over the domain, by group."""
         pruner = self.pruner
         found: dict[str, dict[int, str]] = {}
-        if self.insight.cost(pruner.state).parameters > MAX_FREE_SEARCH:
+        if not self._quick:
             return found
         # A layer without a rule for bounds: then nothing is known to be free.
         with suppress(BoundsError):
@@ -197,7 +213,7 @@ class PrunerRun:
         gone = sum(int((~state.alive[g.ids]).sum()) for g in self.pruner.graph.prunable)
         moment = Moment(
             step=step,
-            saliency=self._saliencies(),
+            saliency=self._saliencies(study=self._quick or step is not None),
             parameters=self.insight.parameters(state),
             cost=self.insight.cost(state),
             measured=None if self._meter is None else self._meter.measure(self.pruner.weights()),
@@ -210,9 +226,9 @@ class PrunerRun:
             return replace(moment, bound_note="slow for this model: worked out at the end")
         return self._bounded(moment, step)
 
-    def _saliencies(self) -> dict[str, np.ndarray]:
+    def _saliencies(self, study: bool) -> dict[str, np.ndarray]:
         """The pruner's saliencies; groups that it does not prune show their magnitudes."""
-        if "saliency" not in self._slow:
+        if study and "saliency" not in self._slow:
             started = time.perf_counter()
             self._background = {**self._background, **self.pruner.saliencies()}
             if time.perf_counter() - started > SLOW_SECONDS:
@@ -251,5 +267,5 @@ def _certified(pruner: Pruner, before: State, after: State) -> dict[str, str]:
         return {"label": "Outputs move", "value": f"not known: {error}"}
     what = "Outputs move" if changes.scores is None else "Scores move"
     lower, upper = changes.scores or changes.outputs
-    value = f"within [{np.min(lower):.4g}, {np.max(upper):.4g}]"
+    value = f"within [{short(float(np.min(lower)))}, {short(float(np.max(upper)))}]"
     return {"label": what, "value": value, "tag": "certified"}

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from paoding.self_check import SelfCheck
 
 
+_SAVING = "saving"
+
+
 class PruningStudio(ipywidgets.VBox):
     """Prune a model in a notebook: controls, structure, inspector, charts, and the reasons.
 
@@ -126,9 +129,12 @@ class PruningStudio(ipywidgets.VBox):
         self._earlier: list[Moment] = []
         self._shown = 0
         self._stopping = False
+        self._making = False
         self._known: tuple[tuple[str, int, int], dict[str, Any]] | None = None
         self._asked: tuple[str, int, int] | None = None
         self._estimate: Checked | None = None
+        self._stills: list[Any] = []
+        self._drawn: tuple[str, int, int] | None = None
         self._main = MainLoop(self._turn, self._call_failed)
         self._session = Session(self._main.wake)
 
@@ -198,11 +204,12 @@ class PruningStudio(ipywidgets.VBox):
         if self._state == "running":
             self.pause()
         if self._ready():
+            self._stopping = False
             self._session.send("step")
             self._set_state("running", "one step")
 
     def stop(self) -> None:
-        """End the run, giving up a step in the making; Undo, Reset or a branch begins again."""
+        """End the run, giving up a step in the making; :meth:`start` goes on all the same."""
         if self._state == "running":
             self._stopping = True
             self._session.halt(at_once=True)
@@ -241,7 +248,7 @@ class PruningStudio(ipywidgets.VBox):
         self._session.halt()
         self._stopping = False
         self._make()
-        self._set_state("ready")
+        self._set_state("ready", self._message)
 
     @property
     def state(self) -> str:
@@ -371,7 +378,7 @@ class PruningStudio(ipywidgets.VBox):
             return run, moments
 
         self._session.send("make", make)
-        self._message = "measuring the original" if resume is None else "replaying the run"
+        self._message = "looking at the original" if resume is None else "replaying the run"
 
     def _remake(self) -> None:
         """Go on from the present step with changed settings."""
@@ -379,6 +386,8 @@ class PruningStudio(ipywidgets.VBox):
         model, data = self._model, self._data
         kept = self._moments[: self._applied + 1]
         same = eps == self._eps and settings.replays_like(self._settings)
+        # Survivors that were tuned at the old target are not, on the way to another.
+        same = same and not any(moment.distilled for moment in kept)
         self._begin(settings)
 
         def make() -> tuple[PrunerRun, list[Moment]]:
@@ -396,6 +405,7 @@ class PruningStudio(ipywidgets.VBox):
         self._eps = self._board.form.eps.value
         self._fault = None
         self._error = ""
+        self._making = True
 
     # -- from the worker ------------------------------------------------------------------------
 
@@ -404,6 +414,7 @@ class PruningStudio(ipywidgets.VBox):
         self._take_in()
         self._ask_about_unit()
         self._show()
+        self._show_stills()
 
     def _take_in(self) -> None:
         while not self._session.events.empty():
@@ -427,10 +438,10 @@ class PruningStudio(ipywidgets.VBox):
                 self._stopping = False
                 self._settle()
             self._ended()
-        elif event.kind == "pulse" and self._state == "running":
+        elif event.kind == "pulse" and (self._state == "running" or self._making):
             self._message = "stopping" if self._stopping else event.value
         elif event.kind == "failed":
-            self._fault = event.value
+            self._fault, self._making = event.value, False
             self._state, self._error, self._message = "failed", _sentence(event.value), ""
         elif event.kind == "error":
             self._error, self._message = _sentence(event.value), ""
@@ -465,7 +476,7 @@ class PruningStudio(ipywidgets.VBox):
     def _take_begun(self, run: PrunerRun, moments: list[Moment]) -> None:
         if len(self._moments) > len(moments):
             self._earlier = self._moments
-        self._run = run
+        self._run, self._making = run, False
         self._run_number = next(self._runs)
         self._known = self._asked = self._estimate = None
         self._moments = moments
@@ -514,15 +525,21 @@ class PruningStudio(ipywidgets.VBox):
         self._main.post(acts[name])
 
     def _save_pressed(self) -> None:
+        if self._message == _SAVING:  # pressed twice
+            return
         path = self._board.buttons.folder.value.strip()
+        if not path:
+            self._error = "Name the folder to save to, beside the button."
+            return
         data, eps, found = self._data, self._eps, self._found
-        self._message, self._error = "saving", ""
+        self._message, self._error = _SAVING, ""
 
         def write(run: PrunerRun) -> str:
             return str(folder.save(path, run.result(), data, eps, found))
 
         def done(saved: str) -> None:
             self._message = f"saved to {saved}"
+            self._board.buttons.suggest_next(saved)
 
         self._session.send("do", (write, done))
 
@@ -589,10 +606,29 @@ class PruningStudio(ipywidgets.VBox):
         # Cheap on purpose: the inherited one writes out every trait of every part.
         return f"PruningStudio({self._board.name!r}, {self._state}, {self._applied} steps)"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return data | self._board.still(self._now()), metadata
+    def _ipython_display_(self) -> None:
+        """Display the studio, and after it a picture for a page without a kernel.
+
+        The picture is an output of its own, so that it can follow the run while the studio stays;
+        where the studio lives, its style hides the picture.
+        """
+        from IPython.display import display
+
+        live = super()._repr_mimebundle_() | {"text/plain": f"Pruning studio: {self._board.name}"}
+        display(live, raw=True)
+        self._stills.append(display(self._still(), raw=True, display_id=True))
+
+    def _show_stills(self) -> None:
+        """Draw the picture again where the run has come to rest."""
+        drawn = (self._state, self._run_number, self._applied)
+        if self._stills and not self._session.busy and drawn != self._drawn:
+            self._drawn = drawn
+            picture = self._still()
+            for shown in self._stills:
+                shown.update(picture, raw=True)
+
+    def _still(self) -> dict[str, str]:
+        return self._board.still(self._now())
 
 
 def _as_data(data: Any) -> tuple[tuple[Any, Any] | None, Any]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import nbclient
+import nbformat
 import numpy as np
 import pytest
 
@@ -192,6 +194,8 @@ def test_buttons_do_what_methods_do(studio: PruningStudio) -> None:
     assert studio.wait() == "paused"
     press(studio, "Stop")
     assert studio.wait() == "stopped"
+    press(studio, "Step")
+    assert studio.wait() == "finished"
 
 
 def test_only_buttons_that_make_sense_can_be_pressed(studio: PruningStudio) -> None:
@@ -202,7 +206,25 @@ def test_only_buttons_that_make_sense_can_be_pressed(studio: PruningStudio) -> N
     studio.wait()
     able = {b.description for b in buttons_of(studio) if not b.disabled}
     assert {"Undo", "Reset", "Save"} <= able
-    assert not able & {"Start", "Step", "Pause", "Stop"}
+    assert not able & {"Start", "Go on", "Step", "Pause", "Stop"}
+
+
+def test_a_finished_run_goes_on_to_a_higher_target(table: Table) -> None:
+    model, data = table
+    studio = PruningStudio(
+        model, data=data, target=0.25, step=0.125, strategy="saliency", distil=10
+    )
+    studio.start()
+    assert studio.wait() == "finished"
+    assert studio._moments[-1].distilled
+    studio._board.form.target.value = 0.5
+    studio.wait()
+    press(studio, "Go on")
+    assert studio.wait() == "finished"
+    assert len(studio.steps) == 4
+    # What was tuned at the old target is shown as it is on the way to the new one.
+    assert [moment.distilled > 0 for moment in studio._moments] == [False] * 4 + [True]
+    studio.close()
 
 
 # -- in a running event loop, as in a kernel ---------------------------------------------------
@@ -342,6 +364,35 @@ def test_data_that_do_not_fit_are_told(table: Table) -> None:
         PruningStudio(model, data=3)
 
 
+def test_data_that_accuracy_means_nothing_for_are_told_with_the_way_out(table: Table) -> None:
+    model, data = table
+    studio = PruningStudio(model, data=(data.x, data.y + 0.5), **QUICK)
+    assert studio.wait() == "failed"
+    assert "fractions" in error_of(studio) and "leave data out" in error_of(studio)
+    studio.close()
+    inputs = [keras.Input((4,)), keras.Input((3,))]
+    hidden = keras.layers.Dense(8)(keras.layers.Concatenate()(inputs))
+    two = keras.Model(inputs, keras.layers.Dense(2)(hidden))
+    studio = PruningStudio(two, data=([data.x, data.x[:, :3]], data.y), **QUICK)
+    assert studio.wait() == "failed"
+    assert "1 for 2" in error_of(studio) and "leave data out" in error_of(studio)
+    studio.close()
+
+
+def test_a_folder_that_was_saved_to_makes_way_for_the_next(
+    studio: PruningStudio, tmp_path: Path
+) -> None:
+    field = studio._board.buttons.folder
+    for name, following in (("", ""), ("run", "run-2"), ("run-2", "run-3")):
+        studio.step()
+        studio.wait()
+        field.value = name and str(tmp_path / name)
+        press(studio, "Save")
+        studio.wait()
+        assert field.value == (following and str(tmp_path / following))
+        assert ("Name the folder" in error_of(studio)) == (not name)
+
+
 def test_a_model_without_a_graph_is_told_and_leaves_no_dead_widget() -> None:
     class Own(keras.Model):
         def call(self, x: Any) -> Any:
@@ -354,7 +405,7 @@ def test_a_model_without_a_graph_is_told_and_leaves_no_dead_widget() -> None:
     assert studio.state == "failed"
     with pytest.raises(ModelError):
         _ = studio.result
-    assert "own" in studio._repr_mimebundle_()[0]["text/plain"]
+    assert "own" in studio._still()["text/plain"]
     studio.close()
 
 
@@ -401,7 +452,7 @@ def test_names_from_a_model_are_text_never_html() -> None:
     studio.wait()
     html = [studio._board.explanation.value, studio._board.code.value]
     html += [c.heading.value + c.table.value for c in studio._board.charts.all]
-    html.append(studio._repr_mimebundle_()[0]["text/html"])
+    html.append(studio._still()["text/html"])
     assert all("<img src=x" not in text for text in html)
     assert any("&lt;img" in text for text in html)
     studio.close()
@@ -533,13 +584,29 @@ def test_the_code_shown_does_the_same(table: Table, studio: PruningStudio, tmp_p
 def test_the_cell_means_something_without_a_kernel(studio: PruningStudio) -> None:
     studio.start()
     studio.wait()
-    data = studio._repr_mimebundle_()[0]
-    assert "application/vnd.jupyter.widget-view+json" in data
+    data = studio._still()
     assert "finished" in data["text/plain"]
     assert "Parameters" in data["text/plain"]
     assert data["image/png"].startswith("iVBOR")
     assert "<img" in data["text/html"]
     assert repr(studio).startswith("PruningStudio(")
+
+
+@pytest.mark.slow
+def test_the_picture_in_a_saved_notebook_follows_the_run() -> None:
+    cells = [
+        "import paoding\nfrom paoding_widgets import PruningStudio\n"
+        "model, data = paoding.zoo.load('breast-cancer')\n"
+        "studio = PruningStudio(model, data=data, step=0.25, strategy='saliency', distil=0)\n"
+        "studio",
+        "studio.start()\nstudio.wait()",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbclient.NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
+    live, still = notebook.cells[0].outputs
+    assert "application/vnd.jupyter.widget-view+json" in live.data
+    assert "breast_cancer, finished" in still.data["text/plain"]
+    assert still.data["image/png"].startswith("iVBOR")
 
 
 def test_the_structure_alone_needs_no_run(branched: keras.Model) -> None:
@@ -652,7 +719,7 @@ def test_every_field_says_what_it_is_for(studio: PruningStudio) -> None:
 def test_stop_gives_up_a_step_in_the_making_and_the_run_can_begin_again(
     branched: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("paoding_widgets.run.MAX_FREE_STUDY", 0)  # the first step has to study
+    monkeypatch.setattr("paoding_widgets.run.MAX_FIRST_STUDY", 0)  # the first step has to study
     studio = PruningStudio(branched, target=0.5, step=0.25)
     assert studio.wait() == "ready"
     begun, stopped = threading.Event(), threading.Event()

@@ -10,7 +10,7 @@ import studioStyles from './studio.css';
 import { makeTimeline } from './timeline';
 import { type Model, unitState } from './traits';
 
-export function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
+function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const stop = new AbortController();
   const { signal } = stop;
   el.classList.add('paoding-view');

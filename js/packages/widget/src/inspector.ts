@@ -147,7 +147,7 @@ function showUnit(details: UnitDetails | null, choose: (unit: number) => void): 
     const items = details.alike.map(({ unit, saliency }) => {
       const link = element('button', { type: 'button', class: 'paoding-link' }, `unit ${unit}`);
       link.addEventListener('click', () => choose(unit));
-      return element('li', {}, link, ` saliency of the pair ${formatNumber(saliency)}`);
+      return element('li', {}, link, `, saliency of the pair ${formatNumber(saliency)}`);
     });
     parts.push(element('h4', {}, 'Most alike'), element('ol', {}, ...items));
   }

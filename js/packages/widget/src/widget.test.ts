@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { render } from './index';
+import view from './index';
 import type { Model, Traits } from './traits';
 
 /** A model as anywidget hands it out, without a kernel behind it. */
@@ -123,7 +123,7 @@ function show(state = traits()): HTMLElement {
   model = new MockModel(state);
   const el = document.createElement('div');
   document.body.append(el);
-  stop = render({ model: model as unknown as Model, el });
+  stop = view.render({ model: model as unknown as Model, el });
   return el;
 }
 
@@ -305,7 +305,7 @@ test('two views of one model share nothing', () => {
   const first = show();
   const second = document.createElement('div');
   document.body.append(second);
-  const stopSecond = render({ model: model as unknown as Model, el: second });
+  const stopSecond = view.render({ model: model as unknown as Model, el: second });
   stopSecond();
   model.set('header', { ...traits().header, message: 'still here' });
   expect(first.querySelector('.paoding-message')?.textContent).toBe('still here');
