@@ -39,7 +39,7 @@ export interface Layout {
 export const HEADER = 34;
 export const PADDING = 8;
 export const MEMBER_LINE = 13;
-const MIN_WIDTH = 108;
+const MIN_WIDTH = 120;
 const RANK_GAP = 42;
 const LANE_GAP = 26;
 const MAX_MEMBER_LINES = 4;

@@ -3,6 +3,7 @@
 import { element, StructureView } from '@paoding/core';
 import baseStyles from '@paoding/core/base.css';
 import structureStyles from '@paoding/core/structure.css';
+import { keepFocus } from './focus';
 import { makeHeader } from './header';
 import { makeInspector } from './inspector';
 import { type Part, update, watch } from './parts';
@@ -28,6 +29,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     el.append(header.root, main, timeline.root);
   }
   watchPage(model, signal);
+  keepFocus(el, signal);
   return () => {
     stop.abort();
     for (const part of parts) part.destroy?.();

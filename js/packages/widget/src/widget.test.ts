@@ -310,3 +310,25 @@ test('two views of one model share nothing', () => {
   model.set('header', { ...traits().header, message: 'still here' });
   expect(first.querySelector('.paoding-message')?.textContent).toBe('still here');
 });
+
+test('a button that was disabled while it worked gets the focus back', async () => {
+  const studio = document.createElement('div');
+  studio.className = 'paoding-studio';
+  document.body.append(studio);
+  studio.append(show());
+  const step = document.createElement('button');
+  studio.append(step);
+  step.focus();
+  step.click();
+  step.blur();
+  step.disabled = true;
+  await Promise.resolve();
+  expect(document.activeElement).not.toBe(step);
+  step.disabled = false;
+  await vi.waitFor(() => expect(document.activeElement).toBe(step));
+  tab('Unit').focus();
+  step.disabled = true;
+  step.disabled = false;
+  await new Promise((resolve) => setTimeout(resolve));
+  expect(document.activeElement).toBe(tab('Unit'));
+});
