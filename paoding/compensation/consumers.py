@@ -52,6 +52,16 @@ class Consumer:
         return self.nodes[0].op
 
     @property
+    def key(self) -> int:
+        """Names what is read: a tensor of the graph, or a number below 0."""
+        return self.source[0]
+
+    def whole(self, graph: Graph) -> bool:
+        """Whether the units lie on the tensor just as on the weight (not in grouped layers)."""
+        shapes = [graph.flat.shapes[t] for t in self.source]
+        return all(shape[self.tensor_axis] == len(self.units) for shape in shapes)
+
+    @property
     def convolution(self) -> bool:
         """Whether rows are patches of several taps."""
         return self.full and isinstance(self.op, _CONVOLUTIONS)

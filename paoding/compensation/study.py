@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from paoding.compensation.consumers import Consumer, constant_of, consumers_of
+from paoding.compensation.recurrence import Listener, recurrences_of
 from paoding.compensation.remembered import away, blended, normalizing, shaded
 from paoding.domain.balance import SPARE, Balanced
 from paoding.domain.choose import Chosen, choose
@@ -188,7 +189,8 @@ class Given(Chosen):
 
 def _make(work: Any, groups: frozenset[str]) -> Study:
     graph: Graph = work.graph
-    every = tuple(c for c in consumers_of(graph) if _fits(graph, c))
+    read = (*consumers_of(graph), *recurrences_of(graph))
+    every = sorted((c for c in read if c.whole(graph)), key=lambda c: c.nodes[0].index)
     ids = np.concatenate([graph.by_name[name].ids for name in groups] or [np.zeros(0, int)])
     reading = [c.nodes[0].index for c in every if np.isin(c.units, ids).any()]
     start = min(reading, default=len(graph.nodes))
@@ -204,12 +206,6 @@ def _make(work: Any, groups: frozenset[str]) -> Study:
     study = Study(graph, chosen, samples, work.seed, groups, start, frontier, consumers, work.pulse)
     _record(study)
     return study
-
-
-def _fits(graph: Graph, consumer: Consumer) -> bool:
-    """Whether the units lie on the read tensor just as on the weight (not in grouped layers)."""
-    shapes = [graph.flat.shapes[t] for t in consumer.source]
-    return all(shape[consumer.tensor_axis] == len(consumer.units) for shape in shapes)
 
 
 def _check(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
@@ -380,19 +376,19 @@ def _gradients(study: Study) -> dict[str, list[Moments]]:
         for member in group.with_role("consume")
         if (member.variable, member.axis) == (consumer.variable, consumer.axis)
     ]
-    tensors = sorted({study.consumers[number].source[0] for _, number, _ in views})
+    keys = sorted({study.consumers[number].key for _, number, _ in views})
     rng = np.random.default_rng([study.seed, 0xF15])
     heaviest = max(map(_bytes, graph.nodes[study.start :]), default=1)
     samples = _slope_samples(study)
     for chunk in chunks(samples, 4 * heaviest):
         study.pulse("measuring what the outputs feel", chunk.start / samples)
-        values, slopes = _backward(study, chunk, tensors, rng)
+        values, slopes = _backward(study, chunk, keys, rng)
         for group, number, held in views:
             if held is None or len(held) != group.units:
                 continue
             consumer = study.consumers[number]
-            y = _by_unit(values[consumer.source[0]], consumer.tensor_axis, held)
-            gs = [_by_unit(s[consumer.source[0]], consumer.tensor_axis, held) for s in slopes]
+            y = _by_unit(values[consumer.key], consumer.tensor_axis, held)
+            gs = [_by_unit(s[consumer.key], consumer.tensor_axis, held) for s in slopes]
             sums.setdefault((group.name, number), Sums(group.units)).add(y, gs)
     found: dict[str, list[Moments]] = {}
     for (name, number), total in sums.items():
@@ -452,21 +448,27 @@ def _by_unit(x: np.ndarray, axis: int, held: np.ndarray) -> np.ndarray:
 
 
 def _backward(
-    study: Study, chunk: slice, tensors: Sequence[int], rng: np.random.Generator
+    study: Study, chunk: slice, keys: Sequence[int], rng: np.random.Generator
 ) -> tuple[dict[int, np.ndarray], list[dict[int, np.ndarray]]]:
-    """Values of tensors, and gradients of random combinations of the outputs by them."""
+    """Values of what consumers read, and gradients of random combinations of the outputs by it."""
     graph = study.graph
+    listeners = Listener.of(study.consumers)
     known: dict[int, Any] = {t: tf.convert_to_tensor(v[chunk]) for t, v in study.frontier.items()}
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-        for t in tensors:
+        for t in keys:
             if t in known:
                 tape.watch(known[t])
         outputs: dict[int, Any] = {}
         shifts: set[int] = set()
         for node in graph.nodes[study.start :]:
-            known.update(zip(node.outputs, call(node, known), strict=True))
+            if node.index in listeners:
+                made, states = listeners[node.index].call(known[node.inputs[0]], tape.watch)
+                known.update(states)
+            else:
+                made = call(node, known)
+            known.update(zip(node.outputs, made, strict=True))
             for t in node.outputs:
-                if t in tensors:
+                if t in keys:
                     tape.watch(known[t])
                 if t in graph.flat.outputs:
                     outputs[t] = logits(node, known)
@@ -484,14 +486,16 @@ def _backward(
             )
     slopes = []
     for total in sums:
-        found = tape.gradient(total, [known[t] for t in tensors])
+        found = tape.gradient(total, [known[t] for t in keys])
         slopes.append(
             {
                 t: np.zeros(known[t].shape, np.float32) if g is None else np.asarray(g)
-                for t, g in zip(tensors, found, strict=True)
+                for t, g in zip(keys, found, strict=True)
             }
         )
-    return {t: np.asarray(known[t]) for t in tensors}, slopes
+    for listener in listeners.values():
+        known.update(listener.states(known[listener.node.inputs[0]]))
+    return {t: np.asarray(known[t]) for t in keys}, slopes
 
 
 def logits(node: Node, known: dict[int, Any]) -> Any:

@@ -124,7 +124,8 @@ def _suggested(lead: Lead, box: Box) -> tuple[Prior, str]:
         if _lag(_directions(lead.kernel), 1) > _SIGNAL:
             return _signals(lead, box), "neighbouring inputs have similar weights"
     if lead.channels is not None and _in_order(lead.channels):
-        blobs = Blobs(box, *lead.shape, 1, lead.shape, live_map(lead.channels[None]))
+        length, channels = lead.shape
+        blobs = Blobs(box, length, channels, 1, lead.shape, live_map(lead.channels[None]))
         return _moved(
             blobs, lead, box
         ), "neighbouring channels of the sequence have similar weights"

@@ -46,6 +46,12 @@ def recurrent():
     return keras.Model(x, layers.Dense(2)(layers.LSTM(6)(y)))
 
 
+def both_ways():
+    x = keras.Input((7, 3))
+    y = layers.Bidirectional(layers.SimpleRNN(5, return_sequences=True))(x)
+    return keras.Model(x, layers.Dense(2)(layers.GRU(6)(y)))
+
+
 def separable():
     x = keras.Input((8, 8, 3))
     y = layers.Conv2D(8, 3, activation="relu")(x)
@@ -60,7 +66,7 @@ def tokens():
     return keras.Model(x, layers.Dense(2)(layers.GlobalAveragePooling1D()(y)))
 
 
-NETWORKS = [dense, residual, concatenated, recurrent, separable, tokens]
+NETWORKS = [dense, residual, concatenated, recurrent, both_ways, separable, tokens]
 
 
 def shuffled(build, seed=0):
