@@ -17,6 +17,7 @@ import numpy as np
 
 from paoding.domain import Box, Domain, resolve
 from paoding.errors import ArgumentError, DataError, ExportError, ModelError, PaodingError
+from paoding.graph.keras_internals import allow_export, signature_of_one
 from paoding.io import output_file
 
 FORMATS = ("tflite", "onnx")
@@ -43,7 +44,7 @@ def export(
     Args:
         model: A built model.
         path: The file to write.
-        format: "tflite" or "onnx".
+        format: "tflite" or "onnx". A TFLite file of a recurrent model takes one sample at a time.
         quantize: TFLite only. "float16" halves the weights; "int8" computes in whole numbers,
             while inputs and outputs of the file stay float32.
         samples: Inputs on which the ranges of int8 are measured, (n, *input_shape), or a list
@@ -105,6 +106,9 @@ def _explained(model: keras.Model, format: str) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """The first line of an error that says why; Keras says before it where, in colours."""
+    foreign = sorted(set(re.findall(r"'tf\.(\w+)' op", str(error))))
+    if foreign:  # thousands of characters, in the language of TFLite's compiler
+        return f"TFLite has no {', '.join(foreign[:5])} for these shapes and types"
     lines = (re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines())
     said = (line for line in lines if line and not line.startswith("Exception encountered when"))
     return next(said, "")
@@ -125,19 +129,62 @@ def _quiet(*names: str) -> Iterator[None]:
 
 
 def _to_onnx(model: keras.Model, path: Path) -> None:
-    import onnx  # noqa: F401 (Keras imports both late, and says less well what is missing)
-    import tf2onnx  # noqa: F401
+    import onnx
+    import tf2onnx  # noqa: F401 (Keras imports it late, and says less well that it is missing)
 
+    _teach_erfc()
+    allow_export(model)
     model.export(path, format="onnx", verbose=False)
+    # tf2onnx only warns of what ONNX does not have; no runtime reads such a file.
+    onnx.checker.check_model(os.fspath(path))
+
+
+def _teach_erfc() -> None:
+    """Tell tf2onnx what TensorFlow's GELU is made of: ``erfc(x) = 1 - erf(x)``."""
+    from tf2onnx.handler import tf_op
+
+    @tf_op("Erfc")
+    class _Erfc:
+        @classmethod
+        def version_9(cls, ctx: Any, node: Any, **_: Any) -> None:
+            kind, shape = ctx.get_dtype(node.output[0]), ctx.get_shape(node.output[0])
+            name, given, made = node.name, list(node.input), list(node.output)
+            one = np.ones((), np.float64 if ctx.get_dtype(given[0]) == 11 else np.float32)
+            ctx.remove_node(name)
+            whole = ctx.make_const(f"{name}/one", one)
+            erf = ctx.make_node("Erf", given, dtypes=[kind], shapes=[shape])
+            left = [whole.output[0], erf.output[0]]
+            ctx.make_node("Sub", left, outputs=made, dtypes=[kind], shapes=[shape])
 
 
 def _to_tflite(
     model: keras.Model, quantize: str | None, inputs: Sequence[np.ndarray] | None
 ) -> bytes:
+    try:
+        return _converted(model, quantize, inputs, None)
+    except Exception as error:  # the converter's own class has no public name
+        if "TensorList" not in str(error):
+            raise
+    if quantize == "int8":  # the calibrator would take the whole process down
+        raise ExportError(
+            f"Model '{model.name}' is recurrent, and TFLite does not measure the ranges inside "
+            "of its loops: write it with quantize='float16', or as it is."
+        )
+    # TFLite runs the loop of a recurrent layer only where it knows the batch beforehand.
+    return _converted(model, quantize, inputs, signature_of_one(model))
+
+
+def _converted(
+    model: keras.Model,
+    quantize: str | None,
+    inputs: Sequence[np.ndarray] | None,
+    signature: Any,
+) -> bytes:
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory(prefix="paoding-") as folder:
-        model.export(folder, format="tf_saved_model", verbose=False)
+        options = {} if signature is None else {"input_signature": signature}
+        model.export(folder, format="tf_saved_model", verbose=False, **options)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if quantize is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

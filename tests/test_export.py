@@ -102,6 +102,50 @@ def test_an_onnx_file_answers_as_the_model(known, tmp_path):
     np.testing.assert_allclose(answers, model(x), atol=1e-5)
 
 
+def test_a_model_that_was_only_loaded_is_written_to_onnx(small, tmp_path):
+    pytest.importorskip("tf2onnx")
+    small.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert export(loaded, tmp_path / "m.onnx", format="onnx").stat().st_size > 100
+
+
+def test_gelu_is_written_to_onnx_though_onnx_has_no_erfc(tmp_path):
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    model = keras.Sequential([keras.Input((4,)), L.Dense(9, "gelu"), L.Dense(3)])
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    session = runtime.InferenceSession(export(model, tmp_path / "m.onnx", format="onnx"))
+    answers = session.run(None, {session.get_inputs()[0].name: x})[0]
+    np.testing.assert_allclose(answers, model(x), atol=1e-5)
+
+
+def test_what_onnx_has_no_operation_for_is_not_left_as_a_file(tmp_path):
+    pytest.importorskip("tf2onnx")
+    layers = [keras.Input((6, 6, 4)), L.Conv2D(4, 3, groups=2), L.Flatten(), L.Dense(3)]
+    with pytest.raises(ExportError, match="StatefulPartitionedCall"):
+        export(keras.Sequential(layers), tmp_path / "m.onnx", format="onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", [L.LSTM(5), L.Bidirectional(L.GRU(4)), L.SimpleRNN(4)])
+def test_a_recurrent_model_is_written_for_one_sample_at_a_time(layer, tmp_path):
+    model = keras.Sequential([keras.Input((6, 3)), layer, L.Dense(2)])
+    x = np.random.default_rng(0).random((1, 6, 3), dtype="float32")
+    for quantize, tolerance in ((None, 1e-5), ("float16", 1e-2)):
+        path = export(model, tmp_path / f"{quantize}.tflite", quantize=quantize)
+        np.testing.assert_allclose(run_tflite(path, x), model(x), atol=tolerance)
+    with pytest.raises(ExportError, match="float16"):
+        export(model, tmp_path / "int8.tflite", quantize="int8")
+
+
+def test_what_tflite_has_no_operation_for_is_named(tmp_path):
+    layers = [keras.Input((4, 4, 4, 1)), L.AveragePooling3D(2), L.Flatten(), L.Dense(2)]
+    with pytest.raises(ExportError, match="TFLite has no AvgPool3D") as caught:
+        export(keras.Sequential(layers), tmp_path / "m.tflite")
+    assert len(str(caught.value)) < 200
+
+
 def test_what_is_missing_for_onnx_is_told_with_how_to_get_it(small, tmp_path, monkeypatch):
     import builtins
 

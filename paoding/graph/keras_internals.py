@@ -392,6 +392,23 @@ def revive(op: Any, config: dict[str, Any]) -> Any:
     return type(op).from_config({**config, **dict.fromkeys(zeros, "zeros")})
 
 
+def allow_export(model: Any) -> None:
+    """Let Keras write a model that was built but never called, such as one just loaded."""
+    if functional_of(model) is not None:
+        model._called = True
+
+
+def signature_of_one(model: Any) -> list[Any]:
+    """The inputs of a single sample, in the structure that the model takes."""
+
+    def spec(symbol: Any) -> Any:
+        return keras.InputSpec(shape=(1, *symbol.shape[1:]), dtype=symbol.dtype, name=symbol.name)
+
+    if isinstance(model, keras.Sequential):
+        return [spec(symbol) for symbol in model.inputs]
+    return [tree.map_structure(spec, require_graph(model)._inputs_struct)]
+
+
 def copy_own_state(old: Any, fresh: Any) -> None:
     """State that is no weight: vocabularies, statistics that a layer works out from weights."""
     for before, after in zip(old._flatten_layers(), fresh._flatten_layers(), strict=True):
