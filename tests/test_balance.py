@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers
 
 import paoding
+from paoding.compensation.remembered import blended
 from paoding.compensation.study import prior_of
 from paoding.domain import Box
 from paoding.domain.balance import Balanced, even_weights, pick, tilted
@@ -134,6 +135,22 @@ def test_a_table_is_mixed_until_its_batches_have_the_remembered_moments():
     away = (found.mean(axis=0) - norm.moving_mean) / np.sqrt(norm.moving_variance)
     assert np.abs(away).max() < 0.1
     assert np.allclose(found.std(axis=0), np.sqrt(norm.moving_variance), rtol=0.1)
+
+
+def test_mixing_leaves_a_classifier_as_sure_as_it_was():
+    keras.utils.set_random_seed(0)
+    stack = [keras.Input((12, 12, 1)), layers.Conv2D(8, 3), layers.BatchNormalization()]
+    stack += [layers.ReLU(), layers.Flatten(), layers.Dense(5, "softmax")]
+    model = keras.Sequential(stack)
+    graph = Run(model).graph
+    inputs = choose(graph, Run(model).boxes).draw(np.random.default_rng(0), 256)
+    model.layers[-1].kernel.assign(4 * model.layers[-1].kernel)
+
+    def doubt(classes):
+        (x,) = blended(Run(model), np.random.default_rng(0), inputs, 1e5, classes)
+        return 1 - np.asarray(model(x)).max(axis=1).mean()
+
+    assert doubt(True) < 0.7 * doubt(False)
 
 
 def test_where_flat_images_are_bright_is_found_from_the_remembered_moments():

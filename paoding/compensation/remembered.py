@@ -3,7 +3,8 @@
 Where a network normalizes batches, it has kept the mean and variance of every channel there: the
 only trace of its data that a model carries. They tell how bright an image that is read as one
 vector is at each place. Inputs of a prior are then picked by them, and each is mixed with some
-others, a little of each, until whole batches have these moments.
+others, a little of each, until whole batches have these moments, and a classifier is as sure of
+them as it is of its data.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _MIXED = 256  # inputs of which a little is mixed into each
 _STEPS = 15  # of Adam
 _FEWEST = 8  # steps below which nothing is gained
 _RATE = 0.1
+_SURE = 0.9  # probability of its class from which an input is sure enough
+_DOUBT = 0.03  # weight of doubt, in nats, against moments
 _WORK = 1e12  # floating-point operations that it may take
 _PASSES = 3  # forward passes that a step costs
 _SHADING_STEPS = 200
@@ -55,19 +58,22 @@ def away(norm: Any, z: np.ndarray) -> np.ndarray:
 
 
 def blended(
-    run: Any, rng: np.random.Generator, inputs: Sequence[np.ndarray], flops: float
+    run: Any, rng: np.random.Generator, inputs: Sequence[np.ndarray], flops: float, classes: bool
 ) -> list[np.ndarray]:
     """Inputs mixed with one another until batches of them have the remembered moments.
 
     An input becomes itself plus a weighted sum of what some other inputs differ from their mean
     by, so that it stays as smooth, or as much of a table, as the prior made it; the weights are
     found by gradient descent. Values stay between the least and the largest that came in.
+    Mixtures alone look like no class in particular; so the weights also make a classifier surer
+    of the class that it gives an input to begin with.
 
     Args:
         run: with the graph and a pulse.
         rng: chooses the inputs that are mixed in.
         inputs: one array for each input of the model. Whole numbers stay what they are.
         flops: floating-point operations of the model on one sample.
+        classes: whether the model's one output is the probability of each class.
 
     Returns:
         As many inputs; the same ones where the model is too large for that.
@@ -84,6 +90,7 @@ def blended(
     batch = _Batch(
         run.graph,
         [_differences(x[mixed]) if own else None for x, own in zip(inputs, real, strict=True)],
+        classes,
     )
     ranges = [(x.min(), x.max()) for x in inputs]
     parts = []
@@ -185,6 +192,10 @@ class _Moments:
 
     def distance(self, inputs: list[Any]) -> Any:
         """How far moments are from those remembered, in standard deviations squared."""
+        return self.look(inputs)[0]
+
+    def look(self, inputs: list[Any]) -> tuple[Any, Any]:
+        """That distance, and the model's first output."""
         known: dict[int, Any] = dict(zip(self._flat.inputs, inputs, strict=True))
         total = 0.0
         for node in self._flat.nodes:
@@ -196,7 +207,7 @@ class _Moments:
                 width = tf.sqrt(variance + 1e-6) / deviation
                 total += tf.reduce_mean(((found - mean) / deviation) ** 2 + (width - 1) ** 2)
             known.update(zip(node.outputs, call(node, known), strict=True))
-        return total / len(self._norms)
+        return total / len(self._norms), known[self._flat.outputs[0]]
 
 
 class _Batch:
@@ -205,19 +216,25 @@ class _Batch:
     Args:
         graph: the traced original.
         differences: (k, numbers of one input) for each input; None for one that stays.
+        classes: whether the model's one output is the probability of each class.
     """
 
-    def __init__(self, graph: Graph, differences: Sequence[np.ndarray | None]) -> None:
+    def __init__(
+        self, graph: Graph, differences: Sequence[np.ndarray | None], classes: bool
+    ) -> None:
         self._moments = _Moments(graph)
+        self._classes = classes
         self._differences = differences
         self._mixed = next(len(d) for d in differences if d is not None)
 
     @tf.function
     def fitted(self, inputs: list[Any], ranges: list[Any], steps: int) -> list[Any]:
         """The batch after so many steps of Adam, from no mixing at all."""
+        goal = tf.argmax(_shares(self._moments.look(inputs)[1]), axis=-1) if self._classes else None
 
         def distance(share: Any, _: Any) -> Any:
-            return self._moments.distance(self._moved(inputs, ranges, share))
+            apart, answers = self._moments.look(self._moved(inputs, ranges, share))
+            return apart if goal is None else apart + _DOUBT * _doubt(answers, goal)
 
         start = tf.zeros((len(inputs[0]), self._mixed))
         return self._moved(inputs, ranges, _descended(start, distance, steps))
@@ -230,3 +247,15 @@ class _Batch:
                 x = tf.clip_by_value(x + tf.cast(more, x.dtype), least, most)
             moved.append(x)
         return moved
+
+
+def _shares(answers: Any) -> Any:
+    """Probabilities of all classes, also where one number stands for two of them."""
+    p = tf.cast(answers, tf.float32)
+    return tf.concat([1 - p, p], axis=-1) if p.shape[-1] == 1 else p
+
+
+def _doubt(answers: Any, goal: Any) -> Any:
+    """Mean surprise at the class of each input, beyond what is sure enough."""
+    given = tf.gather(_shares(answers), goal, batch_dims=1)
+    return tf.reduce_mean(tf.nn.relu(np.log(_SURE) - tf.math.log(given + 1e-6)))

@@ -155,7 +155,13 @@ def _evened(run: Any, chosen: Chosen) -> Chosen:
     told += ["whose moments its batch normalization remembers"] if norms else []
     if not norms:
         return Balanced(chosen, look, " and ".join(told))
-    return Balanced(chosen, look, " and ".join(told), lambda rng, x: blended(run, rng, x, flops))
+
+    def blend(rng: np.random.Generator, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return blended(run, rng, inputs, flops, classes)
+
+    surer = " and so that the model is surer of them" if classes else ""
+    then = f"They are mixed a little to fit these moments{surer}."
+    return Balanced(chosen, look, " and ".join(told), blend, then)
 
 
 def _tells_classes(graph: Graph) -> bool:

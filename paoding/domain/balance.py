@@ -34,14 +34,16 @@ class Balanced(Chosen):
             zero in the mean (n, features); None for what the model does not tell.
         why: what the picked inputs are like, for the user.
         blend: what the picked inputs become at the end.
+        then: the sentence that tells the user so.
     """
 
     look: Look
     blend: Blend | None
 
-    def __init__(self, chosen: Chosen, look: Look, why: str, blend: Blend | None = None) -> None:
-        told = f"Of twice as many, those are kept {why}."
-        told += " They are mixed a little to fit these moments." if blend else ""
+    def __init__(
+        self, chosen: Chosen, look: Look, why: str, blend: Blend | None = None, then: str = ""
+    ) -> None:
+        told = f"Of twice as many, those are kept {why}. {then}".rstrip()
         super().__init__(chosen.priors, f"{chosen.sentence} {told}")
         object.__setattr__(self, "look", look)
         object.__setattr__(self, "blend", blend)
