@@ -255,7 +255,7 @@ def prune(
 ) -> None:
     """Remove units of a model step by step, and save it with its plan and its report."""
     targets = dict(_layer_target(text) for text in layer_target or ())
-    refuse_existing(out)
+    refuse_unwritable(out)
     import paoding
 
     with working():
@@ -307,7 +307,7 @@ def replay(
     json_only: JsonOption = False,
 ) -> None:
     """Do a saved plan again on the model that it was made for, bit for bit."""
-    refuse_existing(out)
+    refuse_unwritable(out)
     import paoding
 
     with working():
@@ -387,7 +387,7 @@ def export(
     json_only: JsonOption = False,
 ) -> None:
     """Write a model for a phone, a browser or another framework."""
-    refuse_existing(out)
+    refuse_unwritable(out)
     from paoding.domain import Box
 
     with working():
@@ -436,7 +436,7 @@ def zoo(
         return
     for path in (out, data_out):
         if path:
-            refuse_existing(path)
+            refuse_unwritable(path)
     with working():
         copied, split = shelf.load(name)
         entry = {
@@ -577,11 +577,11 @@ def certifier(eps: float, clip: Box | None) -> Any:
     return certify(eps, clip)
 
 
-def refuse_existing(path: Path) -> None:
+def refuse_unwritable(path: Path) -> None:
     """Say that an output cannot be written before hours of work, not after them."""
     from paoding import io as files  # late: it loads numpy, which help does not need
 
-    files.refuse_existing(path)
+    files.refuse_unwritable(path)
 
 
 def run_with_progress(pruner: Pruner) -> bool:
@@ -666,7 +666,10 @@ def console(file: Any = None) -> Console:
     from rich.console import Console
 
     file = file or sys.stdout
-    return Console(file=file, highlight=False, width=None if file.isatty() else PLAIN_WIDTH)
+    width = PLAIN_WIDTH
+    if file.isatty():  # asked of the stream itself, since descriptors 1 and 2 are TensorFlow's
+        width = os.get_terminal_size(file.fileno()).columns
+    return Console(file=file, highlight=False, width=width or None)
 
 
 def table(*columns: str, title: str | None = None) -> Any:
@@ -765,7 +768,8 @@ def certified(told: dict[str, Any]) -> str:
 
 def print_json(value: Any) -> None:
     """Print ``value`` as JSON; arrays become lists, and NaN, which JSON lacks, null."""
-    print(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+    utf = str(sys.stdout.encoding).lower().startswith("utf")
+    print(json.dumps(_plain(value), indent=2, ensure_ascii=not utf))
 
 
 def _plain(value: Any) -> Any:
@@ -799,13 +803,20 @@ def quiet_libraries() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
+        if stream is None:  # it was closed by whoever started the program
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+            os.dup2(null, descriptor)
+            continue
         stream.flush()
+        # A terminal without Unicode shows "?" for what it lacks.
+        errors = "replace" if descriptor == 1 else stream.errors
         copy = open(  # noqa: SIM115 (it lives as long as the program)
-            os.dup(descriptor), "w", encoding=stream.encoding, errors=stream.errors, buffering=1
+            os.dup(descriptor), "w", encoding=stream.encoding, errors=errors, buffering=1
         )
         setattr(sys, name, copy)
         os.dup2(null, descriptor)
-    os.close(null)
+    if null > 2:
+        os.close(null)
 
 
 def run(arguments: list[str]) -> int:
@@ -818,6 +829,8 @@ def run(arguments: list[str]) -> int:
         tell(str(error))
     except MemoryError:
         tell("there is not enough memory for this model.")
+    except BrokenPipeError:
+        pass  # whoever reads has seen enough
     except OSError as error:
         tell(f"{error.filename or 'output'}: {error.strerror or error}.")
     except Exception as error:
@@ -839,7 +852,13 @@ def main() -> None:
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
     quiet_libraries()
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:  # it was told when it was printed; what is left would be tried once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = FAILED
+    sys.exit(status)
 
 
 if __name__ == "__main__":

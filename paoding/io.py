@@ -217,6 +217,22 @@ def refuse_existing(path: PathLike, overwrite: bool = False) -> None:
         raise OutputExistsError(f"{path} exists already; choose another name or remove it first.")
 
 
+def refuse_unwritable(path: PathLike) -> None:
+    """Raise unless ``path`` can be written and is free, and leave nothing: said before long work.
+
+    Raises:
+        OutputExistsError: ``path`` exists.
+        ArgumentError: its folder cannot be made or written to.
+    """
+    path = Path(path)
+    refuse_existing(path)
+    around = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".paoding-", dir=around))
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
 def _cannot_write(path: PathLike, error: Exception) -> ArgumentError:
     return ArgumentError(f"Cannot write to {path}: {getattr(error, 'strerror', None) or error}.")
 

@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -383,3 +384,56 @@ def read_until(terminal: int, words: str | None) -> str:
             break
         shown += piece.decode(errors="replace")
     return shown
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+
+
+@pytest.mark.slow
+def test_a_terminal_without_unicode_is_no_fault(files: Path) -> None:
+    command = [*PROGRAM, "inspect", "good.keras", "--groups"]
+    environment = {**ENVIRONMENT, **ASCII}
+    done = subprocess.run(command, capture_output=True, cwd=files, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"? hidden: makes the units" in done.stdout
+
+
+def test_json_is_whole_where_there_is_no_unicode(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for encoding in ("ascii", "utf-8"):
+        with (tmp_path / encoding).open("w", encoding=encoding) as file:
+            monkeypatch.setattr(sys, "stdout", file)
+            cli.print_json({"größe": 1})
+            monkeypatch.undo()
+        assert json.loads((tmp_path / encoding).read_text(encoding)) == {"größe": 1}
+
+
+@pytest.mark.parametrize("out", ["/proc/run", "good.npz/run"])
+def test_a_place_that_cannot_be_written_is_told_before_any_work(out: str, files: Path) -> None:
+    before = contents(files)
+    done = run("prune", "good.keras", "--out", out, folder=files)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (
+        done.stderr.startswith(f"paoding: Cannot write to {out}: ") and "pruning" not in done.stderr
+    )
+    assert contents(files) == before
+
+
+def test_output_that_nobody_takes_is_no_traceback(files: Path) -> None:
+    for redirection, status in ((">&-", 0), (">/dev/full", 1)):
+        command = f"{sys.executable} -m paoding.cli zoo {redirection}"
+        done = subprocess.run(
+            ["sh", "-c", command], capture_output=True, text=True, env=ENVIRONMENT
+        )
+        assert done.returncode == status
+        assert "Traceback" not in done.stderr and "ignored" not in done.stderr
+
+
+def test_a_table_fits_a_narrow_terminal() -> None:
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 40))
+    with subprocess.Popen([*PROGRAM, "zoo"], stdout=end, stdin=subprocess.PIPE, env=ENVIRONMENT):
+        os.close(end)
+        shown = re.sub(r"\x1b\[\d*m", "", read_until(terminal, None))
+    assert max(map(len, shown.splitlines())) <= 40 and "zoo:mnist-mlp" in shown
