@@ -167,7 +167,7 @@ function describeLayer(scene: Scene, state: UnitState, moment: number, node: Sce
     const living = livingCells(scene, state, moment, node);
     parts.push(living === node.units ? `${living} units` : `${living} of ${node.units} units`);
   }
-  if (node.detail) parts.push(node.detail);
+  if (node.detail) parts.push(node.inputs.length > 0 ? `output ${node.detail}` : node.detail);
   if (node.parameters > 0) parts.push(`${formatCount(node.parameters)} parameters`);
   if (node.note) parts.push(`stays whole: ${node.note}`);
   return parts.join(', ');

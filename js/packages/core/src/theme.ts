@@ -44,7 +44,7 @@ const DARK: Theme = {
   removed: '#77808a',
   warn: '#ff9a57',
   font: 'system-ui, sans-serif',
-  low: [33, 66, 66],
+  low: [44, 88, 86],
   high: [134, 239, 214],
 };
 

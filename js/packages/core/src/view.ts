@@ -182,7 +182,11 @@ export class StructureView {
       item('arc', 'merged into'),
       item('free', 'free: provably never matters'),
       item('kept', 'cannot go'),
-      element('span', { class: 'paoding-hint' }, 'drag to pan · Ctrl + wheel to zoom'),
+      element(
+        'span',
+        { class: 'paoding-hint' },
+        'drag to pan · Ctrl + wheel to zoom · arrow keys to walk',
+      ),
     );
   }
 
