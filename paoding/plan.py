@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -36,6 +37,16 @@ class Removal:
     unit: int
     into: int | None = None
     method: str = "none"
+
+    def __post_init__(self) -> None:
+        """NumPy's whole numbers, in which one counts units, become plain ones for JSON."""
+        for name in ("unit", "into"):
+            value = getattr(self, name)
+            if type(value) is int or (value is None and name == "into"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+                raise PlanError(f"{name}={value!r} of group {self.group!r} is not a whole number.")
+            object.__setattr__(self, name, int(value))
 
 
 COLUMNS: dict[str, Any] = {

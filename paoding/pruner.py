@@ -115,7 +115,8 @@ class Pruner:
         self.quotas = quotas(self.graph, self.settings)
         self._check_merges()
         self.domain = domain
-        boxes = resolve(domain, self.graph.input_shapes, [x.name for x in model.inputs])
+        self._input_names = [symbol.name for symbol in model.inputs]
+        boxes = resolve(domain, self.graph.input_shapes, self._input_names)
         self.watch: Callable[[str, float], None] | None = None
         self._stopped = self._deciding = False
         self._work = Work(
@@ -201,7 +202,7 @@ class Pruner:
             **plain(asdict(self.settings)),
             "strategy": plain(self.strategy) if _plain_enough(self.strategy) else {"name": OWN},
             "compensation": self.compensation.name,
-            "domain": [box.to_dict() for box in _compact(self.domain)],
+            "domain": [box.to_dict() for box in _compact(self.domain, self._input_names)],
             "options": {k: v if _is_json(v) else OWN for k, v in plain(self.options).items()},
         }
 
@@ -449,6 +450,7 @@ class Pruner:
         Raises:
             PlanError: the plan belongs to another model, or cannot be applied.
         """
+        _check_plan(plan)
         if plan.fingerprint != self.fingerprint:
             raise PlanError(
                 f"The plan belongs to another model than '{self.graph.model.name}' (its "
@@ -609,10 +611,7 @@ def pruner_for(model: keras.Model, plan: Plan, **options: Any) -> Pruner:
     Raises:
         PlanError: the settings are not those of a plan.
     """
-    if not isinstance(plan, Plan):
-        raise PlanError(
-            f"A Plan is needed, not a {type(plan).__name__}; load it with paoding.Plan.load(path)."
-        )
+    _check_plan(plan)
     settings = dict(plan.settings)
     try:
         strategy = dict(settings.pop("strategy"))
@@ -639,10 +638,19 @@ def pruner_for(model: keras.Model, plan: Plan, **options: Any) -> Pruner:
         raise PlanError(f"The plan's settings cannot be used ({error}); save it again.") from None
 
 
+def _check_plan(plan: Any) -> None:
+    if not isinstance(plan, Plan):
+        raise PlanError(
+            f"A Plan is needed, not a {type(plan).__name__}; load it with paoding.Plan.load(path)."
+        )
+
+
 def check_removals(graph: Graph, alive: np.ndarray, removals: Iterable[Removal], step: int) -> None:
     """Raise ``PlanError`` where a removal is not possible, before anything is changed."""
     alive = alive.copy()
     for removal in removals:
+        if not isinstance(removal, Removal):
+            raise PlanError(f"Step {step} of the plan holds {removal!r:.40}, which is no Removal.")
         group = graph.by_name.get(removal.group)
         where = f"Step {step} of the plan, group '{removal.group}'"
         if group is None:
@@ -689,12 +697,16 @@ def _as_decisions(removals: tuple[Removal, ...]) -> dict[str, Any]:
     }
 
 
-def _compact(domain: Domain | None) -> list[Any]:
+def _compact(domain: Domain | None, names: list[str]) -> list[Box]:
+    """The domain as a plan keeps it: one box for all inputs, or one for each in their order."""
     if domain is None:
         return [Box(0.0, 1.0)]
     if isinstance(domain, Box):
         return [domain]
-    return list(domain.values()) if isinstance(domain, Mapping) else list(domain)
+    if isinstance(domain, Mapping):
+        return [domain[name] for name in names]
+    boxes: list[Any] = list(domain)
+    return boxes if all(isinstance(box, Box) for box in boxes) else [Box(*boxes)]
 
 
 def _plain_enough(strategy: Any) -> bool:

@@ -88,10 +88,20 @@ def check_share(name: str, value: Any) -> None:
 
 
 def as_settings(
-    targets: Mapping[str, float] | None, locked: str | Iterable[str], **values: Any
+    targets: Mapping[str, float] | None, locked: str | Iterable[str] | None, **values: Any
 ) -> Settings:
-    """Settings from what a user passes, patterns and mappings included."""
-    patterns = (locked,) if isinstance(locked, str) else tuple(map(str, locked))
+    """Settings from what a user passes, patterns and mappings included.
+
+    Raises:
+        ArgumentError: a value is not what it must be.
+    """
+    if not isinstance(targets or {}, Mapping):
+        raise ArgumentError(f"targets={targets!r} must map names of layers to shares.")
+    if locked is not None and not isinstance(locked, Iterable):
+        raise ArgumentError(
+            f"locked={locked!r} must be a layer's name, type or pattern, or several."
+        )
+    patterns = (locked,) if isinstance(locked, str) else tuple(map(str, locked or ()))
     return Settings(targets=dict(targets or {}), locked=patterns, **values)
 
 

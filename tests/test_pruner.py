@@ -375,6 +375,49 @@ def test_a_plan_may_come_from_an_editor_that_marks_the_byte_order(tmp_path: Path
     assert paoding.Plan.load(tmp_path / "plan.json") == plan
 
 
+@pytest.mark.parametrize("form", ["pair", "list", "names"])
+def test_a_domain_of_any_form_is_replayed_input_by_input(form: str) -> None:
+    a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
+    hidden = [keras.layers.Dense(8, "relu")(x) for x in (a, b)]
+    model = keras.Model([a, b], keras.layers.Dense(2)(keras.layers.Concatenate()(hidden)))
+    left, right = paoding.Box(0, 1), paoding.Box(-2, 3)
+    domain = {"pair": (0, 1), "list": [left, right], "names": {"b": right, "a": left}}[form]
+    result = paoding.prune(
+        model, target=0.5, step=0.25, compensation="none", strategy="saliency", domain=domain
+    )
+    again = paoding.replay(model, paoding.Plan.from_json(result.plan.to_json()))
+    assert [box.to_dict() for box in again.domain] == [box.to_dict() for box in result.domain]
+    assert again.certificate.to_dict() == result.certificate.to_dict()
+
+
+def test_removals_may_count_units_as_numpy_does_but_not_in_halves() -> None:
+    pruner = Pruner(network(4, 8, 2), target=0.5, step=0.25, compensation="merge")
+    pruner.apply([paoding.Removal("dense_0", np.int64(1), np.uint8(2), "merge")])
+    assert paoding.Plan.from_json(pruner.plan.to_json()) == pruner.plan
+    for unit in (1.5, True, "1"):
+        with pytest.raises(errors.PlanError, match="not a whole number"):
+            paoding.Removal("dense_0", unit)  # type: ignore[arg-type]
+    with pytest.raises(errors.PlanError, match="no Removal"):
+        pruner.apply(["dense_0"])  # type: ignore[list-item]
+    with pytest.raises(errors.PlanError, match=r"Plan\.load"):
+        pruner.fast_forward("plan.json")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"targets": ["dense_0"]}, "targets="),
+        ({"locked": 3}, "locked=3"),
+        ({"locked": keras.layers.Dense}, "locked="),
+        ({"strategy": paoding.Annealing}, "strategy="),
+    ],
+    ids=str,
+)
+def test_a_setting_of_another_type_is_named(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(errors.ArgumentError, match=words):
+        Pruner(network(4, 8, 2), **settings)
+
+
 def test_what_is_no_plan_is_not_replayed() -> None:
     with pytest.raises(errors.PlanError, match=r"Plan\.load"):
         paoding.replay(network(4, 8, 2), "plan.json")  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -24,7 +24,7 @@ def evaluate(
     x: Any,
     y: Any,
     reference: keras.Model | None = None,
-    attacks: Sequence[Attack] = (),
+    attacks: Iterable[Attack] | Attack = (),
     clip: Box | tuple[Any, Any] | None = None,
     *,
     batch_size: int = 256,
@@ -66,6 +66,7 @@ def evaluate(
     """
     if batch_size < 1:
         raise ArgumentError(f"batch_size must be at least 1, not {batch_size}.")
+    attacks = tuple(attacks) if isinstance(attacks, Iterable) else (attacks,)
     for attack in attacks:
         if not isinstance(attack, Attack):
             raise ArgumentError(f"{attack!r} is no attack; pass FGSM(eps), PGD(eps), ...")

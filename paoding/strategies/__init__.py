@@ -32,7 +32,7 @@ def get(strategy: str | Strategy | None, **settings: Any) -> Strategy:
     if strategy is None:
         strategy = Annealing.name
     if not isinstance(strategy, str):
-        if not hasattr(strategy, "choose"):
+        if isinstance(strategy, type) or not hasattr(strategy, "choose"):
             raise ArgumentError(
                 f"strategy={strategy!r} is no strategy; pass a name or, say, paoding.Annealing()."
             )

@@ -234,3 +234,24 @@ def test_fgsm_is_two_hundred_times_faster_than_the_peers_quarter_second_an_image
     start = time.perf_counter()
     evaluate(model, data.x, data.y, attacks=[FGSM(0.01), FGSM(0.05), FGSM(0.1)], latency=False)
     assert (time.perf_counter() - start) / (3 * len(data.x)) < 0.27 / 200
+
+
+def test_one_attack_needs_no_list(table):
+    model, data = table
+    x, y = data.x[:50], data.y[:50]
+    alone, listed = (evaluate(model, x, y, attacks=a) for a in (FGSM(0.02), [FGSM(0.02)]))
+    assert alone.robust_accuracy == listed.robust_accuracy and len(alone.attacks) == 1
+
+
+def test_a_head_with_a_regularizer_of_ones_own_is_judged():
+    class Squares(keras.regularizers.Regularizer):
+        def __call__(self, weight):
+            return keras.ops.sum(weight * weight)
+
+        def get_config(self):
+            return {}
+
+    head = keras.layers.Dense(3, "softmax", kernel_regularizer=Squares())
+    model = keras.Sequential([keras.Input((4,)), head])
+    x, y = np.random.default_rng(0).random((9, 4)).astype("float32"), np.arange(9) % 3
+    assert evaluate(model, x, y, attacks=FGSM(0.1)).samples == 9
