@@ -851,6 +851,9 @@ def main() -> None:
     """Enter from the command line."""
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+    # nohup wants the program to go on; Windows has no such signal.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _stop)  # the terminal is gone: leave no half of a folder
     quiet_libraries()
     status = run(sys.argv[1:])
     try:

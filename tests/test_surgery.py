@@ -459,6 +459,15 @@ def test_a_layer_without_a_rule_is_told_of_even_where_it_reads_no_units() -> Non
         plain(chain(L.RNN([L.LSTMCell(6), L.GRUCell(5)], name="cells")))
 
 
+def test_a_layer_of_a_kind_without_a_rule_is_told_of_too() -> None:
+    x = keras.Input((5, 4))
+    states = L.Bidirectional(L.LSTM(6, return_state=True), name="both")(x)
+    graph = paoding.inspect(keras.Model(x, L.Dense(2)(L.Concatenate()(states))))
+    assert graph.unknown == {
+        "both": "a Bidirectional of this kind is not known, so it stays as it is"
+    }
+
+
 def test_a_normalization_of_another_axis_ties_nothing() -> None:
     layers = [L.Dense(8, name="a"), L.BatchNormalization(axis=1), L.Flatten()]
     result = plain(chain(*layers))

@@ -389,6 +389,8 @@ def _trace_call(call: Call, unknown: dict[str, str]) -> Sequence[Layout]:
             unknown[call.name] = f"{what}, so it stays as it is"
         return call.protect_all("it is read by a layer whose meaning for channels is not known")
     out = rule.trace(call)
+    if call.index in call.ties.silent and getattr(call.op, "weights", None):
+        unknown[call.name] = f"{call.ties.silent[call.index]}, so it stays as it is"
     is_layout = isinstance(out, tuple) and (not out or not isinstance(out[0], (tuple, list)))
     found: Sequence[Layout] = [out] if is_layout else out  # type: ignore[assignment,list-item]
     for layout, shape in zip(found, call.out_shapes, strict=True):

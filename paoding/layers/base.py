@@ -54,6 +54,7 @@ class Ties:
     protected: list[tuple[np.ndarray, str]] = field(default_factory=list)
     distinct: list[tuple[np.ndarray, str]] = field(default_factory=list)
     bound: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+    silent: dict[int, str] = field(default_factory=dict)  # node -> why, where no label could tell
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +177,7 @@ class Call:
 
     def protect_all(self, why: str) -> tuple[Layout, ...]:
         """Every unit that reaches this call stays; the outputs carry no units."""
+        self.ties.silent[self.index] = why
         for layout in self.layouts:
             for labels in layout:
                 self.protect(labels, why)
