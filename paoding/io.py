@@ -283,7 +283,9 @@ def _readable(path: Path, kind: str) -> Iterator[Path]:
     """Check the file and give it, or a corrected copy, under a name that Keras accepts."""
     with tempfile.TemporaryDirectory(prefix="paoding-") as folder:
         if kind == "zip":
-            _check_keras_zip(path)
+            config, version = _check_keras_zip(path)
+            if version.startswith("2"):
+                path = _modern_zip(path, config, Path(folder))
             yield _with_suffix(path, ".keras", Path(folder))
         else:
             yield _with_suffix(_modern_hdf5(path, Path(folder)), ".h5", Path(folder))
@@ -310,8 +312,8 @@ def _check_zip(path: Path, error: type[PaodingError]) -> None:
         raise error(f"{path} holds {_size(unpacked)}, more than this machine's memory.")
 
 
-def _check_keras_zip(path: Path) -> None:
-    """Check the sizes in a ``.keras`` file: of its members, its weights and its layers."""
+def _check_keras_zip(path: Path) -> tuple[Any, str]:
+    """Check the sizes in a ``.keras`` file; return its config and the version that wrote it."""
     import h5py
 
     _check_zip(path, ModelError)
@@ -326,7 +328,12 @@ def _check_keras_zip(path: Path) -> None:
             raise ModelError(f"{path} has no model.weights.h5, so no weights; save it again.")
         with archive.open("model.weights.h5") as member, h5py.File(member, "r") as weights:
             shapes = _check_hdf5(path, weights)
+        version = ""
+        if "metadata.json" in names:
+            found = re.search(rb'"keras_version": "([^"]*)"', archive.read("metadata.json"))
+            version = found[1].decode(errors="replace") if found else ""
     _check_config_size(path, config, shapes)
+    return config, version
 
 
 def _check_hdf5(path: Path, file: Any) -> list[tuple[int, ...]]:
@@ -443,7 +450,7 @@ def _why_not_loaded(path: Path, error: Exception) -> str:
     text = str(error)
     if isinstance(error, zipfile.BadZipFile | EOFError | OSError) or "truncated" in text.lower():
         return f"{path} is damaged or truncated; copy or save it again."
-    if "lambda" in text.lower() and ("safe" in text or "unsafe" in text):
+    if "lambda" in text.lower() and ("safe" in text or "function_type" in text):
         return (
             f"{path} holds a Lambda layer with Python code, which is never run from a file; "
             "load it yourself and pass the model."
@@ -474,6 +481,7 @@ def _modern_hdf5(path: Path, folder: Path) -> Path:
     with h5py.File(path, "r") as file:
         shapes = _check_hdf5(path, file)
         text, weights = file.attrs.get("model_config"), "model_weights" in file
+        version = _text(file.attrs.get("keras_version", ""))
     if text is None:
         raise ModelError(
             f"{path} has no model config: it holds only weights, or no Keras model; "
@@ -481,11 +489,13 @@ def _modern_hdf5(path: Path, folder: Path) -> Path:
         )
     if not weights:
         raise ModelError(f"{path} holds no weights, only a model's config; save the whole model.")
-    text = text.decode() if isinstance(text, bytes) else str(text)
+    text = _text(text)
     config = json.loads(text)
     if not isinstance(config, dict) or "class_name" not in config:
         raise ModelError(f"{path} has a config that cannot be read; the file is damaged.")
     _check_config_size(path, config, shapes)
+    if not version.startswith("3"):
+        _refuse_what_changed(path, config)
     modern = modernize(config)
     if modern == json.loads(text):
         return path
@@ -493,6 +503,32 @@ def _modern_hdf5(path: Path, folder: Path) -> Path:
     shutil.copyfile(path, copy)
     with h5py.File(copy, "r+") as file:
         file.attrs["model_config"] = json.dumps(modern)
+    return copy
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _refuse_what_changed(path: Path, config: Any) -> None:
+    """Raise ``ModelError`` where Keras 3 would load the model, and compute something else."""
+    for layer, settings in _layer_configs(config):
+        for key in ("activation", "recurrent_activation"):
+            if settings.get(key) == "hard_sigmoid":
+                raise ModelError(
+                    f"{path} was saved by Keras 2 with a hard_sigmoid (layer {layer!r}), which in "
+                    "Keras 3 is another function; train it with a sigmoid, or convert it yourself."
+                )
+
+
+def _modern_zip(path: Path, config: dict[str, Any], folder: Path) -> Path:
+    """Return a copy of a ``.keras`` file of Keras 2 whose config Keras 3 understands."""
+    _refuse_what_changed(path, config)
+    copy = folder / "modern.keras"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+        for name in ("metadata.json", "model.weights.h5"):
+            new.writestr(name, old.read(name))
+        new.writestr("config.json", json.dumps(modernize(config)))
     return copy
 
 
@@ -506,6 +542,7 @@ _OLD_SETTINGS: dict[str, Callable[[Any], bool]] = {
     "key_shape": lambda value: True,
     "value_shape": lambda value: True,
     "softmax_robust_masking": lambda value: value is False,
+    "rng_type": lambda value: True,
 }
 # Keras 2 wrote one kernel's settings also for layers that have a depthwise and a pointwise one.
 _UNUSED_IN_SEPARABLE = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
@@ -524,8 +561,20 @@ def _modern_layer(layer: dict[str, Any]) -> dict[str, Any]:
         settings = layer["config"] = {"layers": settings}
     if not isinstance(settings, dict):
         return layer
+    if "module" in layer:  # a .keras file, which says where a class is at home
+        if kind in _MODELS:
+            layer["module"] = "keras" if kind == "Sequential" else "keras.src.models.functional"
+        else:
+            layer.pop("build_config", None)  # of the first call, by other rules than Keras 3's
+            if kind != "InputLayer":
+                settings.pop("batch_input_shape", None)
+            if isinstance(settings.get("axis"), list) and kind == "BatchNormalization":
+                settings["axis"] = settings["axis"][0]
     if kind in _MODELS:
         _modern_model(settings)
+    policy = settings.get("dtype")
+    if isinstance(policy, dict) and policy.get("class_name") == "Policy":
+        settings["dtype"] = policy["config"]["name"]
     for key in ("layer", "forward_layer", "backward_layer", "cell"):
         if isinstance(settings.get(key), dict):
             settings[key] = _modern_layer(settings[key])
@@ -547,8 +596,8 @@ def _modern_layer(layer: dict[str, Any]) -> dict[str, Any]:
 
 def _modern_model(settings: dict[str, Any]) -> None:
     layers = settings["layers"] = [_modern_layer(layer) for layer in settings.get("layers", [])]
-    # Keras 2 counts the making of a nested Sequential as its first call, Keras 3 does not.
-    nested = {layer.get("name") for layer in layers if layer.get("class_name") == "Sequential"}
+    # Keras 2 counts the making of a nested model as its first call, Keras 3 does not.
+    nested = {layer.get("name") for layer in layers if layer.get("class_name") in _MODELS}
     for layer in layers:
         if layer.get("inbound_nodes"):
             calls = _renumbered(layer["inbound_nodes"], nested)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,30 @@ def nested():
     return k2.Model(x, L.Dense(2)(other(inner(x))))
 
 
+def nested_functional():
+    x = k2.Input((8, 8, 2))
+    y = L.BatchNormalization()(L.Conv2D(4, 3, activation="relu")(x))
+    inner = k2.Model(x, L.GlobalAveragePooling2D()(y))
+    outer = k2.Input((8, 8, 2))
+    return k2.Model(outer, L.Dense(2)(inner(outer)))
+
+
+def words():
+    return sequential(L.Embedding(20, 4, input_length=6), L.LSTM(3), L.Dense(2))
+
+
+def half():
+    k2.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        return sequential(L.InputLayer(input_shape=(4,)), L.Dense(3), L.Dense(2, dtype="float32"))
+    finally:
+        k2.mixed_precision.set_global_policy("float32")
+
+
+def augmented():
+    return sequential(L.InputLayer(input_shape=(6, 6, 1)), L.RandomFlip(), L.Conv2D(2, 3))
+
+
 def shared():
     layer, x = L.Dense(4, activation="tanh"), k2.Input((4,))
     return k2.Model(x, L.Dense(2)(layer(layer(x))))
@@ -68,19 +94,24 @@ def mobile():
     return k2.applications.MobileNetV2((32, 32, 3), weights=None, classes=3, alpha=0.35)
 
 
-@pytest.mark.parametrize(
-    "make", [pictures, recurrent, two_inputs, nested, shared, attention, mobile]
-)
-def test_a_model_of_keras_2_answers_as_it_did(make, tmp_path):
+MODELS = [pictures, recurrent, two_inputs, nested, nested_functional, words, half, augmented]
+MODELS += [shared, attention, mobile]
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+@pytest.mark.parametrize("make", MODELS)
+def test_a_model_of_keras_2_answers_as_it_did(make, suffix, tmp_path):
     rng = np.random.default_rng(0)
     old = make()
-    path = tmp_path / "old.h5"
-    with pytest.warns(UserWarning, match="HDF5"):
+    path = tmp_path / f"old{suffix}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras 2 warns of HDF5
         old.save(path)
     new = io.load_model(path)
     inputs = [rng.random((2, *i.shape[1:]), dtype="float32") for i in old.inputs]
     given = inputs if len(inputs) > 1 else inputs[0]
-    for was, now in zip(_list(old(given)), _list(new(given)), strict=True):
+    before, after = old(given, training=False), new(given, training=False)
+    for was, now in zip(_list(before), _list(after), strict=True):
         np.testing.assert_allclose(np.asarray(was), np.asarray(now), atol=1e-6)
 
 
@@ -94,3 +125,20 @@ def test_operations_of_keras_2_that_keras_3_lacks_are_named(tmp_path):
         k2.Model(x, L.Dense(2)(x) * 2 + 1).save(tmp_path / "old.h5")
     with pytest.raises(ModelError, match="TFOpLambda"):
         io.load_model(tmp_path / "old.h5")
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_a_hard_sigmoid_of_keras_2_is_refused_since_keras_3_computes_another(suffix, tmp_path):
+    layers = [L.InputLayer(input_shape=(5, 2)), L.LSTM(3, recurrent_activation="hard_sigmoid")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sequential(*layers).save(tmp_path / f"old{suffix}")
+    with pytest.raises(ModelError, match="hard_sigmoid"):
+        io.load_model(tmp_path / f"old{suffix}")
+
+
+def test_a_lambda_of_keras_2_is_not_run_either(tmp_path):
+    layers = [L.InputLayer(input_shape=(4,)), L.Lambda(lambda x: x * 2), L.Dense(2)]
+    sequential(*layers).save(tmp_path / "old.keras")
+    with pytest.raises(ModelError, match="Python code"):
+        io.load_model(tmp_path / "old.keras")
