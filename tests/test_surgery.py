@@ -438,7 +438,14 @@ def chain(*layers: Any, batch: int | None = None) -> Any:
     return keras.Sequential([keras.Input(batch_shape=(batch, 5, 4)), *layers, L.Dense(2)])
 
 
+def in_fours() -> Any:
+    x = keras.Input(batch_shape=(4, 6))
+    halves = keras.ops.reshape(L.Dense(8, activation="relu")(x), (4, 2, 4))
+    return keras.Model(x, L.Dense(2)(L.Flatten()(halves)))
+
+
 HIDDEN = {
+    "a batch size in a reshape": (in_fours, "exactly 4"),
     "state": (lambda: chain(L.LSTM(6, stateful=True), batch=4), "stateful=False"),
     "weights of an activation": (lambda: chain(L.Dense(6, activation=L.PReLU())), "PReLU"),
     "LoRA weights": (lora, "'a'.*LoRA"),
@@ -452,6 +459,11 @@ def test_a_layer_that_hides_something_is_refused_at_once(hidden: str) -> None:
     make, why = HIDDEN[hidden]
     with pytest.raises(ModelError, match=why):
         paoding.inspect(make())
+
+
+def test_a_batch_size_that_is_fixed_at_the_input_alone_does_no_harm() -> None:
+    model = chain(L.Dense(8, activation="relu"), L.Flatten(), batch=4)
+    agrees(plain(model), np.stack([X] * 5, axis=1)[..., :4])
 
 
 def test_a_layer_without_a_rule_is_told_of_even_where_it_reads_no_units() -> None:

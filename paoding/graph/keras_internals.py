@@ -175,6 +175,24 @@ def _require_name(op: Any, prefix: str) -> None:
         )
 
 
+def require_free_batch(model: Any, flat: Flat) -> None:
+    """Raise ``ModelError`` where a fixed batch size is written into the graph, as a reshape may."""
+    shapes = [flat.shapes[t] for t in flat.inputs]
+    if shapes[0][0] is None or any(None in shape for shape in shapes):
+        return
+    one = (np.zeros([int(n or 0) for n in x.shape], x.dtype) for x in model.inputs)
+    more = [np.concatenate([batch, batch[:1]]) for batch in one]
+    try:
+        found = run(flat, more, {}, [], list(flat.outputs))
+    except Exception:  # whatever an operation says of shapes that do not fit
+        found = []
+    if not found or any(len(y) != len(more[0]) for y in found):
+        raise ModelError(
+            f"Model '{model.name}' works on batches of exactly {shapes[0][0]}: rebuild it for "
+            "batches of any size to prune it."
+        )
+
+
 def require_plain(node: Node) -> None:
     """Raise ``ModelError`` for a layer that answers from more than its inputs and its weights."""
     op, name = node.op, f"Layer '{node.name}' ({node.kind})"

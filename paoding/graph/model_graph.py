@@ -339,12 +339,14 @@ def trace(model: Any, *, inexact: bool = False) -> Graph:
     flat = keras_internals.flatten(model)
     if not flat.nodes:
         raise ModelError(f"Model '{model.name}' has no layers between its inputs and outputs.")
+    for node in flat.nodes:
+        keras_internals.require_plain(node)
+    keras_internals.require_free_batch(model, flat)
     ties = Ties()
     layouts: dict[int, Layout] = {t: (None,) * len(flat.shapes[t]) for t in flat.inputs}
     unknown: dict[str, str] = {}
     uniform: set[int] = set()
     for node in flat.nodes:
-        keras_internals.require_plain(node)
         call = Call(
             index=node.index,
             op=node.op,
