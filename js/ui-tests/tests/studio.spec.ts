@@ -145,6 +145,8 @@ test('the kernel stays free while the studio is at work', async ({ page }) => {
   await expectState(studio, 'running');
   await run(page, 1);
   await expectOutput(page, 1, 'answer 42 running');
+  // A run that is stopped before its first step is done is as it was: ready.
+  await expect.poll(() => shownStep(studio), SLOW).toBeGreaterThan(0);
   await button(studio, 'Stop').click();
   await expectState(studio, 'stopped');
 });
