@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from paoding.graph.keras_internals import flatten
+from paoding.graph.keras_internals import flatten, functional_of
 from paoding.layers.base import rule_for
 
 # Latency is a median of this many runs, after some that warm up.
@@ -40,12 +40,14 @@ class Cost:
         return asdict(self)
 
 
-def cost(model: keras.Model, *, latency: bool = True) -> Cost:
+def cost(model: keras.Model, *, latency: bool = True, sample: np.ndarray | None = None) -> Cost:
     """Return what ``model`` costs.
 
     Args:
         model: A built functional or Sequential model.
         latency: Whether to time it too (about a tenth of a second).
+        sample: What it is timed on, (1, *input_shape), for a model of one input; without it
+            zeros, one along axes of unknown length.
 
     Raises:
         ModelError: The model has no layer graph.
@@ -60,7 +62,7 @@ def cost(model: keras.Model, *, latency: bool = True) -> Cost:
         parameters=sum(count for count, _ in sizes),
         flops=flops(model),
         bytes=sum(count * item for count, item in sizes),
-        latency=measure_latency(model) if latency else None,
+        latency=measure_latency(model, sample=sample) if latency else None,
     )
 
 
@@ -83,13 +85,20 @@ def flops_by_call(model: keras.Model) -> dict[str, int]:
     return found
 
 
-def measure_latency(model: keras.Model, runs: int = _RUNS) -> float:
+def measure_latency(
+    model: keras.Model, runs: int = _RUNS, sample: np.ndarray | None = None
+) -> float:
     """Return the median time, in seconds, that ``model`` takes for one sample."""
-    inputs = [tf.zeros([1, *(n or 1 for n in i.shape[1:])], i.dtype) for i in model.inputs]
+    if sample is None:
+        inputs = [tf.zeros([1, *(n or 1 for n in i.shape[1:])], i.dtype) for i in model.inputs]
+    else:
+        inputs = [tf.constant(sample, model.inputs[0].dtype)]
+    # Its graph alone: the name of a model need not be one that TensorFlow takes for a scope.
+    answer = (functional_of(model) or model).call
 
     @tf.function
     def run() -> tf.Tensor:
-        return model(inputs if len(inputs) > 1 else inputs[0], training=False)
+        return answer(inputs if len(inputs) > 1 else inputs[0], training=False)
 
     times = []
     for _ in range(_WARM_UP + runs):

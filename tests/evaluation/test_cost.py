@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paoding.evaluation import cost, flops
+from paoding.evaluation import cost, evaluate, flops
 from paoding.evaluation.cost import Cost, flops_by_call
 from paoding.layers.base import Rule, rule_for
 
@@ -107,3 +107,11 @@ def test_every_rule_states_its_cost_or_only_moves_values():
     moving = {"Flatten", "Reshape", "Permute", "RepeatVector", "Concatenate", "Embedding"}
     for name in sorted(moving):
         assert type(rule_for(getattr(L, name).__new__(getattr(L, name)))).flops is Rule.flops
+
+
+def test_a_model_of_any_size_and_name_is_timed_on_the_data() -> None:
+    layers = [keras.Input((None, None, 1)), keras.layers.Conv2D(4, 5)]
+    layers += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)]
+    model = keras.Sequential(layers, name="my model")
+    x = np.zeros((6, 9, 9, 1), "float32")
+    assert evaluate(model, x, np.arange(6) % 3, reference=model).cost.latency > 0
