@@ -44,7 +44,7 @@ class Study:
     Args:
         graph: the traced original.
         chosen: the priors.
-        samples: how many inputs are drawn.
+        inputs: what was drawn, one array for each input of the model.
         groups: names of the groups whose units may go.
         start: the first node that reads units of these; what comes before never changes.
         frontier: tensors that the nodes from ``start`` on read, of the original.
@@ -56,7 +56,7 @@ class Study:
 
     graph: Graph
     chosen: Chosen
-    samples: int
+    inputs: list[np.ndarray]
     seed: int
     groups: frozenset[str]
     start: int
@@ -66,6 +66,11 @@ class Study:
     where: list[np.ndarray | None] = field(default_factory=list)
     targets: list[np.ndarray] = field(default_factory=list)
     moments: dict[str, list[Moments]] = field(default_factory=dict)
+
+    @property
+    def samples(self) -> int:
+        """How many inputs were drawn."""
+        return len(self.inputs[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +214,7 @@ def _make(work: Any, groups: frozenset[str]) -> Study:
     inputs = chosen.draw(rng, samples)
     _check(graph, inputs)
     frontier = _frontier(graph, inputs, start, work.pulse)
-    study = Study(graph, chosen, samples, work.seed, groups, start, frontier, consumers, work.pulse)
+    study = Study(graph, chosen, inputs, work.seed, groups, start, frontier, consumers, work.pulse)
     _record(study)
     return study
 
