@@ -24,6 +24,10 @@ def get(compensation: str | Compensation) -> Compensation:
     True
     """
     if not isinstance(compensation, str):
+        if not hasattr(compensation, "apply") or isinstance(compensation, type):
+            raise ArgumentError(
+                f"compensation={compensation!r} is no compensation; pass a name, say 'merge'."
+            )
         return compensation
     if compensation not in BY_NAME:
         names = ", ".join(repr(name) for name in BY_NAME)

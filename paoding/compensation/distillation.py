@@ -69,7 +69,7 @@ def distilled(work: Work, state: State, steps: int) -> State:
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_RATE, steps))
     optimizer.build(variables)
 
-    @tf.function
+    @tf.function(autograph=False)  # to convert all that is called takes longer than to trace it
     def learn(inputs: list[Any], wanted: list[Any]) -> None:
         inputs, wanted = pair.attacked(inputs, wanted)
         weights = [v.value for v in variables]

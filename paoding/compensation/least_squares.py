@@ -80,18 +80,23 @@ class LeastSquares(Plain):
             for number, consumer in enumerate(study.consumers):
                 if consumer.nodes[0].index == node.index:
                     x = walk.known[consumer.source[0]]
-                    self._fit(study, number, x, lost[number], values)
+                    self._fit(study, number, x, lost, values)
                     walk.values = values
 
     def _fit(
-        self, study: Study, number: int, x: np.ndarray, lost: np.ndarray, values: list[np.ndarray]
+        self,
+        study: Study,
+        number: int,
+        x: np.ndarray,
+        lost: Sequence[np.ndarray],
+        values: list[np.ndarray],
     ) -> None:
         """Fit one consumer on what it reads now, and write its weights."""
         consumer = study.consumers[number]
-        if len(consumer.nodes) > 1 and not lost.any():
+        if len(consumer.nodes) > 1 and not lost[number].any():
             return
         graph = study.graph
-        keep = ~np.tile(lost, consumer.taps)
+        keep = ~np.tile(lost[number], consumer.taps)
         old = values[consumer.variable]
         matrix = consumer.matrix(old).astype(np.float64)
         rows = consumer.rows(x, study.where[number])
@@ -103,7 +108,12 @@ class LeastSquares(Plain):
         if consumer.full:
             matrix[keep] += change
         else:
-            matrix[keep] += change @ consumer.matrix(graph.original.values[consumer.variable])
+            taken = graph.original.values[consumer.variable].copy()
+            for other, gone_ in zip(study.consumers, lost, strict=True):
+                # What another axis of the same kernel has lost does not come back.
+                if other.variable == consumer.variable and other.axis != consumer.axis:
+                    np.moveaxis(taken, other.axis, 0)[gone_] = 0
+            matrix[keep] += change @ consumer.matrix(taken)
         values[consumer.variable] = consumer.kernel(matrix, old)
         if place is not None:
             before = graph.original.values[place.variable]

@@ -60,13 +60,20 @@ def separable():
     return keras.Model(x, layers.Dense(2)(layers.GlobalAveragePooling2D()(y)))
 
 
+def two_axes():
+    x = keras.Input((3, 6))
+    y = layers.EinsumDense("abc,cde->abde", (3, 4, 5), activation="relu", bias_axes="de")(x)
+    y = layers.EinsumDense("abde,def->abf", (3, 6), activation="relu", bias_axes="f")(y)
+    return keras.Model(x, layers.Dense(2)(layers.Flatten()(y)))
+
+
 def tokens():
     x = keras.Input((5,), dtype="int32")
     y = layers.Dense(8, "relu")(layers.Embedding(20, 6)(x))
     return keras.Model(x, layers.Dense(2)(layers.GlobalAveragePooling1D()(y)))
 
 
-NETWORKS = [dense, residual, concatenated, recurrent, both_ways, separable, tokens]
+NETWORKS = [dense, residual, concatenated, recurrent, both_ways, separable, two_axes, tokens]
 
 
 def shuffled(build, seed=0):
