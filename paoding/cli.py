@@ -112,7 +112,12 @@ SelfCheckOption = Annotated[
     ),
 ]
 DomainOption = Annotated[
-    tuple[float, float], typer.Option(metavar="LO HI", help="Least and greatest legal input.")
+    tuple[float, float] | None,
+    typer.Option(
+        metavar="LO HI",
+        help="Least and greatest legal input; by default what the first layers tell, else 0 1.",
+        show_default=False,
+    ),
 ]
 
 
@@ -169,7 +174,7 @@ def prune(
             help="What the survivors take over: least-squares, merge, scaled-merge, mean or none."
         ),
     ] = "least-squares",
-    domain: DomainOption = (0.0, 1.0),
+    domain: DomainOption = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 0,
     data: DataOption = None,
     attack: AttackOption = None,
@@ -259,7 +264,7 @@ def prune(
     import paoding
 
     with working():
-        box = paoding.Box(*domain)
+        box = None if domain is None else paoding.Box(*domain)
         case = Case.of(model, data, attack)
         pruner = paoding.Pruner(
             case.original,
@@ -383,7 +388,7 @@ def export(
         Quantization | None, typer.Option(help="Smaller numbers (tflite).", show_default=False)
     ] = None,
     data: DataOption = None,
-    domain: DomainOption = (0.0, 1.0),
+    domain: DomainOption = None,
     json_only: JsonOption = False,
 ) -> None:
     """Write a model for a phone, a browser or another framework."""
@@ -391,7 +396,7 @@ def export(
     from paoding.domain import Box
 
     with working():
-        box = Box(*domain)
+        box = None if domain is None else Box(*domain)
         judged, xy = load_with_data(model, data)
         from paoding.export import export as write  # late: it loads TensorFlow
 

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from paoding.domain import Box, Domain, resolve
+from paoding.domain import Box, Domain
 from paoding.errors import ArgumentError, DataError, ExportError, ModelError, PaodingError
 from paoding.graph.keras_internals import allow_export, signature_of_one
 from paoding.io import output_file
@@ -235,12 +235,12 @@ def _calibration(
 
 def _drawn(model: keras.Model, domain: Domain | None, rng: np.random.Generator) -> list[np.ndarray]:
     """Draw inputs from the domain, as many that the model is made to change its mind about."""
-    from paoding.domain.choose import choose
+    from paoding.domain.choose import choose, legal_inputs
     from paoding.graph import trace
 
-    shapes = [tuple(size or 1 for size in tensor.shape[1:]) for tensor in model.inputs]
-    boxes: tuple[Box, ...] = resolve(domain, shapes, [tensor.name for tensor in model.inputs])
-    drawn = choose(trace(model), boxes).draw(rng, _CALIBRATION // 2)
+    graph = trace(model)
+    boxes, _ = legal_inputs(graph, domain)
+    drawn = choose(graph, boxes).draw(rng, _CALIBRATION // 2)
     if len(drawn) == 1:
         drawn = [np.concatenate([drawn[0], _across(model, drawn[0], boxes[0])])]
     return drawn

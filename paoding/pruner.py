@@ -23,7 +23,9 @@ from paoding.compensation.base import gone
 from paoding.compensation.distillation import affordable, distilled
 from paoding.compensation.study import STUDY
 from paoding.criteria import PLAIN, Ranking, magnitude, products
-from paoding.domain import Box, Domain, resolve
+from paoding.domain import Box, Domain
+from paoding.domain.box import compact
+from paoding.domain.choose import legal_inputs
 from paoding.errors import ArgumentError, BoundsError, PlanError
 from paoding.graph import Graph, Group, State, trace
 from paoding.history import History
@@ -115,8 +117,7 @@ class Pruner:
         self.quotas = quotas(self.graph, self.settings)
         self._check_merges()
         self.domain = domain
-        self._input_names = [symbol.name for symbol in model.inputs]
-        boxes = resolve(domain, self.graph.input_shapes, self._input_names)
+        boxes, self._assumed = legal_inputs(self.graph, domain)
         self.watch: Callable[[str, float], None] | None = None
         self._stopped = self._deciding = False
         self._work = Work(
@@ -202,7 +203,7 @@ class Pruner:
             **plain(asdict(self.settings)),
             "strategy": plain(self.strategy) if _plain_enough(self.strategy) else {"name": OWN},
             "compensation": self.compensation.name,
-            "domain": [box.to_dict() for box in _compact(self.domain, self._input_names)],
+            "domain": [box.to_dict() for box in compact(self.boxes)],
             "options": {k: v if _is_json(v) else OWN for k, v in plain(self.options).items()},
         }
 
@@ -213,8 +214,9 @@ class Pruner:
         if study is None:
             return None
         steps = self.options["distil"]
-        end = f" At the target all survivors are distilled on such inputs ({steps} steps)."
-        return study.chosen.sentence + (end if steps else "")
+        end = f"At the target all survivors are distilled on such inputs ({steps} steps)."
+        told = (self._assumed, study.chosen.sentence, end if steps else "")
+        return " ".join(filter(None, told))
 
     # -- the loop -----------------------------------------------------------------------------
 
@@ -535,7 +537,8 @@ def prune(
         strategy: "annealing" (default), "impact", "saliency", "magnitude" or an object.
         compensation: what survivors take over: "least-squares" (default), "merge" (the
             paper's), "scaled-merge", "mean" or "none".
-        domain: ``Box(lo, hi)`` of legal inputs in input units; [0, 1] by default.
+        domain: ``Box(lo, hi)`` of legal inputs in input units; by default what the first layers
+            tell (bytes, a Rescaling, a Normalization), and else [0, 1].
         seed: of everything random; one seed, one result.
         recursive: whether a survivor may be merged into again, or removed, later.
         targets: layer name -> its own target (0 keeps it whole).
@@ -695,18 +698,6 @@ def _as_decisions(removals: tuple[Removal, ...]) -> dict[str, Any]:
         "verdict": "removed",
         "reason": "a plan says so",
     }
-
-
-def _compact(domain: Domain | None, names: list[str]) -> list[Box]:
-    """The domain as a plan keeps it: one box for all inputs, or one for each in their order."""
-    if domain is None:
-        return [Box(0.0, 1.0)]
-    if isinstance(domain, Box):
-        return [domain]
-    if isinstance(domain, Mapping):
-        return [domain[name] for name in names]
-    boxes: list[Any] = list(domain)
-    return boxes if all(isinstance(box, Box) for box in boxes) else [Box(*boxes)]
 
 
 def _plain_enough(strategy: Any) -> bool:

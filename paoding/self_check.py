@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from paoding.domain import Domain, resolve
-from paoding.domain.choose import Chosen, alternatives, choose
+from paoding.domain import Domain
+from paoding.domain.choose import Chosen, alternatives, choose, legal_inputs
+from paoding.errors import ArgumentError
 from paoding.graph import trace
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def selfcheck(
     Args:
         model: the pruned model.
         original: the model before.
-        domain: legal inputs; [0, 1] by default.
+        domain: legal inputs; by default what the first layers tell, and else [0, 1].
         samples: inputs drawn from each prior.
         seed: of the draws.
         classifies: whether outputs are scores of classes; by default yes where there are
@@ -104,14 +105,19 @@ def selfcheck(
 
     Raises:
         DomainError: the domain does not fit.
+        ArgumentError: no samples, or two models that are no pair.
 
     >>> import keras
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
     >>> selfcheck(model, model, samples=10).mean
     1.0
     """
+    if samples < 1:
+        raise ArgumentError(f"samples={samples!r} must be a whole number, 1 or more.")
+    if [x.shape for x in model.inputs] != [x.shape for x in original.inputs]:
+        raise ArgumentError("The two models take inputs of different shapes; compare a pair.")
     graph = trace(original)
-    boxes = resolve(domain, graph.input_shapes, [x.name for x in original.inputs])
+    boxes, _ = legal_inputs(graph, domain)
     suggested, kinds = choose(graph, boxes), alternatives(graph, boxes)
     alike = (n for n, kind in kinds.items() if _words(kind) == _words(suggested))
     likeliest = next(alike, "suggested")

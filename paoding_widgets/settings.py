@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
 
+import numpy as np
+
 from paoding import strategies
 from paoding.domain import Box
 from paoding.pruner import Pruner
@@ -20,6 +22,7 @@ STRATEGIES = {
 }
 # Of every further argument of the pruner.
 DEFAULTS = {name: known.default for name, known in signature(Pruner).parameters.items()}
+_MOST_NUMBERS = 64  # of a domain that are written into the code
 # Written into the code only where they differ from what the pruner does anyway.
 _DEFAULTS = {"seed": 0, "targets": {}, "locked": ()}
 
@@ -141,5 +144,16 @@ def _step_text(step: float) -> str:
 
 
 def _domain_text(domain: Any) -> str:
-    text = repr(domain if not isinstance(domain, tuple) else Box(*domain))
-    return f"paoding.{text}" if text.startswith("Box(") else text
+    """Code for the legal inputs; a name where there are too many numbers to write down."""
+    boxes = [Box(*domain)] if isinstance(domain, tuple) else domain
+    boxes = [boxes] if isinstance(boxes, Box) else list(boxes)
+    ends = [np.unique(end) if np.ptp(end) == 0 else end for box in boxes for end in _ends(box)]
+    if sum(end.size for end in ends) > _MOST_NUMBERS:
+        return "domain"
+    text = [repr(end.item() if end.size == 1 else end.tolist()) for end in ends]
+    made = [f"paoding.Box({lo}, {hi})" for lo, hi in zip(text[::2], text[1::2], strict=True)]
+    return made[0] if len(made) == 1 else f"[{', '.join(made)}]"
+
+
+def _ends(box: Box) -> tuple[np.ndarray, np.ndarray]:
+    return np.asarray(box.lo), np.asarray(box.hi)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from paoding.domain.box import compact
+from paoding.domain.choose import legal_inputs
 from paoding.errors import ArgumentError, BusyError, PaodingError
 from paoding.graph import Graph, inspect
 from paoding.plan import Decisions, Plan, Step
@@ -98,6 +100,7 @@ class PruningStudio(ipywidgets.VBox):
         self._begin_empty()
         scene = self._read_model(model)
         given, self._eps = self._checked(given, eps)
+        given = replace(given, domain=self._legal(given.domain))
         self._settings = given
         self._board = Board(
             scene,
@@ -147,6 +150,16 @@ class PruningStudio(ipywidgets.VBox):
         except PaodingError as error:
             self._complain(error)
             return Scene.empty(str(getattr(model, "name", type(model).__name__)))
+
+    def _legal(self, domain: Any) -> Any:
+        """The domain that was given, or what the first layers suggest, for the fields to show."""
+        if domain is not None or self._graph is None:
+            return domain
+        boxes = compact(legal_inputs(self._graph, None)[0])
+        if len(boxes) > 1 or boxes[0].lo.ndim:
+            return boxes
+        lo, hi = float(boxes[0].lo), float(boxes[0].hi)
+        return None if (lo, hi) == (0, 1) else (lo, hi)
 
     def _checked(self, settings: Settings, eps: float) -> tuple[Settings, float]:
         """Settings that the form can hold; what it can't is told, and replaced."""

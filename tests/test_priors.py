@@ -15,6 +15,7 @@ from paoding.domain.choose import (
     known_moments,
     lead_of,
     learned_span,
+    legal_inputs,
     live_map,
     picture_of,
 )
@@ -196,6 +197,47 @@ def test_legal_values_on_both_sides_of_zero_mean_standardized_columns(box, expec
         assert np.abs(x.mean(axis=0)).max() < 0.1
         assert np.allclose(x.std(axis=0), expected, atol=0.1)
         assert np.corrcoef(x.T)[0, 1] > 0.1
+
+
+def stack(*first, shape=(4, 4, 1), **options):
+    last = [layers.Flatten(), layers.Dense(6, "relu"), layers.Dense(2, "softmax")]
+    return keras.Sequential([keras.Input(shape, **options), *first, *last])
+
+
+@pytest.mark.parametrize(
+    ("model", "box"),
+    [
+        (stack(), Box(0, 1)),
+        (stack(layers.Rescaling(1 / 255)), Box(0, 255)),
+        (stack(layers.Rescaling(1 / 127.5, offset=-1)), Box(0, 255)),
+        (stack(layers.Rescaling(2.0)), Box(0, 1)),
+        (stack(dtype="uint8"), Box(0, 255)),
+        (stack(layers.Normalization(mean=0.3, variance=0.09), shape=(5,)), Box(0, 1)),
+        (stack(layers.Normalization(mean=50.0, variance=4.0), shape=(5,)), Box(42, 58)),
+    ],
+)
+def test_without_a_domain_legal_inputs_are_those_that_the_first_layers_tell(model, box):
+    (found,), told = legal_inputs(trace(model), None)
+    assert found == box.fit(model.input_shape[1:])
+    assert ("taken to be" in told) == (box != Box(0, 1))
+    assert legal_inputs(trace(model), Box(0, 2)) == ((Box(0, 2).fit(found.lo.shape),), "")
+
+
+def test_what_is_assumed_of_the_inputs_is_told_and_a_replay_keeps_it():
+    model = stack(layers.Rescaling(1 / 255))
+    result = paoding.prune(model, target=0.5, step=0.5, distil=0)
+    assert "taken to be 0 to 255, since a Rescaling comes first" in result.prior
+    assert result.plan.settings["domain"] == [{"lo": 0.0, "hi": 255.0}]
+    again = paoding.replay(model, result.plan)
+    for a, b in zip(again.model.get_weights(), result.model.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_rescalings_one_after_another_are_looked_through_together():
+    steps = [layers.Rescaling(2.0, offset=1.0), layers.Rescaling(3.0, offset=-1.0)]
+    model = stack(*steps, layers.Normalization(mean=8.0, variance=36.0), shape=(5,))
+    lead = lead_of(trace(model), trace(model).flat.inputs[0])
+    assert np.allclose(lead.mean, 1.0) and np.allclose(lead.deviation, 1.0)  # 3 (2 x + 1) - 1
 
 
 def test_standardized_images_have_mean_zero_at_each_place_that_ever_varies():

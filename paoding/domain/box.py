@@ -177,6 +177,15 @@ def resolve(
     return tuple(box.fit(tuple(shape)) for box, shape in zip(boxes, shapes, strict=True))
 
 
+def compact(boxes: Sequence[Box]) -> list[Box]:
+    """Boxes in few words: numbers where all bounds are the same, one box where all boxes are."""
+    plain = []
+    for box in boxes:
+        alike = box.lo.size > 0 and np.ptp(box.lo) == 0 == np.ptp(box.hi)
+        plain.append(Box(box.lo.flat[0], box.hi.flat[0]) if alike else box)
+    return plain[:1] if all(box == plain[0] for box in plain) else plain
+
+
 def _from_sequence(domain: Sequence[Any], inputs: int) -> list[Box]:
     """Read a sequence of boxes; two plain numbers are taken as `lo, hi` of one box."""
     try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from paoding.domain.box import Box, Floats, Shape
+from paoding.domain.box import Box, Domain, Floats, Shape, resolve
 from paoding.domain.priors import (
     Blobs,
     DeadLeaves,
@@ -33,6 +33,9 @@ _SHORTEST = 4  # pixels of the shorter side of what may be an image
 _STANDARD = (
     4.0  # mean width of legal values about 0 from which they are those of standardized inputs
 )
+_FROM_BYTES = 1 / 64  # scale below which a Rescaling brings bytes to about 1: by 1/255 or 1/127.5
+_WIDEST = 0.6  # deviation that no column within [0, 1] has
+_REACH = 4.0  # deviations about its mean within which nearly all of an input lies
 _OPEN_AXIS = 16  # length drawn for an axis whose length is left open
 _MAP_BLUR = 2.0  # pixels: a live-input map is noisy at each pixel, and real ones are smooth
 _PASSES = (
@@ -58,6 +61,7 @@ class Lead:
         channels: its weights as (channels, any), where it reads the input as a sequence.
         mean, deviation: of the input, where the model carries them.
         vocabulary: size of the vocabulary of token numbers.
+        scale: by which a Rescaling multiplies the input; 1 where there is none.
     """
 
     shape: Shape
@@ -68,6 +72,7 @@ class Lead:
     mean: Floats | None = None
     deviation: Floats | None = None
     vocabulary: int | None = None
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,39 +223,90 @@ def alternatives(graph: Graph, boxes: tuple[Box, ...]) -> dict[str, Chosen]:
     return found
 
 
+def legal_inputs(graph: Graph, domain: Domain | None) -> tuple[tuple[Box, ...], str]:
+    """The boxes of a model's inputs, and what was assumed of them in one sentence.
+
+    Args:
+        graph: the traced model.
+        domain: what the user says; None takes what the first layers suggest, and else [0, 1].
+
+    Raises:
+        DomainError: the domain does not fit the model.
+
+    >>> from keras import Input, Sequential, layers
+    >>> from paoding.graph import trace
+    >>> model = Sequential([Input((2, 2)), layers.Rescaling(1 / 255), layers.Flatten()])
+    >>> legal_inputs(trace(model), None)[1]
+    'Legal inputs are taken to be 0 to 255, since a Rescaling comes first; pass domain= to say so.'
+    """
+    names = [x.name for x in graph.model.inputs]
+    if domain is not None:
+        return resolve(domain, graph.input_shapes, names), ""
+    boxes, told = [], []
+    for tensor, symbol, shape in zip(
+        graph.flat.inputs, graph.model.inputs, graph.input_shapes, strict=True
+    ):
+        box, why = _suggested_box(lead_of(graph, tensor), str(symbol.dtype))
+        boxes.append(box.fit(shape))
+        if why:
+            span = f"{float(box.lo.min()):.4g} to {float(box.hi.max()):.4g}"
+            name = f" of '{symbol.name}'" if len(names) > 1 else ""
+            told.append(
+                f"Legal inputs{name} are taken to be {span}, {why}; pass domain= to say so."
+            )
+    return tuple(boxes), " ".join(told)
+
+
+def _suggested_box(lead: Lead, dtype: str) -> tuple[Box, str]:
+    if dtype == "uint8":
+        return Box(0.0, 255.0), "since they are bytes"
+    if 0 < lead.scale < _FROM_BYTES:
+        return Box(0.0, 255.0), "since a Rescaling comes first"
+    if lead.mean is not None and lead.deviation is not None:
+        outside = (lead.mean < 0) | (lead.mean > 1) | (lead.deviation > _WIDEST)
+        if outside.any():
+            reach = _REACH * lead.deviation
+            why = f"the {_REACH:g} deviations about the means that the model carries"
+            return Box(lead.mean - reach, lead.mean + reach), why
+    return Box(0.0, 1.0), ""
+
+
 def lead_of(graph: Graph, tensor: int) -> Lead:
     """Follow an input to the first layer with weights, and note what it tells."""
     shape = tuple(_OPEN_AXIS if s is None else int(s) for s in graph.flat.shapes[tensor][1:])
     weights = graph.weights(graph.original)
-    image = _as_image(shape)
     scale, offset = np.ones(()), np.zeros(())
-    mean = deviation = None
+    lead = Lead(shape, _as_image(shape))
     current = shape
     while True:
         readers = [node for node in graph.nodes if tensor in node.inputs]
         if len(readers) != 1:
-            return Lead(shape, image, mean=mean, deviation=deviation)
+            return lead
         node = readers[0]
         op = node.op
         if isinstance(op, keras.layers.Embedding):
-            return Lead(shape, first=op, vocabulary=int(op.embeddings.shape[0]))
+            return replace(lead, image=None, first=op, vocabulary=int(op.embeddings.shape[0]))
         moments = _moments(op, weights, len(current))
-        if moments is not None and mean is None and _spans(moments[0], shape):
-            mean, deviation = ((m - offset) / scale for m in (moments[0], moments[1] + offset))
-            deviation = np.abs(deviation)
-        elif isinstance(op, keras.layers.Dense):
-            kernel = weights(op.kernel) if len(current) == 1 else None
-            if kernel is not None and kernel.shape[0] != int(np.prod(shape)):
-                kernel = None
-            rows = _by_channel(op, weights, current)
-            return Lead(shape, image, op, kernel, rows, mean, deviation)
+        if moments is not None and lead.mean is None and _spans(moments[0], shape):
+            mean, deviation = (moments[0] - offset) / scale, np.abs(moments[1] / scale)
+            lead = replace(lead, mean=mean, deviation=deviation)
         elif isinstance(op, keras.layers.Rescaling):
-            scale, offset = np.asarray(op.scale) * scale, np.asarray(op.offset) + offset
+            scale, offset = op.scale * scale, op.scale * offset + op.offset
+            lead = replace(lead, scale=float(np.mean(scale)))
         elif moments is None and not isinstance(op, _PASSES):
-            return Lead(shape, image, op, None, _by_channel(op, weights, current), mean, deviation)
+            rows = _by_channel(op, weights, current)
+            return replace(lead, first=op, kernel=_flat(op, weights, current, shape), channels=rows)
         tensor = node.outputs[0]
         current = tuple(_OPEN_AXIS if s is None else int(s) for s in node.out_shapes[0][1:])
-        image = image or _as_image(current)
+        lead = replace(lead, image=lead.image or _as_image(current))
+
+
+def _flat(op: Any, weights: Any, current: Shape, shape: Shape) -> Floats | None:
+    """A Dense layer's kernel, where it reads the whole input as one vector."""
+    if not isinstance(op, keras.layers.Dense) or len(current) != 1:
+        return None
+    kernel: Floats = weights(op.kernel)
+    return kernel if len(kernel) == int(np.prod(shape)) else None
 
 
 def _by_channel(op: Any, weights: Any, shape: Shape) -> Floats | None:
