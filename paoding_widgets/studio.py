@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from paoding.domain.box import compact
+from paoding.domain.box import compact, outside
 from paoding.domain.choose import legal_inputs
 from paoding.errors import ArgumentError, BusyError, PaodingError
 from paoding.graph import Graph, inspect
@@ -102,6 +102,7 @@ class PruningStudio(ipywidgets.VBox):
         given, self._eps = self._checked(given, eps)
         given = replace(given, domain=self._legal(given.domain))
         self._settings = given
+        self._misfit = self._outside(given.domain)
         self._board = Board(
             scene,
             self._graph,
@@ -156,10 +157,21 @@ class PruningStudio(ipywidgets.VBox):
         if domain is not None or self._graph is None:
             return domain
         boxes = compact(legal_inputs(self._graph, None)[0])
-        if len(boxes) > 1 or boxes[0].lo.ndim:
+        if len(boxes) > 1:
             return boxes
+        if boxes[0].lo.ndim:
+            return boxes[0]
         lo, hi = float(boxes[0].lo), float(boxes[0].hi)
         return None if (lo, hi) == (0, 1) else (lo, hi)
+
+    def _outside(self, domain: Any) -> str:
+        """What to tell where the data is not within the domain."""
+        if self._graph is None or self._data is None:
+            return ""
+        try:
+            return outside(legal_inputs(self._graph, domain)[0], self._data[0])
+        except (PaodingError, ValueError):  # told when the run is made
+            return ""
 
     def _checked(self, settings: Settings, eps: float) -> tuple[Settings, float]:
         """Settings that the form can hold; what it can't is told, and replaced."""
@@ -599,7 +611,7 @@ class PruningStudio(ipywidgets.VBox):
     def _now(self) -> Now:
         return Now(
             state=self._state,
-            message=self._message,
+            message=self._message or (self._misfit if self._state == "ready" else ""),
             error=self._error,
             moments=self._moments,
             applied=self._applied,

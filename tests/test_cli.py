@@ -58,6 +58,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     x, y = rng.random((20, 6)).astype("float32"), rng.integers(0, 3, 20)
     np.savez(folder / "good.npz", x=x, y=y)
+    np.savez(folder / "bytes.npz", x=255 * x, y=y)
     np.savez(folder / "wide.npz", x=rng.random((20, 7)), y=y)
     np.savez(folder / "labels.npz", x=x, y=y + 1)
     np.savez(folder / "short.npz", x=x, y=y[:5])
@@ -319,6 +320,18 @@ def test_the_command_line_and_python_make_the_same_model_from_the_same_seed(
         domain=paoding.Box(0, 1),
     )
     assert paoding.Plan.load(tmp_path / "run" / "plan.json").steps == result.plan.steps
+
+
+@pytest.mark.slow
+def test_data_that_is_not_within_the_domain_is_told_before_the_work(
+    files: Path, tmp_path: Path
+) -> None:
+    arguments = ("prune", files / "good.keras", "--data", files / "bytes.npz", *QUICK)
+    done = run(*arguments, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "legal inputs only from 0 to 1: set the domain. (--domain LO HI)" in done.stderr
+    done = run(*arguments, "--domain", "0", "255", "--out", tmp_path / "other")
+    assert "legal inputs" not in done.stderr
 
 
 @pytest.mark.slow

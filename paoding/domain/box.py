@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from paoding.errors import DomainError
 
+_SLACK = 1e-6  # of a box's width: what single precision may put beside it
 Shape = tuple[int, ...]
 Floats = NDArray[np.float64]
 
@@ -184,6 +185,29 @@ def compact(boxes: Sequence[Box]) -> list[Box]:
         alike = box.lo.size > 0 and np.ptp(box.lo) == 0 == np.ptp(box.hi)
         plain.append(Box(box.lo.flat[0], box.hi.flat[0]) if alike else box)
     return plain[:1] if all(box == plain[0] for box in plain) else plain
+
+
+def outside(boxes: Sequence[Box], inputs: Any) -> str:
+    """One sentence where data is not what a run takes for legal inputs, else an empty string.
+
+    Args:
+        boxes: one for each input of a model.
+        inputs: one array (n, ...), or a list of one for each input.
+
+    >>> outside([Box(0, 1)], np.array([[0.5], [9.0]]))
+    'The data reaches from 0.5 to 9, the legal inputs only from 0 to 1: set the domain.'
+    """
+    arrays = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+    for box, array in zip(boxes, arrays, strict=False):
+        x = np.asarray(array)
+        if x.dtype.kind not in "fiu" or not x.size:
+            continue
+        slack = _SLACK * (box.hi - box.lo)
+        if ((x < box.lo - slack) | (x > box.hi + slack)).any():
+            ends = ((x.min(), x.max()), (box.lo.min(), box.hi.max()))
+            reach, legal = (f"from {float(low):.4g} to {float(high):.4g}" for low, high in ends)
+            return f"The data reaches {reach}, the legal inputs only {legal}: set the domain."
+    return ""
 
 
 def _from_sequence(domain: Sequence[Any], inputs: int) -> list[Box]:

@@ -249,7 +249,6 @@ def legal_inputs(graph: Graph, domain: Domain | None) -> tuple[tuple[Box, ...], 
         box, why = _suggested_box(lead_of(graph, tensor), str(symbol.dtype))
         boxes.append(box.fit(shape))
         if why:
-            span = f"{float(box.lo.min()):.4g} to {float(box.hi.max()):.4g}"
             name = f" of '{symbol.name}'" if len(names) > 1 else ""
             told.append(
                 f"Legal inputs{name} are taken to be {span}, {why}; pass domain= to say so."
@@ -259,14 +258,14 @@ def legal_inputs(graph: Graph, domain: Domain | None) -> tuple[tuple[Box, ...], 
 
 def _suggested_box(lead: Lead, dtype: str) -> tuple[Box, str]:
     if dtype == "uint8":
-        return Box(0.0, 255.0), "since they are bytes"
+        return Box(0.0, 255.0), "0 to 255, since they are bytes"
     if 0 < lead.scale < _FROM_BYTES:
-        return Box(0.0, 255.0), "since a Rescaling comes first"
+        return Box(0.0, 255.0), "0 to 255, since a Rescaling comes first"
     if lead.mean is not None and lead.deviation is not None:
         outside = (lead.mean < 0) | (lead.mean > 1) | (lead.deviation > _WIDEST)
         if outside.any():
             reach = _REACH * lead.deviation
-            why = f"the {_REACH:g} deviations about the means that the model carries"
+            why = f"within {_REACH:g} deviations of the means that the model carries"
             return Box(lead.mean - reach, lead.mean + reach), why
     return Box(0.0, 1.0), ""
 

@@ -775,3 +775,34 @@ def test_asking_about_a_unit_leaves_no_message_of_work_behind(table: Table) -> N
     studio.wait()
     assert view_of(studio).header["message"] == before
     studio.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "shown", "code"),
+    [
+        (keras.layers.Rescaling(1 / 255), (0, 255), "domain=paoding.Box(0.0, 255.0)"),
+        (keras.layers.Rescaling(0.5), (0, 1), None),
+        (
+            keras.layers.Normalization(mean=[9.0, 5.0], variance=[4.0, 1.0]),
+            None,
+            "domain=paoding.Box(1.0, [17.0, 9.0])",
+        ),
+    ],
+)
+def test_legal_inputs_that_the_first_layer_tells_are_shown(first, shown, code) -> None:
+    stack = [keras.Input((2,)), first, keras.layers.Dense(6, "relu"), keras.layers.Dense(2)]
+    made = PruningStudio(keras.Sequential(stack), distil=0)
+    assert made.wait() == "ready"
+    form = made._board.form
+    assert ((form.lo.value, form.hi.value) == shown) == (form.lo in form.fields)
+    text = made.settings.code()
+    assert code in text if code else "domain" not in text
+    made.close()
+
+
+def test_data_that_is_not_within_the_domain_is_told(table: Table) -> None:
+    model, data = table
+    made = PruningStudio(model, data=(255 * data.x, data.y), compensation="merge")
+    assert made.wait() == "ready"
+    assert "legal inputs only from 0 to 1: set the domain" in made._now().says
+    made.close()
