@@ -250,9 +250,7 @@ def legal_inputs(graph: Graph, domain: Domain | None) -> tuple[tuple[Box, ...], 
         boxes.append(box.fit(shape))
         if why:
             name = f" of '{symbol.name}'" if len(names) > 1 else ""
-            told.append(
-                f"Legal inputs{name} are taken to be {span}, {why}; pass domain= to say so."
-            )
+            told.append(f"Legal inputs{name} are taken to be {why}; pass domain= to say so.")
     return tuple(boxes), " ".join(told)
 
 
