@@ -262,7 +262,7 @@ def prune(
     targets = dict(_layer_target(text) for text in layer_target or ())
     refuse_unwritable(out)
     import paoding
-    from paoding.domain.box import outside
+    from paoding.domain.choose import misfit
 
     with working():
         box = None if domain is None else paoding.Box(*domain)
@@ -289,7 +289,7 @@ def prune(
             lossless_first=lossless_first,
             distil=distil,
         )
-        warning = "" if case.xy is None else outside(pruner.boxes, case.xy[0])
+        warning = "" if case.xy is None else misfit(pruner.graph, pruner.boxes, case.xy[0])
         if warning:
             tell(f"{warning} (--domain LO HI)")
         complete = run_with_progress(pruner)

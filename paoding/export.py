@@ -50,7 +50,7 @@ def export(
         samples: Inputs on which the ranges of int8 are measured, (n, *input_shape), or a list
             of one array for each input of the model. Without them no data is needed: inputs are
             drawn from the domain, and as many of them moved over to other classes.
-        domain: The legal inputs to draw from; by default [0, 1].
+        domain: The legal inputs to draw from; by default as :func:`paoding.prune` takes them.
         seed: The seed of what is drawn.
         overwrite: Whether a file that exists may be replaced.
 

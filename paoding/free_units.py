@@ -60,7 +60,7 @@ def lossless(model: keras.Model, domain: Domain | None = None) -> PruningResult:
 
     Args:
         model: a built functional or Sequential ``keras.Model``; it is not changed.
-        domain: the legal inputs (``paoding.Box``); ``Box(0, 1)`` when not given.
+        domain: the legal inputs (``paoding.Box``); by default as :func:`paoding.prune` takes them.
 
     Returns:
         A ``PruningResult``; ``result.plan.removals`` names the units, and has none where no
@@ -82,7 +82,7 @@ def lossless(model: keras.Model, domain: Domain | None = None) -> PruningResult:
     from paoding.pruner import Pruner
 
     pruner = Pruner(model, compensation="none", domain=domain, bounds="linear")
-    found = free_units(pruner.graph, pruner.state, domain)
+    found = free_units(pruner.graph, pruner.state, pruner.boxes)
     if found:
         pruner.apply(removals_of(found))
     return pruner.result()

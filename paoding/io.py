@@ -526,8 +526,9 @@ def _modern_zip(path: Path, config: dict[str, Any], folder: Path) -> Path:
     _refuse_what_changed(path, config)
     copy = folder / "modern.keras"
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
-        for name in ("metadata.json", "model.weights.h5"):
-            new.writestr(name, old.read(name))
+        for name in old.namelist():
+            if name != "config.json":
+                new.writestr(name, old.read(name))
         new.writestr("config.json", json.dumps(modernize(config)))
     return copy
 

@@ -116,7 +116,6 @@ class Pruner:
         self.options["distil"] = int(distil)
         self.quotas = quotas(self.graph, self.settings)
         self._check_merges()
-        self.domain = domain
         boxes, self._assumed = legal_inputs(self.graph, domain)
         self.watch: Callable[[str, float], None] | None = None
         self._stopped = self._deciding = False
@@ -209,10 +208,10 @@ class Pruner:
 
     @property
     def prior(self) -> str | None:
-        """What synthetic inputs the compensation was fitted on; None where it drew none."""
+        """What was assumed of the inputs, and which synthetic ones were drawn; None for neither."""
         study = self._work.memory.get(STUDY)
         if study is None:
-            return None
+            return self._assumed or None
         steps = self.options["distil"]
         end = f"At the target all survivors are distilled on such inputs ({steps} steps)."
         told = (self._assumed, study.chosen.sentence, end if steps else "")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from paoding.domain.box import compact, outside
-from paoding.domain.choose import legal_inputs
+from paoding.domain.box import compact
+from paoding.domain.choose import legal_inputs, misfit
 from paoding.errors import ArgumentError, BusyError, PaodingError
 from paoding.graph import Graph, inspect
 from paoding.plan import Decisions, Plan, Step
@@ -102,7 +102,7 @@ class PruningStudio(ipywidgets.VBox):
         given, self._eps = self._checked(given, eps)
         given = replace(given, domain=self._legal(given.domain))
         self._settings = given
-        self._misfit = self._outside(given.domain)
+        self._misfit = ""
         self._board = Board(
             scene,
             self._graph,
@@ -153,24 +153,27 @@ class PruningStudio(ipywidgets.VBox):
             return Scene.empty(str(getattr(model, "name", type(model).__name__)))
 
     def _legal(self, domain: Any) -> Any:
-        """The domain that was given, or what the first layers suggest, for the fields to show."""
-        if domain is not None or self._graph is None:
+        """The legal inputs as the fields show them: two numbers, a box, or one for each input."""
+        if self._graph is None:
             return domain
-        boxes = compact(legal_inputs(self._graph, None)[0])
+        try:
+            boxes = compact(legal_inputs(self._graph, domain)[0])
+        except (PaodingError, TypeError, ValueError):  # told when the run is made
+            return domain
         if len(boxes) > 1:
             return boxes
         if boxes[0].lo.ndim:
             return boxes[0]
-        lo, hi = float(boxes[0].lo), float(boxes[0].hi)
-        return None if (lo, hi) == (0, 1) else (lo, hi)
+        ends = float(boxes[0].lo), float(boxes[0].hi)
+        return None if domain is None and ends == (0, 1) else ends
 
-    def _outside(self, domain: Any) -> str:
+    def _misfit_of(self, domain: Any) -> str:
         """What to tell where the data is not within the domain."""
         if self._graph is None or self._data is None:
             return ""
         try:
-            return outside(legal_inputs(self._graph, domain)[0], self._data[0])
-        except (PaodingError, ValueError):  # told when the run is made
+            return misfit(self._graph, legal_inputs(self._graph, domain)[0], self._data[0])
+        except (PaodingError, TypeError, ValueError):  # told when the run is made
             return ""
 
     def _checked(self, settings: Settings, eps: float) -> tuple[Settings, float]:
@@ -427,6 +430,7 @@ class PruningStudio(ipywidgets.VBox):
 
     def _begin(self, settings: Settings) -> None:
         self._settings = settings
+        self._misfit = self._misfit_of(settings.domain)
         self._eps = self._board.form.eps.value
         self._fault = None
         self._error = ""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 from keras import layers
 
 import paoding
 from paoding.compensation.remembered import blended
 from paoding.compensation.study import prior_of
 from paoding.domain import Box
-from paoding.domain.balance import Balanced, even_weights, pick, tilted
+from paoding.domain.balance import MOST, Balanced, capped, even_weights, pick, tilted
 from paoding.domain.choose import Chosen, choose
 from paoding.domain.priors import Blobs
 from paoding.graph import trace
@@ -49,6 +51,24 @@ def test_samples_are_picked_as_often_as_their_weight_says():
     weight = np.random.default_rng(1).dirichlet(np.ones(30))
     counts = np.bincount(pick(np.random.default_rng(2), weight, 1000), minlength=30)
     assert counts.sum() == 1000 and np.abs(counts - 1000 * weight).max() <= 1 + 1e-9
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=2, max_size=40), st.floats(1.0, 10.0))
+def test_capped_weights_stay_below_the_limit_in_order_and_sum_to_one(values, times):
+    if not 0 < sum(values) < np.inf:
+        return
+    weight = np.array(values) / sum(values)
+    most = max(times / len(weight), 1 / max((weight > 0).sum(), 1))
+    found = capped(weight, most)
+    assert found.max() <= most * (1 + 1e-9) and abs(found.sum() - 1) < 1e-9
+    assert (np.diff(found[np.argsort(weight)]) >= -1e-12).all()
+
+
+def test_no_input_is_kept_too_often_however_rare_its_class():
+    rare = np.zeros((1000, 2))
+    rare[:, 0], rare[:3] = 1.0, (0.0, 1.0)
+    weight = capped(even_weights(rare), MOST / 500)
+    assert np.bincount(pick(np.random.default_rng(0), weight, 500)).max() <= MOST
 
 
 def test_a_classifier_gets_even_inputs_of_its_prior_that_repeat_with_the_seed():
@@ -137,7 +157,7 @@ def test_a_table_is_mixed_until_its_batches_have_the_remembered_moments():
     assert np.allclose(found.std(axis=0), np.sqrt(norm.moving_variance), rtol=0.1)
 
 
-def test_mixing_leaves_a_classifier_as_sure_as_it_was():
+def test_mixing_makes_a_classifier_surer():
     keras.utils.set_random_seed(0)
     stack = [keras.Input((12, 12, 1)), layers.Conv2D(8, 3), layers.BatchNormalization()]
     stack += [layers.ReLU(), layers.Flatten(), layers.Dense(5, "softmax")]

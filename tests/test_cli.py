@@ -329,9 +329,9 @@ def test_data_that_is_not_within_the_domain_is_told_before_the_work(
     arguments = ("prune", files / "good.keras", "--data", files / "bytes.npz", *QUICK)
     done = run(*arguments, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    assert "legal inputs only from 0 to 1: set the domain. (--domain LO HI)" in done.stderr
+    assert "where 0 to 1 is legal: set the domain. (--domain LO HI)" in done.stderr
     done = run(*arguments, "--domain", "0", "255", "--out", tmp_path / "other")
-    assert "legal inputs" not in done.stderr
+    assert "is legal" not in done.stderr
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from paoding.domain.choose import (
     learned_span,
     legal_inputs,
     live_map,
+    misfit,
     picture_of,
 )
 from paoding.domain.priors import (
@@ -288,3 +289,38 @@ def test_moments_along_any_axis_are_read_where_they_can_be_laid_over_the_input(s
     graph = trace(model)
     (x,) = choose(graph, (Box(0, 1),)).draw(np.random.default_rng(0), 16)
     assert x.shape == (16, *shape) and np.isfinite(x).all()
+
+
+def test_few_of_large_inputs_tell_the_moments_of_a_prior():
+    asked = []
+
+    def prior(rng, n):
+        asked.append(n)
+        return rng.random((n, 512, 512, 3), dtype=np.float32)
+
+    box = Box(-3, 3).fit((512, 512, 3))
+    Moved(prior, box, np.zeros((1, 1, 3)), np.ones((1, 1, 3)))(np.random.default_rng(0), 1)
+    assert asked == [64, 1]
+
+
+def test_data_beyond_the_legal_inputs_is_told_but_not_of_tokens():
+    model = stack(shape=(3,))
+    boxes, _ = legal_inputs(trace(model), None)
+    rows = np.array([[0.1, 0.2, 0.3], [0.1, 7.0, 0.3]])
+    assert misfit(trace(model), boxes, rows[:1]) == ""
+    assert "holds 7 (at index 1 of an input) where 0 to 1" in misfit(trace(model), boxes, rows)
+    words = [keras.Input((3,), dtype="int32"), layers.Embedding(900, 4), layers.Flatten()]
+    tokens = trace(keras.Sequential([*words, layers.Dense(2)]))
+    assert misfit(tokens, legal_inputs(tokens, None)[0], np.array([[3, 890, 7]])) == ""
+
+
+def test_layers_that_never_saw_data_tell_nothing_of_the_inputs():
+    for layer in (layers.BatchNormalization(), layers.Normalization(mean=0.0, variance=1.0)):
+        (box,), told = legal_inputs(trace(stack(layer, shape=(5,))), None)
+        assert box == Box(0, 1).fit((5,)) and not told
+
+
+def test_units_that_never_matter_are_sought_among_the_inputs_that_the_first_layers_tell():
+    first = layers.Dense(3, "relu", bias_initializer=keras.initializers.Constant(-0.5))
+    model = keras.Sequential([keras.Input((2,)), layers.Rescaling(1 / 255), first, layers.Dense(1)])
+    assert paoding.lossless(model).certificate.upper.max() < 1e-5

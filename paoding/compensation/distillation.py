@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from paoding import surgery
 from paoding.compensation.base import Work
-from paoding.compensation.study import flops_of, head_of, logits, study_of
+from paoding.compensation.study import flops_of, head_of, logits, prior_of, study_of
 from paoding.graph import Graph, State
 from paoding.graph.keras_internals import Flat, call, flatten
 
@@ -29,7 +29,7 @@ _RATE = 1e-3  # Adam's, falling to zero along half a cosine
 _BATCH, _SMALLEST_BATCH = 256, 64
 _POOL = 4096  # synthetic inputs, at the most ...
 _POOL_BYTES = 1 << 28  # ... and as many as fit in here, with their answers
-_HELD = 256  # of them are not learned from here, and say whether it helped
+_HELD = 256  # of them are not learned from, and say whether it helped
 _PASSES = 16  # forward passes of the original that one input of a step costs, about
 _EASY = 1e12  # floating-point operations beyond which batches get smaller ...
 _MOST = 3e12  # ... and steps fewer
@@ -101,12 +101,15 @@ def distilled(work: Work, state: State, steps: int) -> State:
 
 
 def _drawn(work: Work, state: State, rng: np.random.Generator) -> list[np.ndarray]:
-    """Synthetic inputs: those that the survivors were fitted on, where these are enough."""
+    """Synthetic inputs: some to judge by, then those of the fit where these are enough."""
     size = _pool_size(work.graph)
+    if not work.fits:
+        return prior_of(work).draw(rng, size)
     study = study_of(work, state.alive)
-    if study.samples >= size:
-        return [x[:size] for x in study.inputs]
-    return study.chosen.draw(rng, size)
+    if study.samples < size:
+        return study.chosen.draw(rng, size)
+    held = study.chosen.draw(rng, _HELD)
+    return [np.concatenate([new, x[_HELD:size]]) for new, x in zip(held, study.inputs, strict=True)]
 
 
 def _flops(graph: Graph) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from paoding.compensation.consumers import Consumer, Rows
 from paoding.graph import Graph
-from paoding.graph.keras_internals import Node
+from paoding.graph.keras_internals import Node, config_of, revive
 
 _KINDS = (keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU)
 _BATCH = 256  # sequences whose states are held at once
@@ -43,6 +43,8 @@ class Recurrence(Consumer):
 
     def rows(self, x: np.ndarray, where: np.ndarray | None) -> Rows:
         """The states that are read: (n * places, units); the start, which is zero, is left out."""
+        if x.shape[1] == 1:
+            return np.zeros((len(x), len(self.units)), x.dtype)
         run = as_sequence(self.layer, x.shape[-1])
         parts = []
         for start in range(0, len(x), _BATCH):
@@ -81,8 +83,8 @@ def directions(op: Any) -> list[Any]:
 
 def as_sequence(layer: Any, width: int) -> Any:
     """A copy of a recurrent layer that puts out the state after each step, in its own order."""
-    config = {**layer.get_config(), "return_sequences": True, "return_state": False}
-    made = type(layer).from_config(config)
+    config = {**config_of(layer), "return_sequences": True, "return_state": False}
+    made = revive(layer, config)
     made.build((None, None, width))
     _copy(layer, made, layer.cell.kernel)
     return made
@@ -101,11 +103,11 @@ def listening(op: Any, width: int) -> Any:
     """
     own = directions(op)
     units = [layer.cell.units for layer in own]
-    config = op.get_config()
+    config = config_of(op)
     for inner in ("layer", "backward_layer"):
         if inner in config:
             config[inner].pop("build_config", None)  # it holds the width of before
-    made = type(op).from_config(config)
+    made = revive(op, config)
     made.build((None, None, width + sum(units)))
     for number, (layer, copy) in enumerate(zip(own, directions(made), strict=True)):
         recurrent = np.asarray(layer.cell.recurrent_kernel)

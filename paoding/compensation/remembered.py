@@ -3,8 +3,7 @@
 Where a network normalizes batches, it has kept the mean and variance of every channel there: the
 only trace of its data that a model carries. They tell how bright an image that is read as one
 vector is at each place. Inputs of a prior are then picked by them, and each is mixed with some
-others, a little of each, until whole batches have these moments, and a classifier is as sure of
-them as it is of its data.
+others, a little of each, until whole batches have these moments and a classifier is sure of them.
 """
 
 from __future__ import annotations

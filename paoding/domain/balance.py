@@ -16,6 +16,7 @@ from paoding.domain.box import Floats
 from paoding.domain.choose import Chosen
 
 SPARE = 2  # inputs drawn for each one that is kept
+MOST = 4  # times that one input is kept
 _ROUNDS = 20  # of reweighting; the shares of classes settle in a few
 _RAREST = 1e-3  # mean probability below which a class is not favoured further
 _LENIENCE = 1.0  # how little weights bend for moments: 0 for exact ones, however uneven
@@ -56,7 +57,7 @@ class Balanced(Chosen):
             weight = even_weights(probabilities)
         if moments is not None:
             weight = tilted(weight, moments)
-        kept = pick(rng, weight, n)
+        kept = pick(rng, capped(weight, MOST / n), n)
         picked = [x[kept] for x in inputs]
         return picked if self.blend is None else self.blend(rng, picked)
 
@@ -128,6 +129,28 @@ def tilted(weight: Floats, moments: np.ndarray, lenience: float = _LENIENCE) -> 
     origin = np.zeros(features.shape[1])
     best = minimize(dual, origin, jac=True, method="L-BFGS-B", options=options)
     return raised(best.x)[0]
+
+
+def capped(weight: Floats, most: float) -> Floats:
+    """The weights with none above a limit; what is cut off is dealt out to the rest in proportion.
+
+    Without a limit a fit could rest on a handful of inputs: some classes are rare among them.
+
+    Args:
+        weight: of samples, (n,) with sum 1.
+        most: the limit, at least 1 / n.
+
+    >>> capped(np.array([0.7, 0.2, 0.1]), 0.5).round(2)
+    array([0.5 , 0.33, 0.17])
+    """
+    found = weight
+    over = np.zeros(len(weight), bool)
+    while ((found > most * (1 + 1e-12)) & ~over).any():
+        over |= found > most
+        rest = weight[~over].sum()
+        share = (1 - most * over.sum()) / rest if rest > 0 else 0.0
+        found = np.where(over, most, weight * share)
+    return found + (1 - found.sum()) / len(found)  # all alike where the others weigh nothing
 
 
 def pick(rng: np.random.Generator, weight: Floats, n: int) -> np.ndarray:

@@ -187,27 +187,27 @@ def compact(boxes: Sequence[Box]) -> list[Box]:
     return plain[:1] if all(box == plain[0] for box in plain) else plain
 
 
-def outside(boxes: Sequence[Box], inputs: Any) -> str:
-    """One sentence where data is not what a run takes for legal inputs, else an empty string.
+def outside(box: Box, x: ArrayLike) -> str:
+    """What of some data is farthest from a box, in words; an empty string where nothing is.
 
     Args:
-        boxes: one for each input of a model.
-        inputs: one array (n, ...), or a list of one for each input.
+        box: legal inputs, at the full shape of one.
+        x: data (n, *shape).
 
-    >>> outside([Box(0, 1)], np.array([[0.5], [9.0]]))
-    'The data reaches from 0.5 to 9, the legal inputs only from 0 to 1: set the domain.'
+    >>> outside(Box(0, 1).fit((2,)), [[0.5, 0.5], [9.0, 0.0]])
+    'holds 9 (at index 0 of an input) where 0 to 1 is legal'
     """
-    arrays = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
-    for box, array in zip(boxes, arrays, strict=False):
-        x = np.asarray(array)
-        if x.dtype.kind not in "fiu" or not x.size:
-            continue
-        slack = _SLACK * (box.hi - box.lo)
-        if ((x < box.lo - slack) | (x > box.hi + slack)).any():
-            ends = ((x.min(), x.max()), (box.lo.min(), box.hi.max()))
-            reach, legal = (f"from {float(low):.4g} to {float(high):.4g}" for low, high in ends)
-            return f"The data reaches {reach}, the legal inputs only {legal}: set the domain."
-    return ""
+    values = np.asarray(x)
+    if values.dtype.kind not in "fiu" or values.shape[1:] != box.lo.shape or not values.size:
+        return ""
+    beyond = np.maximum(box.lo - values, values - box.hi) - _SLACK * (box.hi - box.lo)
+    if not (beyond > 0).any():
+        return ""
+    sample, *place = np.unravel_index(int(np.nanargmax(beyond)), values.shape)
+    at = tuple(place)
+    where = ", ".join(str(int(index)) for index in at)
+    found, low, high = (f"{float(v):.4g}" for v in (values[(sample, *at)], box.lo[at], box.hi[at]))
+    return f"holds {found} (at index {where} of an input) where {low} to {high} is legal"
 
 
 def _from_sequence(domain: Sequence[Any], inputs: int) -> list[Box]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from paoding.domain.box import Box, Domain, Floats, Shape, resolve
+from paoding.domain.box import Box, Domain, Floats, Shape, outside, resolve
 from paoding.domain.priors import (
     Blobs,
     DeadLeaves,
@@ -129,7 +130,8 @@ def _suggested(lead: Lead, box: Box) -> tuple[Prior, str]:
         if _lag(_directions(lead.kernel), 1) > _SIGNAL:
             return _signals(lead, box), "neighbouring inputs have similar weights"
     if lead.channels is not None and _in_order(lead.channels):
-        length, channels = lead.shape
+        channels = len(lead.channels)
+        length = int(np.prod(lead.shape)) // channels
         blobs = Blobs(box, length, channels, 1, lead.shape, live_map(lead.channels[None]))
         return _moved(
             blobs, lead, box
@@ -254,14 +256,30 @@ def legal_inputs(graph: Graph, domain: Domain | None) -> tuple[tuple[Box, ...], 
     return tuple(boxes), " ".join(told)
 
 
+def misfit(graph: Graph, boxes: Sequence[Box], inputs: Any) -> str:
+    """One sentence where data is not what a run takes for legal inputs, else an empty string.
+
+    Args:
+        graph: the traced model; numbers of tokens are not judged.
+        boxes: its legal inputs.
+        inputs: one array (n, ...), or a list of one for each input.
+    """
+    arrays = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+    for tensor, box, x in zip(graph.flat.inputs, boxes, arrays, strict=False):
+        found = "" if lead_of(graph, tensor).vocabulary else outside(box, x)
+        if found:
+            return f"The data {found}: set the domain."
+    return ""
+
+
 def _suggested_box(lead: Lead, dtype: str) -> tuple[Box, str]:
     if dtype == "uint8":
         return Box(0.0, 255.0), "0 to 255, since they are bytes"
     if 0 < lead.scale < _FROM_BYTES:
         return Box(0.0, 255.0), "0 to 255, since a Rescaling comes first"
     if lead.mean is not None and lead.deviation is not None:
-        outside = (lead.mean < 0) | (lead.mean > 1) | (lead.deviation > _WIDEST)
-        if outside.any():
+        beyond = (lead.mean < 0) | (lead.mean > 1) | (lead.deviation > _WIDEST)
+        if beyond.any():
             reach = _REACH * lead.deviation
             why = f"within {_REACH:g} deviations of the means that the model carries"
             return Box(lead.mean - reach, lead.mean + reach), why
@@ -284,12 +302,13 @@ def lead_of(graph: Graph, tensor: int) -> Lead:
         if isinstance(op, keras.layers.Embedding):
             return replace(lead, image=None, first=op, vocabulary=int(op.embeddings.shape[0]))
         moments = _moments(op, weights, len(current))
-        if moments is not None and lead.mean is None and _spans(moments[0], shape):
+        if moments is not None and lead.mean is None and _tell(*moments, shape):
             mean, deviation = (moments[0] - offset) / scale, np.abs(moments[1] / scale)
             lead = replace(lead, mean=mean, deviation=deviation)
         elif isinstance(op, keras.layers.Rescaling):
             scale, offset = op.scale * scale, op.scale * offset + op.offset
-            lead = replace(lead, scale=float(np.mean(scale)))
+            if lead.mean is None:
+                lead = replace(lead, scale=float(np.mean(scale)))
         elif moments is None and not isinstance(op, _PASSES):
             rows = _by_channel(op, weights, current)
             return replace(lead, first=op, kernel=_flat(op, weights, current, shape), channels=rows)
@@ -329,6 +348,11 @@ def _moments(op: Any, weights: Any, rank: int) -> tuple[Floats, Floats] | None:
         return None
     deviation = np.sqrt(variance.astype(np.float64))
     return mean.astype(np.float64).reshape(view), deviation.reshape(view)
+
+
+def _tell(mean: Floats, deviation: Floats, shape: Shape) -> bool:
+    """Whether moments say anything of an input of this shape: not before a layer saw data."""
+    return _spans(mean, shape) and bool((mean != 0).any() or (deviation != 1).any())
 
 
 def _spans(value: Floats, shape: Shape) -> bool:

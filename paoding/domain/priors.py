@@ -21,7 +21,8 @@ Prior = Callable[[np.random.Generator, int], np.ndarray]
 _BLOCK = 256  # images drawn at once: bounds memory, and a longer draw begins with a shorter one
 _STRONGER = 0.5  # added to the part of blobs in the directions that a first layer learned
 _COMMON = 0.2  # share of a column's variance that all columns of a table have in common
-_JUDGED = 2048  # inputs that tell the moments of a prior
+_JUDGED, _FEWEST_JUDGED = 2048, 64  # inputs that tell the moments of a prior ...
+_JUDGED_NUMBERS = 1 << 21  # ... and how many numbers these may hold
 _DEAD = 0.1  # share of the greatest deviation below which an input is taken to be dead
 _MARGIN = 3  # blurs are drawn this many widths larger than needed, so that nothing wraps round
 
@@ -300,7 +301,8 @@ class Moved:
 
     @cached_property
     def _own(self) -> tuple[Floats, Floats]:
-        x = np.asarray(self.prior(np.random.default_rng(0), _JUDGED), np.float64)
+        count = int(np.clip(_JUDGED_NUMBERS // max(self.box.lo.size, 1), _FEWEST_JUDGED, _JUDGED))
+        x = np.asarray(self.prior(np.random.default_rng(0), count), np.float64)
         wanted = (1,) * (x.ndim - 1 - self.mean.ndim) + self.mean.shape
         common = (0, *(axis for axis, size in enumerate(wanted, start=1) if size == 1))
         mean, deviation = x.mean(axis=common, keepdims=True), x.std(axis=common, keepdims=True)

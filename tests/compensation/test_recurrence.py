@@ -80,3 +80,33 @@ def doubled(layer):
 def pruned(model, compensation):
     settings = {"target": 0.5, "step": 0.25, "compensation": compensation, "distil": 0}
     return paoding.prune(model, strategy="saliency", **settings).model
+
+
+def test_a_sequence_of_one_step_has_nothing_to_remember():
+    model = keras.Sequential([keras.Input((1, 4)), layers.LSTM(8), layers.Dense(3)])
+    assert pruned(model, "least-squares").layers[0].units == 4
+
+
+def test_a_flat_picture_that_is_reshaped_into_rows_is_pruned():
+    layer = layers.LSTM(8)
+    stack = [keras.Input((96,)), layers.Reshape((8, 12)), layer, layers.Dense(3)]
+    model = keras.Sequential(stack)
+    layer.cell.kernel.assign(np.cumsum(layer.cell.kernel, axis=0))  # neighbours are alike
+    result = paoding.prune(model, target=0.5, step=0.5, distil=0)
+    assert "blobs of 8 x 12" in result.prior
+
+
+class Own(keras.regularizers.Regularizer):
+    """Not known to Keras by name."""
+
+    def __call__(self, x):
+        return 0.0 * keras.ops.sum(x)
+
+    def get_config(self):
+        return {}
+
+
+def test_own_regularizers_of_recurrent_layers_are_no_obstacle():
+    layer = layers.LSTM(8, kernel_regularizer=Own())
+    model = keras.Sequential([keras.Input((5, 4)), layer, layers.Dense(3)])
+    assert pruned(model, "least-squares").layers[0].units == 4

@@ -804,5 +804,21 @@ def test_data_that_is_not_within_the_domain_is_told(table: Table) -> None:
     model, data = table
     made = PruningStudio(model, data=(255 * data.x, data.y), compensation="merge")
     assert made.wait() == "ready"
-    assert "legal inputs only from 0 to 1: set the domain" in made._now().says
+    assert "where 0 to 1 is legal: set the domain" in made._now().says
+    made._board.form.hi.value = 255.0
+    made.reset()
+    assert made.wait() == "ready" and "legal" not in made._now().says
     made.close()
+
+
+def test_a_domain_in_any_form_is_written_into_the_code() -> None:
+    a, b = keras.Input((2,), name="a"), keras.Input((2,), name="b")
+    join = keras.layers.Dense(4, "relu")(keras.layers.Concatenate()([a, b]))
+    model = keras.Model([a, b], keras.layers.Dense(2)(join))
+    one, other = paoding.Box(0, 1), paoding.Box(0, 2)
+    for domain in ({"b": other, "a": one}, [one, other], (one, other)):
+        made = PruningStudio(model, domain=domain, compensation="merge")
+        assert made.wait() == "ready"
+        told = "domain=[paoding.Box(0.0, 1.0), paoding.Box(0.0, 2.0)]"
+        assert told in made.settings.code()
+        made.close()
