@@ -162,7 +162,7 @@ class PruningStudio(ipywidgets.VBox):
             return domain
         if len(boxes) > 1:
             return boxes
-        if boxes[0].lo.ndim:
+        if boxes[0].lo.ndim or boxes[0].hi.ndim:
             return boxes[0]
         ends = float(boxes[0].lo), float(boxes[0].hi)
         return None if domain is None and ends == (0, 1) else ends

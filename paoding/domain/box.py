@@ -179,12 +179,22 @@ def resolve(
 
 
 def compact(boxes: Sequence[Box]) -> list[Box]:
-    """Boxes in few words: numbers where all bounds are the same, one box where all boxes are."""
-    plain = []
-    for box in boxes:
-        alike = box.lo.size > 0 and np.ptp(box.lo) == 0 == np.ptp(box.hi)
-        plain.append(Box(box.lo.flat[0], box.hi.flat[0]) if alike else box)
-    return plain[:1] if all(box == plain[0] for box in plain) else plain
+    """Boxes in few numbers: each axis along which bounds are the same is written once.
+
+    One box stands for all where they are alike.
+
+    >>> compact([Box(0, [1, 2]).fit((4, 2)), Box(0, 1).fit((3,))])
+    [Box(0.0, <1..2 at (1, 2)>), Box(0.0, 1.0)]
+    """
+    few = [Box(_once(box.lo), _once(box.hi)) for box in boxes]
+    return few[:1] if all(box == few[0] for box in few) else few
+
+
+def _once(bound: Floats) -> Floats:
+    for axis in range(bound.ndim):
+        first = bound.take([0], axis) if bound.shape[axis] else bound
+        bound = first if (bound == first).all() else bound
+    return bound.reshape(()) if bound.size == 1 else bound
 
 
 def outside(box: Box, x: ArrayLike) -> str:
