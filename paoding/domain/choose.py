@@ -133,9 +133,8 @@ def _suggested(lead: Lead, box: Box) -> tuple[Prior, str]:
         channels = len(lead.channels)
         length = int(np.prod(lead.shape)) // channels
         blobs = Blobs(box, length, channels, 1, lead.shape, live_map(lead.channels[None]))
-        return _moved(
-            blobs, lead, box
-        ), "neighbouring channels of the sequence have similar weights"
+        why = "neighbouring channels of the sequence have similar weights"
+        return _moved(blobs, lead, box), why
     if len(lead.shape) == 2:
         return _signals(lead, box), "the input is a sequence"
     return _table(lead, box), "the inputs show no order"
