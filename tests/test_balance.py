@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
@@ -157,20 +158,89 @@ def test_a_table_is_mixed_until_its_batches_have_the_remembered_moments():
     assert np.allclose(found.std(axis=0), np.sqrt(norm.moving_variance), rtol=0.1)
 
 
-def test_mixing_makes_a_classifier_surer():
+def _convolutional(*last):
     keras.utils.set_random_seed(0)
     stack = [keras.Input((12, 12, 1)), layers.Conv2D(8, 3), layers.BatchNormalization()]
-    stack += [layers.ReLU(), layers.Flatten(), layers.Dense(5, "softmax")]
-    model = keras.Sequential(stack)
-    graph = Run(model).graph
-    inputs = choose(graph, Run(model).boxes).draw(np.random.default_rng(0), 256)
+    return keras.Sequential([*stack, layers.ReLU(), layers.Flatten(), *last])
+
+
+def _changed(model, inputs, canvas, classes):
+    (x,) = blended(Run(model), np.random.default_rng(0), inputs, [canvas], 1e5, classes)
+    return x
+
+
+@pytest.mark.parametrize("canvas", [None, (12, 12, 1)], ids=["mixing", "painting"])
+def test_what_inputs_are_changed_by_makes_a_classifier_surer(canvas):
+    model = _convolutional(layers.Dense(5, "softmax"))
+    inputs = choose(Run(model).graph, Run(model).boxes).draw(np.random.default_rng(0), 256)
     model.layers[-1].kernel.assign(4 * model.layers[-1].kernel)
 
     def doubt(classes):
-        (x,) = blended(Run(model), np.random.default_rng(0), inputs, 1e5, classes)
+        x = _changed(model, inputs, canvas, classes)
         return 1 - np.asarray(model(x)).max(axis=1).mean()
 
     assert doubt(True) < 0.7 * doubt(False)
+
+
+def test_images_are_painted_over_smoothly_until_their_batches_have_the_remembered_moments():
+    model = _convolutional(layers.Dense(3))
+    (x,) = choose(Run(model).graph, Run(model).boxes).draw(np.random.default_rng(0), 512)
+    norm = model.layers[1]
+    z = np.asarray(model.layers[0](x**2 * np.linspace(0, 1, 12)[:, None]))
+    norm.moving_mean.assign(z.mean(axis=(0, 1, 2)))
+    norm.moving_variance.assign(z.var(axis=(0, 1, 2)))
+
+    def away(x):
+        z = np.asarray(model.layers[0](x))
+        apart = (z.mean(axis=(0, 1, 2)) - norm.moving_mean) / np.sqrt(norm.moving_variance)
+        return np.abs(apart).max()
+
+    found = _changed(model, [x], (12, 12, 1), False)
+    assert away(found) < 0.2 * away(x)
+    assert found.min() >= x.min() and found.max() <= x.max()
+
+    grey = 0.3 + 0.4 * x
+    grey[0], grey[1] = 0, 1  # black and white: the range of values
+    change = (_changed(model, [grey], (12, 12, 1), False) - grey)[2:, :, :, 0]
+    power = np.abs(np.fft.fft2(change)) ** 2
+    coarse = np.abs(np.fft.fftfreq(12)) <= 0.25
+    assert np.abs(change).mean() > 0.01
+    assert power[:, coarse][:, :, coarse].sum() > 0.9 * power.sum()  # of noise 0.34
+
+
+def test_what_a_model_reads_in_its_order_may_be_painted_over():
+    def canvases(*stack):
+        run = Run(keras.Sequential(stack))
+        return choose(run.graph, run.boxes).canvases
+
+    assert canvases(keras.Input((8, 8, 3)), layers.Conv2D(2, 3)) == ((8, 8, 3),)
+    assert canvases(keras.Input((30, 2)), layers.Conv1D(2, 3)) == ((30, 1, 2),)
+    assert canvases(keras.Input((9,)), layers.Dense(2)) == (None,)
+    tokens = layers.Embedding(9, 2)
+    assert canvases(keras.Input((4,), dtype="int32"), tokens) == (None,)
+
+
+def test_inputs_are_drawn_once_for_runs_on_the_same_weights_and_again_for_others(monkeypatch):
+    model = _convolutional(layers.Dense(6, "relu"), layers.Dense(3, "softmax"))
+    drawn = []
+    draw = Balanced.draw
+    monkeypatch.setattr(Balanced, "draw", lambda *args: drawn.append(1) or draw(*args))
+
+    def weights(**settings):
+        result = paoding.prune(model, step=0.5, samples=128, distil=0, **settings)
+        return result.model.get_weights()
+
+    first = weights()
+    again = weights()
+    assert len(drawn) == 1
+    assert all(map(np.array_equal, first, again))
+    weights(seed=1)
+    weights(domain=paoding.Box(0, 2))
+    assert len(drawn) == 3
+    model.layers[0].kernel.assign(1.1 * model.layers[0].kernel)
+    weights(domain=paoding.Box(0, 2))
+    weights(domain=paoding.Box(0, 2), target=0.75)
+    assert len(drawn) == 4
 
 
 def test_where_flat_images_are_bright_is_found_from_the_remembered_moments():

@@ -23,7 +23,7 @@ from paoding.graph import Graph, State
 from paoding.graph.keras_internals import Flat, call, flatten
 
 REACH = 0.05  # of the box's width: how far about an input the two networks are made to agree
-_STEPS = 300
+_STEPS, _MOST_STEPS = 300, 700  # with whole batches, and with smaller ones
 _FEWEST = 100  # steps below which nothing is gained
 _RATE = 1e-3  # Adam's, falling to zero along half a cosine
 _BATCH, _SMALLEST_BATCH = 256, 64
@@ -37,8 +37,9 @@ _MOST = 3e12  # ... and steps fewer
 
 def affordable(graph: Graph) -> int:
     """How many steps of distillation a model is given by default; 0 where they would be too few."""
-    each = _PASSES * _SMALLEST_BATCH * _flops(graph)
-    steps = min(_STEPS, int(_MOST / max(each, 1)))
+    size = _batch_size(graph)
+    whole = min(_STEPS * _BATCH // size, _MOST_STEPS)
+    steps = min(whole, int(_MOST / max(_PASSES * size * _flops(graph), 1)))
     return steps if steps >= _FEWEST else 0
 
 
@@ -79,7 +80,7 @@ def distilled(work: Work, state: State, steps: int) -> State:
         slopes = tape.gradient(distance, weights, unconnected_gradients="zero")
         optimizer.apply(slopes, variables)
 
-    size = _batch_size(graph, steps)
+    size = _batch_size(graph)
     answers = pair.answers_to(pool, size)  # each is met many times
 
     def batch(rows: Any) -> tuple[list[Any], list[Any]]:
@@ -101,15 +102,14 @@ def distilled(work: Work, state: State, steps: int) -> State:
 
 
 def _drawn(work: Work, state: State, rng: np.random.Generator) -> list[np.ndarray]:
-    """Synthetic inputs: some to judge by, then those of the fit where these are enough."""
+    """Synthetic inputs: those of the fit where these are enough."""
     size = _pool_size(work.graph)
     if not work.fits:
         return prior_of(work).draw(rng, size)
     study = study_of(work, state.alive)
     if study.samples < size:
         return study.chosen.draw(rng, size)
-    held = study.chosen.draw(rng, _HELD)
-    return [np.concatenate([new, x[_HELD:size]]) for new, x in zip(held, study.inputs, strict=True)]
+    return [x[:size] for x in study.inputs]
 
 
 def _flops(graph: Graph) -> int:
@@ -122,9 +122,9 @@ def _pool_size(graph: Graph) -> int:
     return int(np.clip(_POOL_BYTES // max(each, 1), 2 * _HELD, _POOL))
 
 
-def _batch_size(graph: Graph, steps: int) -> int:
+def _batch_size(graph: Graph) -> int:
     """As many inputs a step as are quickly met, in powers of two."""
-    most = _EASY / (_PASSES * steps * max(_flops(graph), 1))
+    most = _EASY / (_PASSES * _STEPS * max(_flops(graph), 1))
     size = _BATCH
     while size > max(most, _SMALLEST_BATCH):
         size //= 2

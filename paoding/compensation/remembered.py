@@ -2,32 +2,36 @@
 
 Where a network normalizes batches, it has kept the mean and variance of every channel there: the
 only trace of its data that a model carries. They tell how bright an image that is read as one
-vector is at each place. Inputs of a prior are then picked by them, and each is mixed with some
-others, a little of each, until whole batches have these moments and a classifier is sure of them.
+vector is at each place. Inputs of a prior are then picked by them and moved a little, until whole
+batches have these moments and a classifier is sure of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from paoding.domain.priors import Blobs, Prior, Shaded
+from paoding.domain.priors import Blobs, Canvas, Prior, Shaded
 from paoding.graph import Graph
 from paoding.graph.keras_internals import Node, call
 
 _MOST_MOMENTS = 512  # that inputs are picked by
 _BATCH = 256  # inputs that have the moments together
 _MIXED = 256  # inputs of which a little is mixed into each
-_STEPS = 15  # of Adam
+_MIXING_STEPS = 15  # of Adam
+_PAINTING_STEPS = 30
+_BRUSH = 1.0  # pixels: how smoothly an image is painted over
+_STRENGTH = 2.0  # of the range of values: of what is painted where a field is 1 all over
 _FEWEST = 8  # steps below which nothing is gained
 _RATE = 0.1
 _SURE = 0.9  # probability of its class from which an input is sure enough
 _DOUBT = 0.03  # weight of doubt, in nats, against moments
-_WORK = 1e12  # floating-point operations that it may take
+_WORK = 2e12  # floating-point operations that it may take
 _PASSES = 3  # forward passes that a step costs
 _SHADING_STEPS = 200
 _SHADING_BATCHES = 16  # that the steps take in turn
@@ -57,20 +61,28 @@ def away(norm: Any, z: np.ndarray) -> np.ndarray:
 
 
 def blended(
-    run: Any, rng: np.random.Generator, inputs: Sequence[np.ndarray], flops: float, classes: bool
+    run: Any,
+    rng: np.random.Generator,
+    inputs: Sequence[np.ndarray],
+    canvases: Sequence[Canvas | None],
+    flops: float,
+    classes: bool,
 ) -> list[np.ndarray]:
-    """Inputs mixed with one another until batches of them have the remembered moments.
+    """Inputs moved until batches of them have the remembered moments.
 
-    An input becomes itself plus a weighted sum of what some other inputs differ from their mean
-    by, so that it stays as smooth, or as much of a table, as the prior made it; the weights are
-    found by gradient descent. Values stay between the least and the largest that came in.
-    Mixtures alone look like no class in particular; so the weights also make a classifier surer
-    of the class that it gives an input to begin with.
+    What a convolution or another layer reads in its order is painted over with a smooth field.
+    Any other input becomes itself plus a weighted sum of what some other inputs differ from
+    their mean by, so that it stays as smooth, or as much of a table, as the prior made it. Field
+    and weights are found by gradient descent.
+    Values stay between the least and the largest that came in. Moments alone lead to inputs of
+    no class in particular; so they are also moved to where a classifier is surer of the class
+    that it gives an input to begin with.
 
     Args:
         run: with the graph and a pulse.
         rng: chooses the inputs that are mixed in.
         inputs: one array for each input of the model. Whole numbers stay what they are.
+        canvases: (height, width, channels) of each input that may be painted over, else None.
         flops: floating-point operations of the model on one sample.
         classes: whether the model's one output is the probability of each class.
 
@@ -78,19 +90,17 @@ def blended(
         As many inputs; the same ones where the model is too large for that.
 
     Source: data-free distillation by matching batch normalization's statistics (Yin et al. 2020,
-    arXiv 1912.08795), here in the span of a prior's inputs instead of pixel by pixel.
+    arXiv 1912.08795), here by smooth fields or in the span of a prior's inputs instead of pixel
+    by pixel.
     """
     n = len(inputs[0])
-    steps = min(_STEPS, int(_WORK / max(_PASSES * n * flops, 1)))
-    real = [np.issubdtype(x.dtype, np.floating) for x in inputs]
-    if steps < _FEWEST or not any(real) or n < 2:
-        return list(inputs)
     mixed = rng.permutation(n)[:_MIXED]
-    batch = _Batch(
-        run.graph,
-        [_differences(x[mixed]) if own else None for x, own in zip(inputs, real, strict=True)],
-        classes,
-    )
+    ways = [_way(x, canvas, mixed) for x, canvas in zip(inputs, canvases, strict=True)]
+    most = max((way.steps for way in ways if way), default=0)
+    steps = min(most, int(_WORK / max(_PASSES * n * flops, 1)))
+    if steps < _FEWEST or n < 2:
+        return list(inputs)
+    batch = _Batch(run.graph, ways, classes)
     ranges = [(x.min(), x.max()) for x in inputs]
     parts = []
     for at in range(0, n, _BATCH):
@@ -140,14 +150,15 @@ def _shading(moments: _Moments, images: np.ndarray, floor: Any, prior: Blobs) ->
     def smooth(log: Any) -> Any:
         return down @ log @ tf.transpose(across)
 
-    def distance(log: Any, step: Any) -> Any:
+    def distance(logs: list[Any], step: Any) -> Any:
+        (log,) = logs
         image = low + (batches[step % _SHADING_BATCHES] - low) * tf.reshape(
             tf.exp(smooth(log)), low.shape
         )
         return moments.distance([tf.clip_by_value(image, least, most)])
 
-    start = tf.zeros((prior.height, prior.width))
-    found = tf.function(_descended)(start, distance, tf.constant(_SHADING_STEPS))
+    start = [tf.zeros((prior.height, prior.width))]
+    (found,) = tf.function(_descended)(start, distance, tf.constant(_SHADING_STEPS))
     return np.asarray(smooth(found), np.float64)
 
 
@@ -158,25 +169,71 @@ def _blurring(side: int, width: float) -> np.ndarray:
     return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _descended(start: Any, distance: Callable[[Any, Any], Any], steps: Any) -> Any:
-    """A variable after so many steps of Adam on ``distance(variable, step)``."""
-    at, slope, square = start, tf.zeros_like(start), tf.zeros_like(start)
+def _descended(
+    start: list[Any], distance: Callable[[list[Any], Any], Any], steps: Any
+) -> list[Any]:
+    """Variables after so many steps of Adam on ``distance(variables, step)``."""
+    at, slopes, squares = (
+        start,
+        [tf.zeros_like(x) for x in start],
+        [tf.zeros_like(x) for x in start],
+    )
     for k in tf.range(1, steps + 1):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(at)
             apart = distance(at, k)
         found = tape.gradient(apart, at, unconnected_gradients="zero")
-        slope, square = 0.9 * slope + 0.1 * found, 0.99 * square + 0.01 * found**2
         time = tf.cast(k, tf.float32)
-        size = tf.sqrt(square / (1 - 0.99**time)) + 1e-12
-        at -= _RATE * slope / (1 - 0.9**time) / size
+        slopes = [0.9 * old + 0.1 * new for old, new in zip(slopes, found, strict=True)]
+        squares = [0.99 * old + 0.01 * new**2 for old, new in zip(squares, found, strict=True)]
+        sizes = [tf.sqrt(square / (1 - 0.99**time)) + 1e-12 for square in squares]
+        paces = [slope / (1 - 0.9**time) / size for slope, size in zip(slopes, sizes, strict=True)]
+        at = [x - _RATE * pace for x, pace in zip(at, paces, strict=True)]
     return at
 
 
-def _differences(x: np.ndarray) -> np.ndarray:
-    """What inputs differ from their mean by, as rows whose sum with random weights is like one."""
-    rows = (x - x.mean(axis=0)).reshape(len(x), -1) / np.sqrt(len(x))
-    return rows.astype(np.float32)
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """How inputs may be moved: by a linear function of one variable for each of them.
+
+    Args:
+        shape: of the variable of one input.
+        move: variables (n, *shape) -> what is added to the inputs (n, ...).
+        steps: in which the variables are found.
+    """
+
+    shape: tuple[int, ...]
+    move: Callable[[Any], Any]
+    steps: int
+
+
+def _way(x: np.ndarray, canvas: Canvas | None, mixed: np.ndarray) -> _Way | None:
+    """The way in which inputs of this kind are moved; None for whole numbers, which stay.
+
+    Args:
+        x: inputs (n, ...).
+        canvas: (height, width, channels) of what may be painted over.
+        mixed: numbers of those that are mixed into the others where nothing may be painted.
+    """
+    if not np.issubdtype(x.dtype, np.floating):
+        return None
+    if canvas is not None:
+        down, across = (tf.constant(_blurring(side, _BRUSH)) for side in canvas[:2])
+        down *= _STRENGTH * float(np.ptp(x))
+
+        def paint(field: Any) -> Any:
+            smooth = tf.einsum("ij,njkc,lk->nilc", down, field, across)
+            return tf.reshape(smooth, (-1, *x.shape[1:]))
+
+        return _Way(canvas, paint, _PAINTING_STEPS)
+    # What they differ from their mean by, as rows whose sum with random weights is like one.
+    rows = (x[mixed] - x.mean(axis=0)).reshape(len(mixed), -1) / np.sqrt(len(mixed))
+    others = tf.constant(rows.astype(np.float32))
+
+    def mix(share: Any) -> Any:
+        return tf.reshape(share @ others, (-1, *x.shape[1:]))
+
+    return _Way((len(mixed),), mix, _MIXING_STEPS)
 
 
 class _Moments:
@@ -210,40 +267,37 @@ class _Moments:
 
 
 class _Batch:
-    """One batch of inputs, moved along the differences of others towards remembered moments.
+    """One batch of inputs, moved towards remembered moments.
 
     Args:
         graph: the traced original.
-        differences: (k, numbers of one input) for each input; None for one that stays.
+        ways: how each input may be moved; None for one that stays.
         classes: whether the model's one output is the probability of each class.
     """
 
-    def __init__(
-        self, graph: Graph, differences: Sequence[np.ndarray | None], classes: bool
-    ) -> None:
+    def __init__(self, graph: Graph, ways: Sequence[_Way | None], classes: bool) -> None:
         self._moments = _Moments(graph)
         self._classes = classes
-        self._differences = differences
-        self._mixed = next(len(d) for d in differences if d is not None)
+        self._ways = ways
 
     @tf.function
     def fitted(self, inputs: list[Any], ranges: list[Any], steps: int) -> list[Any]:
-        """The batch after so many steps of Adam, from no mixing at all."""
+        """The batch after so many steps of Adam, from no move at all."""
         goal = tf.argmax(_shares(self._moments.look(inputs)[1]), axis=-1) if self._classes else None
 
-        def distance(share: Any, _: Any) -> Any:
-            apart, answers = self._moments.look(self._moved(inputs, ranges, share))
+        def distance(variables: list[Any], _: Any) -> Any:
+            apart, answers = self._moments.look(self._moved(inputs, ranges, variables))
             return apart if goal is None else apart + _DOUBT * _doubt(answers, goal)
 
-        start = tf.zeros((len(inputs[0]), self._mixed))
+        start = [tf.zeros((len(inputs[0]), *way.shape)) for way in self._ways if way]
         return self._moved(inputs, ranges, _descended(start, distance, steps))
 
-    def _moved(self, inputs: list[Any], ranges: list[Any], share: Any) -> list[Any]:
+    def _moved(self, inputs: list[Any], ranges: list[Any], variables: list[Any]) -> list[Any]:
+        left = iter(variables)
         moved = []
-        for x, (least, most), rows in zip(inputs, ranges, self._differences, strict=True):
-            if rows is not None:
-                more = tf.reshape(share @ tf.constant(rows), tf.shape(x))
-                x = tf.clip_by_value(x + tf.cast(more, x.dtype), least, most)
+        for x, (least, most), way in zip(inputs, ranges, self._ways, strict=True):
+            if way:
+                x = tf.clip_by_value(x + tf.cast(way.move(next(left)), x.dtype), least, most)
             moved.append(x)
         return moved
 

@@ -12,6 +12,7 @@ import numpy as np
 from paoding.domain.box import Box, Domain, Floats, Shape, outside, resolve
 from paoding.domain.priors import (
     Blobs,
+    Canvas,
     DeadLeaves,
     Moved,
     Prior,
@@ -20,6 +21,7 @@ from paoding.domain.priors import (
     Table,
     Tokens,
     Uniform,
+    canvas_of,
 )
 from paoding.errors import ArgumentError
 
@@ -78,10 +80,16 @@ class Lead:
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """Priors of all inputs of a model, and the sentence that tells the user."""
+    """Priors of all inputs of a model, and the sentence that tells the user.
+
+    Args:
+        canvases: (height, width, channels) of each input that the model reads in its order, as a
+            convolution does; None for one that a Dense layer reads as one vector, and for tables.
+    """
 
     priors: tuple[Prior, ...]
     sentence: str
+    canvases: tuple[Canvas | None, ...] = ()
 
     def draw(self, rng: np.random.Generator, n: int) -> list[np.ndarray]:
         """``n`` inputs, one array for each input of the model."""
@@ -90,7 +98,7 @@ class Chosen:
     def of(self, prior: Prior) -> Chosen:
         """The same choice for the only input, with a prior that is derived from the chosen one."""
         told = self.sentence.replace(str(self.priors[0]), str(prior), 1)
-        return Chosen((prior,), told)
+        return replace(self, priors=(prior,), sentence=told)
 
 
 def choose(graph: Graph, boxes: tuple[Box, ...], name: str | None = None) -> Chosen:
@@ -107,13 +115,15 @@ def choose(graph: Graph, boxes: tuple[Box, ...], name: str | None = None) -> Cho
 
     Source: method, section 6.
     """
-    priors, sentences = [], []
+    priors, sentences, canvases = [], [], []
     for tensor, box in zip(graph.flat.inputs, boxes, strict=True):
         lead = lead_of(graph, tensor)
         prior, why = _named(name, lead, box) if name else _suggested(lead, box)
         priors.append(prior)
         sentences.append(f"{prior}, since {why}")
-    return Chosen(tuple(priors), "Synthetic inputs: " + "; ".join(sentences) + ".")
+        canvases.append(canvas_of(prior) if lead.kernel is None else None)
+    told = "Synthetic inputs: " + "; ".join(sentences) + "."
+    return Chosen(tuple(priors), told, tuple(canvases))
 
 
 def _suggested(lead: Lead, box: Box) -> tuple[Prior, str]:

@@ -17,6 +17,7 @@ from scipy import fft
 from paoding.domain.box import Box, Floats, Shape
 
 Prior = Callable[[np.random.Generator, int], np.ndarray]
+Canvas = tuple[int, int, int]  # height, width, channels
 
 _BLOCK = 256  # images drawn at once: bounds memory, and a longer draw begins with a shorter one
 _STRONGER = 0.5  # added to the part of blobs in the directions that a first layer learned
@@ -364,6 +365,19 @@ class Mixture:
 
     def __str__(self) -> str:
         return " and ".join(map(str, self.priors))
+
+
+def canvas_of(prior: Any) -> Canvas | None:
+    """(height, width, channels) in which neighbours of a prior's input are alike, or None.
+
+    >>> canvas_of(Signals(Box(0, 1), 32, 2)), canvas_of(Table(Box(0, 1), (5,)))
+    ((32, 1, 2), None)
+    """
+    if isinstance(prior, Moved | Shaded):
+        return canvas_of(prior.prior)
+    if isinstance(prior, Blobs | DeadLeaves | Spectra):
+        return prior.height, prior.width, prior.channels
+    return (prior.length, 1, prior.channels) if isinstance(prior, Signals) else None
 
 
 def _in_blocks(rng: np.random.Generator, n: int, draw: Callable[..., np.ndarray]) -> np.ndarray:
