@@ -557,7 +557,7 @@ def prune(
         distil: steps in which all survivors are tuned together to the original once the target
             is reached, on synthetic inputs and beside them, where the smaller network errs most;
             0 for none. By default least squares is followed by as many as the model's cost
-            allows: 300, or none where that would take minutes.
+            allows: 300 to 700, fewer or none where that would take minutes.
 
     Returns:
         A ``PruningResult``.

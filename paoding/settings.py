@@ -46,7 +46,7 @@ class Settings:
                 raise ArgumentError(f"{name}={getattr(self, name)!r} must be True or False.")
         for name, value in self.targets.items():
             if value != 0:
-                check_share(f"targets[{name!r}]", value)
+                check_share(f"targets[{name!r}]", value, "; 0 keeps all units")
         for name in ("round_to", "floor", "seed"):
             value = getattr(self, name)
             least = 0 if name == "seed" else 1
@@ -77,13 +77,18 @@ def _whole(value: Any, least: int) -> bool:
     return whole and int(value) >= least
 
 
-def check_share(name: str, value: Any) -> None:
-    """Raise ``ArgumentError`` unless ``value`` is a number strictly between 0 and 1."""
+def check_share(name: str, value: Any, also: str = "") -> None:
+    """Raise ``ArgumentError`` unless ``value`` is a number strictly between 0 and 1.
+
+    Args:
+        also: what else would do, as the end of the sentence.
+    """
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     good = number and 0 < value < 1
     if not good:
         raise ArgumentError(
-            f"{name}={value!r} must be a number between 0 and 1, both excluded (0.5 removes half)."
+            f"{name}={value!r} must be a number between 0 and 1, both excluded (0.5 removes half"
+            f"{also})."
         )
 
 

@@ -135,6 +135,35 @@ def test_a_table_gets_the_moments_of_its_normalization():
     assert np.allclose(prior.mean, [1, 2, 3]) and np.allclose(prior.deviation, [2, 3, 4])
 
 
+def test_a_flat_image_behind_a_normalization_gets_blobs_of_its_moments():
+    zoo, _ = paoding.zoo.load("mnist-mlp")
+    mean = np.linspace(0.2, 0.4, 784)
+    norm = layers.Normalization(mean=mean, variance=np.full(784, 0.01))
+    model = keras.Sequential([keras.Input((784,)), norm, *zoo.layers])
+    prior = chosen(model).priors[0]
+    assert isinstance(prior, Moved) and isinstance(prior.prior, Blobs)
+    x = prior(np.random.default_rng(0), 500)
+    assert np.corrcoef(x.mean(axis=0), mean)[0, 1] > 0.9
+
+
+def test_a_sequence_behind_a_normalization_gets_signals_of_its_moments():
+    norm = layers.Normalization(mean=[5.0, -5.0], variance=[1.0, 4.0])
+    model = keras.Sequential([keras.Input((30, 2)), norm, layers.Conv1D(4, 3), layers.Flatten()])
+    prior = chosen(model, Box(-100, 100)).priors[0]
+    assert isinstance(prior, Moved) and isinstance(prior.prior, Signals)
+    x = prior(np.random.default_rng(0), 500)
+    assert np.allclose(x.mean(axis=(0, 1)), [5, -5], atol=0.3)
+    assert np.corrcoef(x[:, 1:, 0].ravel(), x[:, :-1, 0].ravel())[0, 1] > 0.5
+
+
+def test_numbers_that_a_convolution_reads_in_order_are_a_signal_also_where_they_come_flat():
+    reshape = layers.Reshape((20, 2))
+    model = keras.Sequential([keras.Input((40,)), reshape, layers.Conv1D(4, 3), layers.Flatten()])
+    prior = chosen(model).priors[0]
+    assert isinstance(prior, Signals) and (prior.length, prior.channels) == (20, 2)
+    assert prior(np.random.default_rng(0), 3).shape == (3, 40)
+
+
 def test_a_flat_image_is_recognised_by_its_weights_and_shuffled_pixels_are_not():
     model, _ = paoding.zoo.load("mnist-mlp")
     kernel = np.asarray(model.layers[0].kernel)

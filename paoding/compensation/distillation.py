@@ -19,10 +19,12 @@ import tensorflow as tf
 from paoding import surgery
 from paoding.compensation.base import Work
 from paoding.compensation.study import flops_of, head_of, logits, prior_of, study_of
+from paoding.domain.choose import lead_of
 from paoding.graph import Graph, State
 from paoding.graph.keras_internals import Flat, call, flatten
 
 REACH = 0.05  # of the box's width: how far about an input the two networks are made to agree
+_WIDE = 6.0  # deviations of an input, where they are known, that a width is taken to be at most
 _STEPS, _MOST_STEPS = 300, 700  # with whole batches, and with smaller ones
 _FEWEST = 100  # steps below which nothing is gained
 _RATE = 1e-3  # Adam's, falling to zero along half a cosine
@@ -137,7 +139,8 @@ class Pair:
 
     Args:
         original, smaller: calls of both.
-        widths: of the legal inputs, one array for each input.
+        widths: of the inputs that are met, one array for each input: legal, and no wider than they
+            vary where the model knows (a column that was always the same may be divided by 1e-7).
         heads: the final activation of each output, "softmax", "sigmoid" or "".
     """
 
@@ -149,7 +152,11 @@ class Pair:
     @classmethod
     def of(cls, graph: Graph, small: Any, boxes: Sequence[Any]) -> Pair:
         """Compare a model with the original of a graph."""
-        widths = [box.width(s) for box, s in zip(boxes, graph.input_shapes, strict=True)]
+        widths = []
+        for box, shape, tensor in zip(boxes, graph.input_shapes, graph.flat.inputs, strict=True):
+            deviation = lead_of(graph, tensor).deviation
+            width = box.width(shape)
+            widths.append(width if deviation is None else np.minimum(width, _WIDE * deviation))
         makers = {t: node for node in graph.nodes for t in node.outputs}
         heads = [head_of(makers[t].op) if t in makers else "" for t in graph.flat.outputs]
         return cls(graph.flat, flatten(small), tuple(widths), tuple(heads))

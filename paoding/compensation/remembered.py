@@ -100,14 +100,17 @@ def blended(
     steps = min(most, int(_WORK / max(_PASSES * n * flops, 1)))
     if steps < _FEWEST or n < 2:
         return list(inputs)
-    batch = _Batch(run.graph, ways, classes)
     ranges = [(x.min(), x.max()) for x in inputs]
+    batch = _Batch(run.graph, ways, ranges, classes, steps)
+    # Made ready apart from its calls: TensorFlow takes a few runs for a mistake.
+    ready = batch.fitted.get_concrete_function(
+        [tf.TensorSpec((_BATCH, *x.shape[1:]), x.dtype) for x in inputs]
+    )
     parts = []
     for at in range(0, n, _BATCH):
         run.pulse("matching the moments that the model remembers", at / n)
         rows = np.arange(at, at + _BATCH) % n  # the last batch is filled up
-        moved = batch.fitted([tf.convert_to_tensor(x[rows]) for x in inputs], ranges, steps)
-        parts.append([x.numpy() for x in moved])
+        parts.append([x.numpy() for x in ready([tf.convert_to_tensor(x[rows]) for x in inputs])])
     return [np.concatenate(part)[:n] for part in zip(*parts, strict=True)]
 
 
@@ -157,9 +160,13 @@ def _shading(moments: _Moments, images: np.ndarray, floor: Any, prior: Blobs) ->
         )
         return moments.distance([tf.clip_by_value(image, least, most)])
 
-    start = [tf.zeros((prior.height, prior.width))]
-    (found,) = tf.function(_descended)(start, distance, tf.constant(_SHADING_STEPS))
-    return np.asarray(smooth(found), np.float64)
+    @tf.function
+    def found() -> Any:
+        start = tf.zeros((prior.height, prior.width))
+        return smooth(_descended([start], distance, tf.constant(_SHADING_STEPS))[0])
+
+    # Made ready apart from its call: TensorFlow takes a few runs for a mistake.
+    return np.asarray(found.get_concrete_function()(), np.float64)
 
 
 def _blurring(side: int, width: float) -> np.ndarray:
@@ -272,30 +279,41 @@ class _Batch:
     Args:
         graph: the traced original.
         ways: how each input may be moved; None for one that stays.
+        ranges: the least and the largest value of each input.
         classes: whether the model's one output is the probability of each class.
+        steps: of Adam.
     """
 
-    def __init__(self, graph: Graph, ways: Sequence[_Way | None], classes: bool) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        ways: Sequence[_Way | None],
+        ranges: Sequence[tuple[Any, Any]],
+        classes: bool,
+        steps: int,
+    ) -> None:
         self._moments = _Moments(graph)
-        self._classes = classes
         self._ways = ways
+        self._ranges = ranges
+        self._classes = classes
+        self._steps = steps
 
     @tf.function
-    def fitted(self, inputs: list[Any], ranges: list[Any], steps: int) -> list[Any]:
-        """The batch after so many steps of Adam, from no move at all."""
+    def fitted(self, inputs: list[Any]) -> list[Any]:
+        """The batch after all steps, from no move at all."""
         goal = tf.argmax(_shares(self._moments.look(inputs)[1]), axis=-1) if self._classes else None
 
         def distance(variables: list[Any], _: Any) -> Any:
-            apart, answers = self._moments.look(self._moved(inputs, ranges, variables))
+            apart, answers = self._moments.look(self._moved(inputs, variables))
             return apart if goal is None else apart + _DOUBT * _doubt(answers, goal)
 
         start = [tf.zeros((len(inputs[0]), *way.shape)) for way in self._ways if way]
-        return self._moved(inputs, ranges, _descended(start, distance, steps))
+        return self._moved(inputs, _descended(start, distance, self._steps))
 
-    def _moved(self, inputs: list[Any], ranges: list[Any], variables: list[Any]) -> list[Any]:
+    def _moved(self, inputs: list[Any], variables: list[Any]) -> list[Any]:
         left = iter(variables)
         moved = []
-        for x, (least, most), way in zip(inputs, ranges, self._ways, strict=True):
+        for x, (least, most), way in zip(inputs, self._ranges, self._ways, strict=True):
             if way:
                 x = tf.clip_by_value(x + tf.cast(way.move(next(left)), x.dtype), least, most)
             moved.append(x)

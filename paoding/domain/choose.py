@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _ALIKE = 0.05  # correlation of neighbours' weight vectors from which they count as neighbours ...
 _CHANCE = 5.0  # ... and standard deviations of what chance gives, which small kernels exceed
 _SIGNAL = 0.16  # the same for inputs in one row, where a table's columns may be alike too
-_FEWEST_COLUMNS = 8  # channels of a sequence that may be the columns of a picture
+_FEWEST_COLUMNS = 8  # numbers in a row, or columns of a picture, that may show an order
 _SHORTEST = 4  # pixels of the shorter side of what may be an image
 _STANDARD = (
     4.0  # mean width of legal values about 0 from which they are those of standardized inputs
@@ -131,13 +131,12 @@ def _suggested(lead: Lead, box: Box) -> tuple[Prior, str]:
         return Tokens(lead.shape, lead.vocabulary), "an Embedding reads them"
     if lead.image is not None:
         return _image(lead, lead.image, box)
-    if lead.mean is not None:
-        return _table(lead, box), "a normalization comes first"
     if lead.kernel is not None:
         size = picture_of(lead.kernel)
         if size is not None:
             return _image(lead, (*size, 1), box)
-        if _lag(_directions(lead.kernel), 1) > _SIGNAL:
+        enough = len(lead.kernel) >= _FEWEST_COLUMNS
+        if enough and _lag(_directions(lead.kernel), 1) > _SIGNAL:
             return _signals(lead, box), "neighbouring inputs have similar weights"
     if lead.channels is not None and _in_order(lead.channels):
         channels = len(lead.channels)
@@ -145,8 +144,10 @@ def _suggested(lead: Lead, box: Box) -> tuple[Prior, str]:
         blobs = Blobs(box, length, channels, 1, lead.shape, live_map(lead.channels[None]))
         why = "neighbouring channels of the sequence have similar weights"
         return _moved(blobs, lead, box), why
-    if len(lead.shape) == 2:
+    if len(lead.shape) == 2 or lead.channels is not None:
         return _signals(lead, box), "the input is a sequence"
+    if lead.mean is not None:
+        return _table(lead, box), "a normalization comes first"
     return _table(lead, box), "the inputs show no order"
 
 
@@ -160,7 +161,9 @@ def _image(lead: Lead, size: tuple[int, int, int], box: Box) -> tuple[Prior, str
 
 
 def _signals(lead: Lead, box: Box) -> Prior:
-    length, channels = lead.shape if len(lead.shape) == 2 else (int(np.prod(lead.shape)), 1)
+    channels = 1 if lead.channels is None else len(lead.channels)
+    channels = lead.shape[1] if len(lead.shape) == 2 else channels
+    length = int(np.prod(lead.shape)) // channels
     return _moved(Signals(box, length, channels, lead.shape), lead, box)
 
 

@@ -197,6 +197,21 @@ def test_the_certificate_holds_for_distilled_weights(build):
     assert (change <= bound.upper + 1e-5).all()
 
 
+def test_a_column_that_was_always_the_same_does_not_spoil_distillation():
+    keras.utils.set_random_seed(0)
+    norm = layers.Normalization(mean=[0.5, 0.5, 0.5], variance=[0.04, 0.04, 0.0])
+    stack = [keras.Input((3,)), norm, layers.Dense(16, "relu"), layers.Dense(16, "relu")]
+    model = keras.Sequential([*stack, layers.Dense(2)])
+    x = np.random.default_rng(1).normal(0.5, 0.2, (500, 3)).clip(0, 1)
+    x[:, 2] = 0.5
+
+    def apart(distil):
+        small = prune(model, distil=distil).model
+        return float(np.abs(np.asarray(small(x)) - np.asarray(model(x))).mean())
+
+    assert apart(100) < 0.8 * apart(0)
+
+
 def linear(weights):
     model = keras.Sequential([keras.Input((2,)), layers.Dense(2, use_bias=False)])
     model.set_weights([np.asarray(weights, "float32")])
