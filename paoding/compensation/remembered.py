@@ -73,10 +73,9 @@ def blended(
     What a convolution or another layer reads in its order is painted over with a smooth field.
     Any other input becomes itself plus a weighted sum of what some other inputs differ from
     their mean by, so that it stays as smooth, or as much of a table, as the prior made it. Field
-    and weights are found by gradient descent.
-    Values stay between the least and the largest that came in. Moments alone lead to inputs of
-    no class in particular; so they are also moved to where a classifier is surer of the class
-    that it gives an input to begin with.
+    and weights are found by gradient descent. Values stay between the least and the largest that
+    came in. Moments alone lead to inputs of no class in particular; so they are also moved to
+    where a classifier is surer of the class that it gives an input to begin with.
 
     Args:
         run: with the graph and a pulse.
@@ -180,11 +179,8 @@ def _descended(
     start: list[Any], distance: Callable[[list[Any], Any], Any], steps: Any
 ) -> list[Any]:
     """Variables after so many steps of Adam on ``distance(variables, step)``."""
-    at, slopes, squares = (
-        start,
-        [tf.zeros_like(x) for x in start],
-        [tf.zeros_like(x) for x in start],
-    )
+    at, slopes = start, [tf.zeros_like(x) for x in start]
+    squares = slopes
     for k in tf.range(1, steps + 1):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(at)

@@ -252,7 +252,8 @@ def _key(work: Any, chosen: Chosen, samples: int) -> tuple[Any, ...]:
     for value in (*work.graph.original.values, *(end for b in work.boxes for end in (b.lo, b.hi))):
         digest.update(value.tobytes())
     activations = tuple(str(getattr(node.op, "activation", "")) for node in work.graph.nodes)
-    return samples, work.seed, chosen.sentence, activations, digest.digest()
+    # The groups decide how many threads sum up, and so how sums are rounded.
+    return samples, work.seed, work.groups, chosen.sentence, activations, digest.digest()
 
 
 def _check(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
