@@ -1,22 +1,27 @@
 """How much of a network's quality survives: every compensation, prior and allocation in one table.
 
 Run ``python benchmarks/quality.py`` in a clone (``--quick`` for one seed of the small networks,
-one attack). Networks are the zoo's and further ones trained here; every number is measured on
-data held back from training. The anchors: removal by magnitude, the paper's merge, and the
-*ceiling*, the same least squares fitted on the real training inputs, which Paoding may not see.
+one attack; ``--rows FILE`` goes on from an interrupted run). Networks are the zoo's and further
+ones trained here, each seed in a process with one thread; every number is measured on data held
+back from training. The anchors: removal by magnitude, the paper's merge, and the *ceiling*, the
+same least squares fitted on the real training inputs, which Paoding may not see.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import shlex
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +32,7 @@ import numpy as np
 from keras import layers
 
 import paoding
+from paoding.evaluation.network import network_of
 
 HERE = Path(__file__).parent
 SHARES = (0.25, 0.5, 0.75)
@@ -219,7 +225,7 @@ def trained(name: str, seed: int) -> tuple[keras.Model, Split]:
     return model, split
 
 
-def of_zoo(name: str) -> tuple[keras.Model, Split]:
+def of_zoo(name: str, seed: int) -> tuple[keras.Model, Split]:
     model, data = paoding.zoo.load(name)
     if "mnist" in name:
         return model, digits(*model.input_shape[1:])
@@ -236,45 +242,76 @@ class Row:
     change: float
     robust: float
     retention: float
-    seconds: float
     seed: int
+    version: str
 
 
-def measure(
-    network: str, model: keras.Model, split: Split, seed: int, methods: Iterable[str], quick: bool
-) -> Iterator[Row]:
-    reach = EPSILON * float((split.box.hi - split.box.lo).mean())
-    attacks: list[Any] = [paoding.FGSM(reach)]
-    if not quick:
-        attacks.append(paoding.PGD(reach, steps=20))
-    for name in methods:
-        method = METHODS[name]
-        for share in SHARES:
+@dataclass(frozen=True)
+class Job:
+    """All that is measured on one training of one network."""
+
+    network: str
+    seed: int
+    cases: tuple[tuple[str, float], ...]  # methods and shares
+    quick: bool
+    version: str
+
+    def rows(self) -> Iterator[Row]:
+        of = of_zoo if self.network in paoding.zoo.names() else trained
+        model, split = of(self.network, self.seed)
+        reach = EPSILON * float((split.box.hi - split.box.lo).mean())
+        attacks: list[Any] = [paoding.FGSM(reach)]
+        if not self.quick:
+            attacks.append(paoding.PGD(reach, steps=20))
+        before, stood = standing(model, split, attacks)
+        for name, share in self.cases:
             started = time.perf_counter()
             try:
-                small = pruned(model, split, method, share, seed)
+                small = pruned(model, split, METHODS[name], share, self.seed)
             except paoding.errors.ArgumentError:
                 continue  # a prior for images on a table
             seconds = time.perf_counter() - started
-            whole = paoding.evaluate(small, split.held_x, split.held_y, model, latency=False)
-            hit = paoding.evaluate(
-                small,
-                split.held_x[:ATTACKED],
-                split.held_y[:ATTACKED],
-                model,
-                attacks=attacks,
-                clip=split.box,
-                latency=False,
-            )
-            before = whole.reference_accuracy or 0.0
-            kept = float("nan") if hit.retention is None else hit.retention
-            change, robust = whole.accuracy - before, hit.robust_accuracy or 0.0
-            yield Row(network, name, share, change, robust, kept, seconds, seed)
+            after, stands = standing(small, split, attacks)
+            change, robust = after - before, float(stands.mean())
+            kept = float(stands[stood].mean()) if stood.any() else float("nan")
             print(
-                f"{network:20} seed {seed} {name:30} {share:.0%}: accuracy {before:.4f} "
+                f"{self.network:20} seed {self.seed} {name:30} {share:.0%}: accuracy {before:.4f} "
                 f"{change:+.4f}, robust {robust:.3f}, retention {kept:.3f}, {seconds:.1f} s",
                 flush=True,
             )
+            numbers = (round(float(n), 5) for n in (change, robust, kept))
+            yield Row(self.network, name, share, *numbers, self.seed, self.version)
+
+
+def standing(model: keras.Model, split: Split, attacks: list[Any]) -> tuple[float, np.ndarray]:
+    """Accuracy, and which of the first held-back samples stay right under every attack."""
+    network = network_of(model)
+    right = network.predict(split.held_x, 256).argmax(1) == split.held_y
+    x, y = split.held_x[:ATTACKED], split.held_y[:ATTACKED]
+    stands = right[:ATTACKED].copy()
+    for attack in attacks:
+        moved = attack.adversarial(network, x, y, split.box, 256)
+        stands &= network.predict(moved, 256).argmax(1) == y
+    return float(right.mean()), stands
+
+
+def run(job: Job, path: Path | None) -> list[Row]:
+    """Measure in a process of its own, and keep each row as soon as it is there."""
+    found = []
+    for row in job.rows():
+        found.append(row)
+        if path is not None:
+            with path.open("a", encoding="utf-8") as out:  # one line a write: never torn
+                out.write(json.dumps(asdict(row)) + "\n")
+    return found
+
+
+def alone() -> None:
+    """One thread a process: two processes of one are faster than one of two."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def pruned(
@@ -294,12 +331,6 @@ def read(path: Path | None) -> list[Row]:
     if path is None or not path.exists():
         return []
     return [Row(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def append(path: Path | None, rows: list[Row]) -> None:
-    if path is not None:
-        with path.open("a", encoding="utf-8") as out:
-            out.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
 
 
 def as_table(rows: list[Row], methods: Iterable[str], seeds: int) -> list[str]:
@@ -348,6 +379,8 @@ def against_saliency(rows: list[Row]) -> list[str]:
                 gain = (100 * (r.change - other.change), r.retention - other.retention)
                 gains.setdefault((r.network, r.share), []).append(gain)
         networks = list(dict.fromkeys(network for network, _ in gains))
+        if not networks:
+            continue
         for name in networks:
             own = [gains.get((name, share), []) for share in SHARES]
             lines.append(f"| {name} | {method} | " + " | ".join(map(difference, own)) + " |")
@@ -382,27 +415,31 @@ def page(rows: list[Row], methods: list[str], seeds: int, quick: bool) -> str:
     attack = f"FGSM at {EPSILON}" + ("" if quick else f" and PGD at {EPSILON} with 20 steps")
     attack += " (of the legal width)"
     networks = list(dict.fromkeys(r.network for r in rows))
+    versions = ", ".join(dict.fromkeys(r.version for r in rows))
     told = " ".join(("python", "benchmarks/quality.py", shlex.join(sys.argv[1:]))).strip()
     everywhere = [m for m in methods if {r.network for r in rows if r.method == m} == set(networks)]
     lines = [
-        f"Made by `{told}`: {len(networks)} networks of {seeds} seed(s), each hidden group losing",
-        "25, 50 or 75 % of its units. A cell holds the change of accuracy in points of all held-",
-        "back data, robust accuracy, and retention, the latter two under",
-        f"{attack} on the first {ATTACKED} held-back samples.",
+        "# Quality: the tables",
+        "",
+        f"Made by `{told}`",
+        f"at {versions}: {len(networks)} networks of {seeds} seed(s), of the zoo's networks of the",
+        "pruning only; each hidden group loses 25, 50 or 75 % of its units. A cell holds the change",
+        "of accuracy in points of all held-back data, robust accuracy, and retention, the latter two",
+        f"under {attack} on the first {ATTACKED} held-back samples.",
         "The peer, `paoding-dl` 1.0.0.post3, at 50 % on 784-128-128-64-10: 0.9505 → 0.40 to 0.51",
         "(`benchmarks/speed.py` measures it).",
         "",
-        f"### Mean over all {len(networks)} networks",
+        f"## Mean over all {len(networks)} networks",
         "",
         *as_table(mean_of(rows), everywhere, 1),
     ]
     for network in networks:
         some = [r for r in rows if r.network == network]
-        lines += [f"### {network}", "", *as_table(some, methods, len({r.seed for r in some}))]
+        lines += [f"## {network}", "", *as_table(some, methods, len({r.seed for r in some}))]
     pairs = against_saliency(rows)
     if pairs:
         lines += [
-            "### Strategies less saliency",
+            "## Strategies less saliency",
             "",
             "In points and in retention, paired by seed.",
             "",
@@ -420,9 +457,14 @@ def mean_of(rows: list[Row]) -> list[Row]:
         kept = [r.retention for r in some if r.retention == r.retention]
         means = [statistics.fmean(getattr(r, n) for r in some) for n in ("change", "robust")]
         retention = statistics.fmean(kept) if kept else float("nan")
-        seconds = statistics.fmean(r.seconds for r in some)
-        found.append(Row(network, method, share, *means, retention, seconds, 0))
+        found.append(Row(network, method, share, *means, retention, 0, some[0].version))
     return found
+
+
+def version_of() -> str:
+    """The commit of this clone, marked where files were changed since."""
+    told = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
+    return subprocess.run(told, cwd=HERE, capture_output=True, text=True).stdout.strip()
 
 
 def main() -> None:
@@ -431,6 +473,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--networks", nargs="*", help="some of them, by name")
     parser.add_argument("--methods", nargs="*", choices=list(METHODS), help="some of them")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--rows", type=Path, help="go on from the measurements in this file")
     parser.add_argument("--out", type=Path, help="write the table there as Markdown")
     given = parser.parse_args()
@@ -440,17 +483,19 @@ def main() -> None:
     if given.quick and not given.networks:
         names = list(QUICK)
     rows = read(given.rows)
-    for name in names:
-        for seed in range(seeds):
-            known = {r.method for r in rows if (r.network, r.seed) == (name, seed)}
-            missing = [method for method in methods if method not in known]
-            if missing:
-                model, split = of_zoo(name) if name in paoding.zoo.names() else trained(name, seed)
-            for method in missing:
-                found = list(measure(name, model, split, seed, [method], given.quick))
-                rows += found
-                append(given.rows, found)
-    rows = [row for row in rows if row.network in names and row.method in methods]
+    version = version_of()
+    jobs = []
+    for seed, name in itertools.product(range(seeds), names):
+        known = {(r.method, r.share) for r in rows if (r.network, r.seed) == (name, seed)}
+        cases = [case for case in itertools.product(methods, SHARES) if case not in known]
+        cases.sort(key=lambda case: METHODS[case[0]].real)  # so as to draw inputs but once
+        if cases:
+            jobs.append(Job(name, seed, tuple(cases), given.quick, version))
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    with ProcessPoolExecutor(given.jobs, get_context("spawn"), alone) as pool:
+        for done in as_completed([pool.submit(run, job, given.rows) for job in jobs]):
+            rows += done.result()
+    rows = [row for name in names for row in rows if row.network == name and row.method in methods]
     text = page(rows, methods, seeds, given.quick)
     print(text)
     if given.out:
