@@ -279,8 +279,8 @@ class Job:
                 f"{change:+.4f}, robust {robust:.3f}, retention {kept:.3f}, {seconds:.1f} s",
                 flush=True,
             )
-            numbers = (round(float(n), 5) for n in (change, robust, kept))
-            yield Row(self.network, name, share, *numbers, self.seed, self.version)
+            change, robust, kept = (round(float(n), 5) for n in (change, robust, kept))
+            yield Row(self.network, name, share, change, robust, kept, self.seed, self.version)
 
 
 def standing(model: keras.Model, split: Split, attacks: list[Any]) -> tuple[float, np.ndarray]:
@@ -422,10 +422,11 @@ def page(rows: list[Row], methods: list[str], seeds: int, quick: bool) -> str:
         "# Quality: the tables",
         "",
         f"Made by `{told}`",
-        f"at {versions}: {len(networks)} networks of {seeds} seed(s), of the zoo's networks of the",
-        "pruning only; each hidden group loses 25, 50 or 75 % of its units. A cell holds the change",
-        "of accuracy in points of all held-back data, robust accuracy, and retention, the latter two",
-        f"under {attack} on the first {ATTACKED} held-back samples.",
+        f"at {versions}: {len(networks)} networks of {seeds} seed(s), of the",
+        "zoo's networks of the pruning only; each hidden group loses 25, 50 or 75 % of its units.",
+        "A cell holds the change of accuracy in points of all held-back data, robust accuracy, and",
+        "retention, the latter two under",
+        f"{attack} on the first {ATTACKED} held-back samples.",
         "The peer, `paoding-dl` 1.0.0.post3, at 50 % on 784-128-128-64-10: 0.9505 → 0.40 to 0.51",
         "(`benchmarks/speed.py` measures it).",
         "",
@@ -455,9 +456,11 @@ def mean_of(rows: list[Row]) -> list[Row]:
         groups.setdefault((row.network, row.method, row.share), []).append(row)
     for (network, method, share), some in groups.items():
         kept = [r.retention for r in some if r.retention == r.retention]
-        means = [statistics.fmean(getattr(r, n) for r in some) for n in ("change", "robust")]
+        change, robust = (
+            statistics.fmean(getattr(r, n) for r in some) for n in ("change", "robust")
+        )
         retention = statistics.fmean(kept) if kept else float("nan")
-        found.append(Row(network, method, share, *means, retention, 0, some[0].version))
+        found.append(Row(network, method, share, change, robust, retention, 0, some[0].version))
     return found
 
 
