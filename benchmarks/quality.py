@@ -124,6 +124,35 @@ def table(name: str, standard: bool = False) -> Split:
     return Split(x[:cut], y[:cut], x[cut:], y[cut:], epochs=60)
 
 
+def photographs(count: int = 9000, side: int = 32) -> Split:
+    """Crops of scikit-learn's two photographs, large and small, flipped, in changed colours.
+
+    The class of a crop is its cluster by what is where and by how rough it is there.
+    """
+    from sklearn import cluster, datasets
+
+    rng = np.random.default_rng(0)
+    whole = [image.astype("float32") / 255 for image in datasets.load_sample_images().images]
+    crops = []
+    for number in range(count):
+        image, times = whole[number % len(whole)], int(rng.integers(1, 8))
+        top, left = (rng.integers(0, edge - side * times + 1) for edge in image.shape[:2])
+        crop = image[top : top + side * times, left : left + side * times]
+        crop = crop.reshape(side, times, side, times, 3).mean(axis=(1, 3))
+        crop = crop[:, ::-1] if rng.random() < 0.5 else crop
+        crops.append(
+            (crop * rng.uniform(0.6, 1.2) + rng.uniform(-0.1, 0.1, 3))[..., rng.permutation(3)]
+        )
+    x = np.clip(np.stack(crops), 0, 1).astype("float32")
+    parts = x.reshape(count, 4, side // 4, 4, side // 4, 3)
+    rows = [
+        part.reshape(count, -1) for part in (parts.mean(axis=(2, 4)), 3 * parts.std(axis=(2, 4)))
+    ]
+    y = cluster.KMeans(10, n_init=3, random_state=0).fit_predict(np.concatenate(rows, axis=1))
+    cut = 5 * count // 6
+    return Split(x[:cut], y[:cut].astype(int), x[cut:], y[cut:].astype(int), epochs=8)
+
+
 def mlp(
     inputs: int, widths: Iterable[int], classes: int, activation: str, *first: Any
 ) -> keras.Model:
@@ -162,6 +191,16 @@ def pooled() -> keras.Model:
         y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(y)
         y = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(y))
     return keras.Model(x, layers.Dense(10, "softmax")(layers.GlobalAveragePooling2D()(y)))
+
+
+def colours(normalized: bool) -> keras.Model:
+    x = y = keras.Input((32, 32, 3))
+    for filters in (16, 32, 64):
+        y = layers.Conv2D(filters, 3, padding="same", use_bias=not normalized)(y)
+        y = layers.BatchNormalization(momentum=0.9)(y) if normalized else y
+        y = layers.MaxPooling2D()(layers.ReLU()(y))
+    y = layers.Dense(64, "relu")(layers.Flatten()(y))
+    return keras.Model(x, layers.Dense(10, "softmax")(y))
 
 
 def normalized() -> keras.Model:
@@ -209,6 +248,8 @@ OTHER: dict[str, tuple[Build, Callable[[], Split]]] = {
     ),
     "rows conv1d 32-64-64": (conv1d, lambda: digits(28, 28, epochs=6)),
     "pooled conv-bn 16-32-64": (pooled, lambda: digits(28, 28, 1, epochs=6)),
+    "photographs conv 16-32-64": (lambda: colours(False), photographs),
+    "photographs conv-bn 16-32-64": (lambda: colours(True), photographs),
     "rows lstm 64-64": (lambda: by_rows(layers.LSTM(64)), lambda: digits(28, 28, epochs=6)),
 }
 QUICK = tuple(name for name in TRAINED if "conv" not in name)

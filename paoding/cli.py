@@ -228,8 +228,8 @@ def prune(
     prior: Annotated[
         str | None,
         typer.Option(
-            help="What synthetic inputs look like: blobs, dead-leaves, spectra, signals, table, "
-            "uniform, tokens or zipf; told from the model by default.",
+            help="What synthetic inputs look like: blobs, dead-leaves, spectra, mixture (of these "
+            "three), signals, table, uniform, tokens or zipf; told from the model by default.",
             show_default=False,
         ),
     ] = None,

@@ -47,6 +47,7 @@ PRIORS = [
     Moved(Uniform(BOX, (4,)), BOX, np.zeros(4), np.full(4, 0.5)),
     Table(BOX, (4,), np.zeros(4), np.full(4, 0.5)),
     Mixture((Uniform(BOX, (5,)), Table(BOX, (5,)))),
+    Mixture((Blobs(BOX, 8, 9, 3), DeadLeaves(BOX, 8, 9, 3), Spectra(BOX, 8, 9, 3))),
 ]
 
 
@@ -92,12 +93,31 @@ def test_an_embedding_gets_tokens_of_its_vocabulary():
     assert isinstance(prior, Tokens) and prior.size == 9
 
 
+def image_model(*shape):
+    stack = [keras.Input(shape), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(2)]
+    return keras.Sequential(stack)
+
+
+def test_spectra_have_a_level_and_colours_of_each_image_s_own_and_are_smooth():
+    x = Spectra(Box(0, 1), 16, 16, 3)(np.random.default_rng(0), 400)
+    colour = x.mean(axis=(1, 2))
+    assert colour.mean(axis=1).std() > 0.1
+    assert (colour - colour.mean(axis=1, keepdims=True)).std() > 0.05
+    assert np.corrcoef(x[:, 1:].ravel(), x[:, :-1].ravel())[0, 1] > 0.8
+
+
+def test_an_image_in_colour_gets_all_kinds_of_images_in_turn():
+    choice = chosen(image_model(12, 10, 3))
+    (prior,) = choice.priors
+    assert [type(kind) for kind in prior.priors] == [Blobs, DeadLeaves, Spectra]
+    assert choice.canvases == ((12, 10, 3),)
+    assert "in turn, since the input is an image in colour" in choice.sentence
+    assert "mixture" in alternatives(trace(image_model(12, 10, 1)), (Box(0, 1),))
+
+
 def test_an_image_gets_blobs_and_a_sequence_signals():
-    image = keras.Sequential(
-        [keras.Input((12, 10, 3)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(2)]
-    )
-    prior = chosen(image).priors[0]
-    assert isinstance(prior, Blobs) and (prior.height, prior.width, prior.channels) == (12, 10, 3)
+    prior = chosen(image_model(12, 10, 1)).priors[0]
+    assert isinstance(prior, Blobs) and (prior.height, prior.width, prior.channels) == (12, 10, 1)
     sequence = keras.Sequential([keras.Input((12, 3)), layers.LSTM(4), layers.Dense(2)])
     assert isinstance(chosen(sequence).priors[0], Signals)
 

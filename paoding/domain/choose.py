@@ -14,6 +14,7 @@ from paoding.domain.priors import (
     Blobs,
     Canvas,
     DeadLeaves,
+    Mixture,
     Moved,
     Prior,
     Signals,
@@ -32,6 +33,7 @@ _ALIKE = 0.05  # correlation of neighbours' weight vectors from which they count
 _CHANCE = 5.0  # ... and standard deviations of what chance gives, which small kernels exceed
 _SIGNAL = 0.16  # the same for inputs in one row, where a table's columns may be alike too
 _FEWEST_COLUMNS = 8  # numbers in a row, or columns of a picture, that may show an order
+_COLOURS = 3  # channels of an image in colour
 _SHORTEST = 4  # pixels of the shorter side of what may be an image
 _STANDARD = (
     4.0  # mean width of legal values about 0 from which they are those of standardized inputs
@@ -49,7 +51,9 @@ _PASSES = (
     keras.layers.Rescaling,
     keras.layers.ZeroPadding2D,
 )
-NAMES = ("blobs", "dead-leaves", "spectra", "signals", "table", "uniform", "tokens", "zipf")
+_IMAGES = {"blobs": Blobs, "dead-leaves": DeadLeaves, "spectra": Spectra}
+_OTHERS = ("mixture", "signals", "table", "uniform", "tokens", "zipf")
+NAMES = (*_IMAGES, *_OTHERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +72,7 @@ class Lead:
     """
 
     shape: Shape
-    image: tuple[int, int, int] | None = None
+    image: Canvas | None = None
     first: Any = None
     kernel: Floats | None = None
     channels: Floats | None = None
@@ -107,8 +111,8 @@ def choose(graph: Graph, boxes: tuple[Box, ...], name: str | None = None) -> Cho
     Args:
         graph: the traced model; only its original weights are read.
         boxes: legal inputs, one box for each input.
-        name: "blobs", "dead-leaves", "spectra", "signals", "table", "uniform", "tokens" or
-            "zipf" instead of the choice that the model suggests.
+        name: "blobs", "dead-leaves", "spectra", "mixture" (of these three), "signals", "table",
+            "uniform", "tokens" or "zipf" instead of the choice that the model suggests.
 
     Raises:
         ArgumentError: the name is not known, or does not fit the input.
@@ -151,13 +155,25 @@ def _suggested(lead: Lead, box: Box) -> tuple[Prior, str]:
     return _table(lead, box), "the inputs show no order"
 
 
-def _image(lead: Lead, size: tuple[int, int, int], box: Box) -> tuple[Prior, str]:
-    if lead.kernel is None or size[2] != 1:
-        return _moved(Blobs(box, *size, lead.shape), lead, box), "the input is an image"
-    envelope = live_map(lead.kernel.reshape(size[0], size[1], -1))
-    why = "neighbouring pixels have similar weights in the first layer"
-    blobs = Blobs(box, *size, lead.shape, envelope, span=learned_span(lead.kernel))
-    return _moved(blobs, lead, box), why
+def _image(lead: Lead, size: Canvas, box: Box) -> tuple[Prior, str]:
+    if size[2] == _COLOURS:
+        return _pictures("mixture", lead, size, box), "the input is an image in colour"
+    flat = "neighbouring pixels have similar weights in the first layer"
+    why = "the input is an image" if lead.kernel is None else flat
+    return _pictures("blobs", lead, size, box), why
+
+
+def _pictures(name: str, lead: Lead, size: Canvas, box: Box) -> Prior:
+    """Images of one kind, or of all kinds in turn: photographs are like none of them."""
+    prior: Prior
+    if name == "mixture":
+        prior = Mixture([kind(box, *size, lead.shape) for kind in _IMAGES.values()])
+    elif name == "blobs" and lead.kernel is not None:
+        envelope = live_map(lead.kernel.reshape(size[0], size[1], -1))
+        prior = Blobs(box, *size, lead.shape, envelope, span=learned_span(lead.kernel))
+    else:
+        prior = _IMAGES[name](box, *size, lead.shape)
+    return _moved(prior, lead, box)
 
 
 def _signals(lead: Lead, box: Box) -> Prior:
@@ -212,11 +228,8 @@ def _named(name: str, lead: Lead, box: Box) -> tuple[Prior, str]:
     if size is None and lead.kernel is not None:
         found = picture_of(lead.kernel)
         size = None if found is None else (*found, 1)
-    images: dict[str, Any] = {"blobs": Blobs, "dead-leaves": DeadLeaves, "spectra": Spectra}
-    if name in images and size is not None:
-        if name == "blobs":
-            return _image(lead, size, box)[0], why
-        return _moved(images[name](box, *size, lead.shape), lead, box), why
+    if name in (*_IMAGES, "mixture") and size is not None:
+        return _pictures(name, lead, size, box), why
     if name in NAMES:
         raise ArgumentError(
             f"prior={name!r} does not fit an input of shape {lead.shape}; leave prior=None, or "
@@ -375,7 +388,7 @@ def _spans(value: Floats, shape: Shape) -> bool:
     )
 
 
-def _as_image(shape: Shape) -> tuple[int, int, int] | None:
+def _as_image(shape: Shape) -> Canvas | None:
     if len(shape) != 3:
         return None
     height, width, _ = shape

@@ -21,6 +21,7 @@ Canvas = tuple[int, int, int]  # height, width, channels
 
 _BLOCK = 256  # images drawn at once: bounds memory, and a longer draw begins with a shorter one
 _STRONGER = 0.5  # added to the part of blobs in the directions that a first layer learned
+_CAST = 0.1  # deviation of an image's colours from grey
 _COMMON = 0.2  # share of a column's variance that all columns of a table have in common
 _JUDGED, _FEWEST_JUDGED = 2048, 64  # inputs that tell the moments of a prior ...
 _JUDGED_NUMBERS = 1 << 21  # ... and how many numbers these may hold
@@ -156,17 +157,21 @@ class DeadLeaves:
         return _in_blocks(rng, n, self._draw)
 
     def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        rows, columns = np.mgrid[: self.height, : self.width].astype(np.float32)
+        rows = np.arange(self.height, dtype=np.float32)[:, None]
+        columns = np.arange(self.width, dtype=np.float32)
         short = min(self.height, self.width)
-        image = np.empty((n, self.height, self.width, self.channels))
-        image[:] = rng.random((n, 1, 1, self.channels))
-        for _ in range(self.leaves):
+        colours = np.empty((n, 1 + self.leaves, self.channels))
+        colours[:, 0] = rng.random((n, self.channels))
+        seen = np.zeros((n, self.height, self.width), np.intp)  # which leaf lies on top
+        for leaf in range(1, 1 + self.leaves):
             y, x = rng.random((2, n, 1, 1)).astype(np.float32)
             # Areas fall with the inverse cube of the radius, as in photographs.
             radius = short / 2 / np.sqrt(rng.uniform(1.0, (short / 2) ** 2, (n, 1, 1)))
-            inside = (rows - y * self.height) ** 2 + (columns - x * self.width) ** 2 < radius**2
-            colour = rng.random((n, 1, 1, 1)) + 0.3 * rng.standard_normal((n, 1, 1, self.channels))
-            image = np.where(inside[..., None], np.clip(colour, 0, 1), image)
+            away = (rows - y * self.height) ** 2 + (columns - x * self.width) ** 2
+            np.copyto(seen, leaf, where=away < radius**2)
+            grey, tint = rng.random((n, 1)), rng.standard_normal((n, self.channels))
+            colours[:, leaf] = np.clip(grey + 0.3 * tint, 0, 1)
+        image = colours[np.arange(n)[:, None, None], seen]
         return _into(self.box, image, self.shape)
 
     def __str__(self) -> str:
@@ -175,7 +180,10 @@ class DeadLeaves:
 
 @dataclass(frozen=True, eq=False)
 class Spectra:
-    """Noise with the power spectrum of natural images, ``1 / f^2`` on average.
+    """Noise with the spectra of natural images, at a level and in colours of each image's own.
+
+    The power of photographs falls with the square of the frequency; that of crops and of pictures
+    made smaller from larger ones falls faster.
 
     Args:
         box: legal inputs.
@@ -196,13 +204,15 @@ class Spectra:
         down = np.fft.fftfreq(self.height)[:, None]
         across = np.fft.rfftfreq(self.width)[None, :]
         frequency = np.maximum(np.hypot(down, across), 1 / max(self.height, self.width))
-        power = rng.uniform(0.8, 1.5, n)[:, None, None, None]
+        power = rng.uniform(0.9, 2.0, n)[:, None, None, None]  # of amplitudes
         noise = rng.standard_normal((n, self.channels, self.height, self.width))
         field = np.fft.irfft2(np.fft.rfft2(noise) * frequency**-power, s=(self.height, self.width))
         field /= field.std(axis=(2, 3), keepdims=True) + 1e-12
         field = np.einsum("nchw,ncd->nhwd", field, _mixed_channels(rng, n, self.channels))
-        level = rng.uniform(0.3, 0.7, n)[:, None, None, None]
-        image = np.clip(level + rng.uniform(0.1, 0.3, n)[:, None, None, None] * field, 0, 1)
+        level = rng.uniform(0.2, 0.8, (n, 1, 1, 1))
+        if self.channels > 1:
+            level = level + _CAST * rng.standard_normal((n, 1, 1, self.channels))
+        image = np.clip(level + rng.uniform(0.05, 0.3, (n, 1, 1, 1)) * field, 0, 1)
         return _into(self.box, image, self.shape)
 
     def __str__(self) -> str:
@@ -364,7 +374,7 @@ class Mixture:
         return np.stack(parts, axis=1).reshape(-1, *parts[0].shape[1:])[:n]
 
     def __str__(self) -> str:
-        return " and ".join(map(str, self.priors))
+        return f"{', '.join(map(str, self.priors[:-1]))} and {self.priors[-1]} in turn"
 
 
 def canvas_of(prior: Any) -> Canvas | None:
@@ -375,6 +385,9 @@ def canvas_of(prior: Any) -> Canvas | None:
     """
     if isinstance(prior, Moved | Shaded):
         return canvas_of(prior.prior)
+    if isinstance(prior, Mixture):
+        found = {canvas_of(part) for part in prior.priors}
+        return found.pop() if len(found) == 1 else None
     if isinstance(prior, Blobs | DeadLeaves | Spectra):
         return prior.height, prior.width, prior.channels
     return (prior.length, 1, prior.channels) if isinstance(prior, Signals) else None
