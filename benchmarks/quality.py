@@ -10,8 +10,8 @@ same least squares fitted on the real training inputs, which Paoding may not see
 from __future__ import annotations
 
 import argparse
+import csv
 import itertools
-import json
 import os
 import shlex
 import statistics
@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -342,8 +342,8 @@ def run(job: Job, path: Path | None) -> list[Row]:
     for row in job.rows():
         found.append(row)
         if path is not None:
-            with path.open("a", encoding="utf-8") as out:  # one line a write: never torn
-                out.write(json.dumps(asdict(row)) + "\n")
+            with path.open("a", encoding="utf-8", newline="") as out:  # one write: never torn
+                csv.writer(out, lineterminator="\n").writerow(astuple(row))
     return found
 
 
@@ -368,10 +368,23 @@ def pruned(
 
 
 def read(path: Path | None) -> list[Row]:
-    """Measurements of an earlier run, one JSON object a line."""
+    """Measurements of an earlier run, one a line."""
     if path is None or not path.exists():
         return []
-    return [Row(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    with path.open(encoding="utf-8", newline="") as lines:
+        return [
+            Row(
+                network,
+                method,
+                float(share),
+                float(change),
+                float(robust),
+                float(kept),
+                int(seed),
+                v,
+            )
+            for network, method, share, change, robust, kept, seed, v in csv.reader(lines)
+        ]
 
 
 def as_table(rows: list[Row], methods: Iterable[str], seeds: int) -> list[str]:
@@ -457,7 +470,9 @@ def page(rows: list[Row], methods: list[str], seeds: int, quick: bool) -> str:
     attack += " (of the legal width)"
     networks = list(dict.fromkeys(r.network for r in rows))
     versions = ", ".join(dict.fromkeys(r.version for r in rows))
-    told = " ".join(("python", "benchmarks/quality.py", shlex.join(sys.argv[1:]))).strip()
+    told = " ".join(
+        ("python", "benchmarks/quality.py", shlex.join(a for a in sys.argv[1:] if a != "--page"))
+    ).strip()
     everywhere = [m for m in methods if {r.network for r in rows if r.method == m} == set(networks)]
     lines = [
         "# Quality: the tables",
@@ -477,7 +492,7 @@ def page(rows: list[Row], methods: list[str], seeds: int, quick: bool) -> str:
     ]
     for network in networks:
         some = [r for r in rows if r.network == network]
-        lines += [f"## {network}", "", *as_table(some, methods, len({r.seed for r in some}))]
+        lines += [f"## {network}", "", *as_table(some, methods, seeds)]
     pairs = against_saliency(rows)
     if pairs:
         lines += [
@@ -518,7 +533,8 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", help="some of them, by name")
     parser.add_argument("--methods", nargs="*", choices=list(METHODS), help="some of them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
-    parser.add_argument("--rows", type=Path, help="go on from the measurements in this file")
+    parser.add_argument("--rows", type=Path, help="go on from the measurements in this CSV file")
+    parser.add_argument("--page", action="store_true", help="measure nothing: only write the page")
     parser.add_argument("--out", type=Path, help="write the table there as Markdown")
     given = parser.parse_args()
     seeds = 1 if given.quick else given.seeds
@@ -533,7 +549,7 @@ def main() -> None:
         known = {(r.method, r.share) for r in rows if (r.network, r.seed) == (name, seed)}
         cases = [case for case in itertools.product(methods, SHARES) if case not in known]
         cases.sort(key=lambda case: METHODS[case[0]].real)  # so as to draw inputs but once
-        if cases:
+        if cases and not given.page:
             jobs.append(Job(name, seed, tuple(cases), given.quick, version))
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     with ProcessPoolExecutor(given.jobs, get_context("spawn"), alone) as pool:
