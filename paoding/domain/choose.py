@@ -177,8 +177,8 @@ def _pictures(name: str, lead: Lead, size: Canvas, box: Box) -> Prior:
 
 
 def _signals(lead: Lead, box: Box) -> Prior:
-    channels = 1 if lead.channels is None else len(lead.channels)
-    channels = lead.shape[1] if len(lead.shape) == 2 else channels
+    flat = 1 if lead.channels is None else len(lead.channels)
+    channels = lead.shape[1] if len(lead.shape) == 2 else flat
     length = int(np.prod(lead.shape)) // channels
     return _moved(Signals(box, length, channels, lead.shape), lead, box)
 
