@@ -388,7 +388,7 @@ def read(path: Path | None) -> list[Row]:
 
 
 def as_table(rows: list[Row], methods: Iterable[str], seeds: int) -> list[str]:
-    """A table of one network or of the mean; says where a method was run with fewer seeds."""
+    """Means over networks; says where a method was run with fewer seeds on one of them."""
     lines = [
         "| method | " + " | ".join(f"{s:.0%}" for s in SHARES) + " |",
         "|---|" + "---|" * len(SHARES),
@@ -397,9 +397,9 @@ def as_table(rows: list[Row], methods: Iterable[str], seeds: int) -> list[str]:
         own = [r for r in rows if r.method == name]
         if not own:
             continue
-        run = len({r.seed for r in own})
+        run = min(len({r.seed for r in own if r.network == n}) for n in {r.network for r in own})
         fewer = f" ({run} of {seeds} seeds)" if run < seeds else ""
-        cells = [[r for r in own if r.share == share] for share in SHARES]
+        cells = [mean_of([r for r in own if r.share == share]) for share in SHARES]
         told = [cell(some) if some else "–" for some in cells]
         lines.append(f"| {name}{fewer} | " + " | ".join(told) + " |")
     return [*lines, ""]
@@ -488,7 +488,7 @@ def page(rows: list[Row], methods: list[str], seeds: int, quick: bool) -> str:
         "",
         f"## Mean over all {len(networks)} networks",
         "",
-        *as_table(mean_of(rows), everywhere, 1),
+        *as_table(rows, everywhere, seeds),
     ]
     for network in networks:
         some = [r for r in rows if r.network == network]
