@@ -115,6 +115,17 @@ def test_an_image_in_colour_gets_all_kinds_of_images_in_turn():
     assert "mixture" in alternatives(trace(image_model(12, 10, 1)), (Box(0, 1),))
 
 
+@pytest.mark.parametrize(("channels", "prior"), [(2, None), (3, None), (3, "blobs")])
+def test_a_flattened_image_of_several_channels_has_no_map_and_is_pruned(channels, prior):
+    stack = [keras.Input((8, 8, channels)), layers.Flatten(), layers.Dense(6, use_bias=False)]
+    stack += [layers.BatchNormalization(), layers.ReLU(), layers.Dense(2, "softmax")]
+    model = keras.Sequential(stack)
+    (found,) = choose(trace(model), (Box(0, 1),), prior).priors
+    kinds = found.priors if isinstance(found, Mixture) else [found]
+    assert kinds[0].envelope is None and kinds[0].span is None
+    assert paoding.prune(model, target=0.5, step=0.5, prior=prior, distil=0).model is not None
+
+
 def test_an_image_gets_blobs_and_a_sequence_signals():
     prior = chosen(image_model(12, 10, 1)).priors[0]
     assert isinstance(prior, Blobs) and (prior.height, prior.width, prior.channels) == (12, 10, 1)

@@ -159,8 +159,13 @@ def _image(lead: Lead, size: Canvas, box: Box) -> tuple[Prior, str]:
     if size[2] == _COLOURS:
         return _pictures("mixture", lead, size, box), "the input is an image in colour"
     flat = "neighbouring pixels have similar weights in the first layer"
-    why = "the input is an image" if lead.kernel is None else flat
+    why = "the input is an image" if _by_pixel(lead, size) is None else flat
     return _pictures("blobs", lead, size, box), why
+
+
+def _by_pixel(lead: Lead, size: Canvas) -> Floats | None:
+    """A Dense layer's weights, where each is that of a pixel: those tell where images have data."""
+    return lead.kernel if size[2] == 1 else None
 
 
 def _pictures(name: str, lead: Lead, size: Canvas, box: Box) -> Prior:
@@ -168,9 +173,9 @@ def _pictures(name: str, lead: Lead, size: Canvas, box: Box) -> Prior:
     prior: Prior
     if name == "mixture":
         prior = Mixture([kind(box, *size, lead.shape) for kind in _IMAGES.values()])
-    elif name == "blobs" and lead.kernel is not None:
-        envelope = live_map(lead.kernel.reshape(size[0], size[1], -1))
-        prior = Blobs(box, *size, lead.shape, envelope, span=learned_span(lead.kernel))
+    elif name == "blobs" and (kernel := _by_pixel(lead, size)) is not None:
+        envelope = live_map(kernel.reshape(size[0], size[1], -1))
+        prior = Blobs(box, *size, lead.shape, envelope, span=learned_span(kernel))
     else:
         prior = _IMAGES[name](box, *size, lead.shape)
     return _moved(prior, lead, box)
