@@ -8,6 +8,8 @@ const QUICKSTART = path.resolve(__dirname, '../../../notebooks/quickstart.ipynb'
 const CODE_CELLS = [1, 3, 5, 7, 9];
 /** A kernel that imports TensorFlow on a busy machine. */
 const SLOW = { timeout: 120_000 };
+/** Pixels to the right of a chart's plot, and a few for rounding. */
+const WIDEST_MARGIN = 44;
 
 /** Runs a cell, however long the kernel takes to get going. */
 async function run(page: IJupyterLabPageFixture, cell: number): Promise<void> {
@@ -70,6 +72,18 @@ async function curves(studio: Locator): Promise<string> {
     .evaluate((figure) =>
       [...figure.querySelectorAll('path.line')].map((line) => line.getAttribute('d')).join('|'),
     );
+}
+
+/** Each chart takes the width of its box; it is laid out a moment after it came into sight. */
+async function expectFullCharts(studio: Locator): Promise<void> {
+  for (const chart of await studio.locator('.paoding-charts .bqplot').all()) {
+    await chart.scrollIntoViewIfNeeded();
+    const plot = chart.locator('.plotarea_background').first();
+    const right = async (part: Locator) =>
+      part.evaluate((element) => element.getBoundingClientRect().right);
+    const gap = async () => Math.abs((await right(chart)) - (await right(plot)));
+    await expect.poll(gap).toBeLessThanOrEqual(WIDEST_MARGIN);
+  }
 }
 
 const LOAD = `import paoding
@@ -240,6 +254,8 @@ test('it fits from 700 pixels on, in light and in dark', async ({ page }) => {
     await expect
       .poll(() => studio.evaluate((box) => box.scrollWidth - box.clientWidth))
       .toBeLessThanOrEqual(1);
+    await expectFullCharts(studio);
+    await studio.locator('.paoding-state').scrollIntoViewIfNeeded();
     await page.screenshot({ path: `screenshots/studio-${theme}-${width}.png` });
   }
 });
