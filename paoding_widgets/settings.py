@@ -110,7 +110,9 @@ class Settings:
         return (
             "import paoding\n\n"
             f"result = paoding.prune(\n    model,\n{body})\n"
-            'result.save("run")  # model.keras, plan.json, decisions.parquet, report.html\n'
+            'result.save("run")  # model.keras, plan.json, decisions.parquet, report.html\n\n'
+            "# If settings were changed on the way, save the run: its plan repeats what was done.\n"
+            '# result = paoding.replay(model, paoding.Plan.load("run/plan.json"))\n'
         )
 
 

@@ -581,6 +581,25 @@ def test_the_code_shown_does_the_same(table: Table, studio: PruningStudio, tmp_p
     assert space["result"].plan.steps == studio.result.plan.steps
 
 
+@pytest.mark.parametrize("changed", [{"seed": 3}, {"compensation": "least-squares"}])
+def test_where_settings_changed_on_the_way_the_plan_named_beside_the_code_repeats_the_network(
+    table: Table, studio: PruningStudio, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    studio.step()
+    studio.wait()
+    for name, value in changed.items():
+        getattr(studio._board.form, name).value = value
+    studio.start()
+    assert studio.wait() == "finished"
+    studio.save(tmp_path / "run")
+    said = studio.settings.code().splitlines()[-1].removeprefix("# ")
+    space: dict[str, Any] = {"model": table[0]}
+    exec("import paoding\n" + said.replace('"run/', f'"{tmp_path.as_posix()}/run/'), space)
+    kept = studio.result.model.get_weights()
+    for ours, theirs in zip(kept, space["result"].model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_the_cell_means_something_without_a_kernel(studio: PruningStudio) -> None:
     studio.start()
     studio.wait()
