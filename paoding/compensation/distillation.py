@@ -26,23 +26,26 @@ from paoding.graph.keras_internals import Flat, call, flatten
 REACH = 0.05  # of the box's width: how far about an input the two networks are made to agree
 _WIDE = 6.0  # deviations of an input, where they are known, that a width is taken to be at most
 _STEPS, _MOST_STEPS = 300, 700  # with whole batches, and with smaller ones
-_FEWEST = 100  # steps below which nothing is gained
-_RATE = 1e-3  # Adam's, falling to zero along half a cosine
+_ENOUGH = 300  # steps below which more is lost than gained
+_RATE, _CAREFUL = 1e-3, 5e-4  # Adam's, falling to zero along half a cosine; and for larger models
 _BATCH, _SMALLEST_BATCH = 256, 64
 _POOL = 4096  # synthetic inputs, at the most ...
 _POOL_BYTES = 1 << 28  # ... and as many as fit in here, with their answers
-_HELD = 256  # of them are not learned from, and say whether it helped
+_HELD = 256  # of them, or a quarter, are not learned from, and say whether it helped
 _PASSES = 16  # forward passes of the original that one input of a step costs, about
 _EASY = 1e12  # floating-point operations beyond which batches get smaller ...
-_MOST = 3e12  # ... and steps fewer
+_MOST = 3e12  # ... steps fewer, and where there were too few ...
+_MOST_AT_ALL = 3e13  # ... just enough, up to here
 
 
 def affordable(graph: Graph) -> int:
     """How many steps of distillation a model is given by default; 0 where they would be too few."""
     size = _batch_size(graph)
     whole = min(_STEPS * _BATCH // size, _MOST_STEPS)
-    steps = min(whole, int(_MOST / max(_PASSES * size * _flops(graph), 1)))
-    return steps if steps >= _FEWEST else 0
+    cheap = min(whole, _within(graph, _MOST))
+    if cheap >= _ENOUGH:
+        return cheap
+    return _ENOUGH if _within(graph, _MOST_AT_ALL) >= _ENOUGH else 0
 
 
 def distilled(work: Work, state: State, steps: int) -> State:
@@ -69,7 +72,8 @@ def distilled(work: Work, state: State, steps: int) -> State:
     rng = np.random.default_rng([work.seed, 0xD157])
     drawn = _drawn(work, state, rng)
     pool = [x.astype(t.dtype) for x, t in zip(drawn, graph.model.inputs, strict=True)]
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_RATE, steps))
+    rate = _RATE if _within(graph, _MOST) >= _ENOUGH else _CAREFUL
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
     optimizer.build(variables)
 
     @tf.function(autograph=False)  # to convert all that is called takes longer than to trace it
@@ -89,7 +93,8 @@ def distilled(work: Work, state: State, steps: int) -> State:
         met, wanted = ([tf.convert_to_tensor(x[rows]) for x in some] for some in (pool, answers))
         return met, wanted
 
-    held = [batch(slice(at, at + size)) for at in range(0, _HELD, size)]
+    apart = min(_HELD, len(pool[0]) // 4)
+    held = [batch(slice(at, min(at + size, apart))) for at in range(0, apart, size)]
 
     def distance() -> float:
         return float(np.mean([pair.distance(*pair.attacked(*inputs)) for inputs in held]))
@@ -97,7 +102,7 @@ def distilled(work: Work, state: State, steps: int) -> State:
     before = distance()
     for number in range(steps):
         work.pulse("distilling", number / steps)
-        learn(*batch(rng.integers(_HELD, len(pool[0]), size)))
+        learn(*batch(rng.integers(apart, len(pool[0]), size)))
     if not distance() < before:  # NaN is no gain either
         return state
     return surgery.read_back(graph, state, small)
@@ -105,13 +110,17 @@ def distilled(work: Work, state: State, steps: int) -> State:
 
 def _drawn(work: Work, state: State, rng: np.random.Generator) -> list[np.ndarray]:
     """Synthetic inputs: those of the fit where these are enough."""
-    size = _pool_size(work.graph)
-    if not work.fits:
-        return prior_of(work).draw(rng, size)
-    study = study_of(work, state.alive)
-    if study.samples < size:
-        return study.chosen.draw(rng, size)
+    study = study_of(work, state.alive) if work.fits else None
+    chosen = prior_of(work) if study is None else study.chosen
+    size = min(_pool_size(work.graph), chosen.most or _POOL)
+    if study is None or study.samples < size:
+        return chosen.draw(rng, size)
     return [x[:size] for x in study.inputs]
+
+
+def _within(graph: Graph, work: float) -> int:
+    """How many steps take no more than so many floating-point operations."""
+    return int(work / max(_PASSES * _batch_size(graph) * _flops(graph), 1))
 
 
 def _flops(graph: Graph) -> int:

@@ -27,11 +27,11 @@ _MIXING_STEPS = 15  # of Adam
 _PAINTING_STEPS = 30
 _BRUSH = 1.0  # pixels: how smoothly an image is painted over
 _STRENGTH = 2.0  # of the range of values: of what is painted where a field is 1 all over
-_FEWEST = 8  # steps below which nothing is gained
+_FEWEST = 12  # steps below which nothing is gained
 _RATE = 0.1
 _SURE = 0.9  # probability of its class from which an input is sure enough
 _DOUBT = 0.03  # weight of doubt, in nats, against moments
-_WORK = 2e12  # floating-point operations that it may take
+_WORK = 4e12  # floating-point operations that it may take
 _PASSES = 3  # forward passes that a step costs
 _SHADING_STEPS = 200
 _SHADING_BATCHES = 16  # that the steps take in turn
@@ -60,6 +60,21 @@ def away(norm: Any, z: np.ndarray) -> np.ndarray:
     return np.concatenate([apart.mean(axis=inside), (apart**2).mean(axis=inside) - 1], axis=1)
 
 
+def most_inputs(canvases: Sequence[Canvas | None], flops: float) -> int:
+    """How many inputs can be moved in all steps: few that fit tell more than many that do not.
+
+    Args:
+        canvases: (height, width, channels) of each input that may be painted over, else None.
+        flops: floating-point operations of the model on one sample.
+
+    Returns:
+        At least one batch, which larger models move in fewer steps; 0 where these are too few.
+    """
+    steps = _PAINTING_STEPS if any(canvases) else _MIXING_STEPS
+    affordable = int(_WORK / (_PASSES * max(flops, 1)))  # steps of one input
+    return 0 if affordable < _FEWEST * _BATCH else max(affordable // steps, _BATCH)
+
+
 def blended(
     run: Any,
     rng: np.random.Generator,
@@ -86,7 +101,7 @@ def blended(
         classes: whether the model's one output is the probability of each class.
 
     Returns:
-        As many inputs; the same ones where the model is too large for that.
+        As many inputs; the same ones where these are too many for a model of this size.
 
     Source: data-free distillation by matching batch normalization's statistics (Yin et al. 2020,
     arXiv 1912.08795), here by smooth fields or in the span of a prior's inputs instead of pixel

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from paoding.compensation.consumers import Consumer, constant_of, consumers_of
 from paoding.compensation.recurrence import Listener, recurrences_of
-from paoding.compensation.remembered import away, blended, normalizing, shaded
+from paoding.compensation.remembered import away, blended, most_inputs, normalizing, shaded
 from paoding.domain.balance import SPARE, Balanced
 from paoding.domain.choose import Chosen, choose
 from paoding.errors import ArgumentError
@@ -139,7 +139,9 @@ def _evened(run: Any, chosen: Chosen) -> Chosen:
     flops = sum(map(flops_of, graph.nodes))
     classes = _tells_classes(graph)
     norms = normalizing(graph)
-    if SPARE * MOST_SAMPLES * flops > _SLOPE_WORK or not (classes or norms):
+    affordable = most_inputs(chosen.canvases, flops) if norms else MOST_SAMPLES
+    most = min(affordable, MOST_SAMPLES)
+    if not most or SPARE * most * flops > _SLOPE_WORK or not (classes or norms):
         return chosen
     if norms and len(chosen.priors) == 1:
         chosen = chosen.of(shaded(run, chosen.priors[0], flops))
@@ -169,7 +171,7 @@ def _evened(run: Any, chosen: Chosen) -> Chosen:
 
     surer = " and so that the model is surer of them" if classes else ""
     then = f"They are changed a little to fit these moments{surer}."
-    return Balanced(chosen, look, " and ".join(told), blend, then)
+    return Balanced(chosen, look, " and ".join(told), blend, then, most)
 
 
 def _tells_classes(graph: Graph) -> bool:
@@ -210,7 +212,7 @@ def _make(work: Any, groups: frozenset[str]) -> Study:
     start = min(reading, default=len(graph.nodes))
     consumers = tuple(c for c in every if c.nodes[0].index >= start)
     chosen = prior_of(work)
-    most = MOST_SAMPLES if work.fits else _SLOPES
+    most = min(MOST_SAMPLES if work.fits else _SLOPES, chosen.most or MOST_SAMPLES)
     samples = work.options.get("samples") or min(how_many(graph, start), most)
     work.pulse("drawing synthetic inputs", 0.0)
     inputs = _drawn(work, chosen, samples)

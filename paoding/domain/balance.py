@@ -36,16 +36,23 @@ class Balanced(Chosen):
         why: what the picked inputs are like, for the user.
         blend: what the picked inputs become at the end.
         then: the sentence that tells the user so.
+        most: how many inputs there should be at the most.
     """
 
     look: Look
     blend: Blend | None
 
     def __init__(
-        self, chosen: Chosen, look: Look, why: str, blend: Blend | None = None, then: str = ""
+        self,
+        chosen: Chosen,
+        look: Look,
+        why: str,
+        blend: Blend | None = None,
+        then: str = "",
+        most: int | None = None,
     ) -> None:
         told = f"Of twice as many, those are kept {why}. {then}".rstrip()
-        super().__init__(chosen.priors, f"{chosen.sentence} {told}")
+        super().__init__(chosen.priors, f"{chosen.sentence} {told}", most=most)
         object.__setattr__(self, "look", look)
         object.__setattr__(self, "blend", blend)
 

@@ -89,11 +89,13 @@ class Chosen:
     Args:
         canvases: (height, width, channels) of each input that the model reads in its order, as a
             convolution does; None for one that a Dense layer reads as one vector, and for tables.
+        most: how many inputs there should be at the most, where each costs a lot; else None.
     """
 
     priors: tuple[Prior, ...]
     sentence: str
     canvases: tuple[Canvas | None, ...] = ()
+    most: int | None = None
 
     def draw(self, rng: np.random.Generator, n: int) -> list[np.ndarray]:
         """``n`` inputs, one array for each input of the model."""
