@@ -12,7 +12,7 @@ from keras import layers
 import paoding
 from paoding.compensation import remembered
 from paoding.compensation.remembered import blended, most_inputs
-from paoding.compensation.study import MOST_SAMPLES, flops_of, prior_of, study_of
+from paoding.compensation.study import MOST_SAMPLES, effort_of, prior_of, study_of
 from paoding.domain import Box
 from paoding.domain.balance import MOST, Balanced, capped, even_weights, pick, tilted
 from paoding.domain.choose import Chosen, choose
@@ -211,7 +211,7 @@ def test_images_are_painted_over_smoothly_until_their_batches_have_the_remembere
 
 @pytest.mark.parametrize("canvas", [None, (9, 9, 1)], ids=["mixing", "painting"])
 def test_of_a_larger_model_fewer_inputs_are_moved_and_none_of_one_too_large(canvas):
-    sizes = [most_inputs([canvas], flops) for flops in 10.0 ** np.arange(5, 12)]
+    sizes = [most_inputs([canvas], effort) for effort in np.geomspace(1e5, 1e11, 40)]
     assert sizes[0] > MOST_SAMPLES
     assert sizes == sorted(sizes, reverse=True)
     assert all(size >= 256 for size in sizes if size) and sizes[-1] == 0
@@ -223,8 +223,8 @@ def test_a_run_has_no_more_inputs_than_can_be_moved_in_all_steps(monkeypatch):
     z = np.asarray(model.layers[0](plain[0] ** 2 * np.linspace(0, 1, 12)[:, None]))
     model.layers[1].moving_mean.assign(z.mean(axis=(0, 1, 2)))
     model.layers[1].moving_variance.assign(z.var(axis=(0, 1, 2)))
-    flops = sum(map(flops_of, trace(model).nodes))
-    monkeypatch.setattr(remembered, "_WORK", 300.5 * 3 * 30 * flops)
+    effort = effort_of(trace(model))
+    monkeypatch.setattr(remembered, "_WORK", 300.5 * 3 * 30 * effort)
     kept = {"target": 0.5, "step": 0.5, "distil": 4}
     pruner = paoding.Pruner(model, **kept)
     list(pruner)
@@ -232,7 +232,7 @@ def test_a_run_has_no_more_inputs_than_can_be_moved_in_all_steps(monkeypatch):
     assert study.samples == 300
     away = remembered._Moments(study.graph).distance
     assert float(away(study.inputs)) < 0.3 * float(away([x.astype("float32") for x in plain]))
-    monkeypatch.setattr(remembered, "_WORK", 10 * 3 * 256 * flops)
+    monkeypatch.setattr(remembered, "_WORK", 10 * 3 * 256 * effort)
     pruner = paoding.Pruner(model, seed=1, **kept)
     list(pruner)
     assert not isinstance(study_of(pruner._work).chosen, Balanced)

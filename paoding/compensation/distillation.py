@@ -18,7 +18,14 @@ import tensorflow as tf
 
 from paoding import surgery
 from paoding.compensation.base import Work
-from paoding.compensation.study import flops_of, head_of, logits, prior_of, study_of
+from paoding.compensation.study import (
+    effort_of,
+    flops_of,
+    head_of,
+    logits,
+    prior_of,
+    study_of,
+)
 from paoding.domain.choose import lead_of
 from paoding.graph import Graph, State
 from paoding.graph.keras_internals import Flat, call, flatten
@@ -42,10 +49,10 @@ def affordable(graph: Graph) -> int:
     """How many steps of distillation a model is given by default; 0 where they would be too few."""
     size = _batch_size(graph)
     whole = min(_STEPS * _BATCH // size, _MOST_STEPS)
-    cheap = min(whole, _within(graph, _MOST))
+    cheap = _within(graph, _MOST)
     if cheap >= _ENOUGH:
-        return cheap
-    return _ENOUGH if _within(graph, _MOST_AT_ALL) >= _ENOUGH else 0
+        return min(whole, cheap)
+    return _ENOUGH if _PASSES * size * _ENOUGH * effort_of(graph) <= _MOST_AT_ALL else 0
 
 
 def distilled(work: Work, state: State, steps: int) -> State:

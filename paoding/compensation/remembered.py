@@ -27,7 +27,7 @@ _MIXING_STEPS = 15  # of Adam
 _PAINTING_STEPS = 30
 _BRUSH = 1.0  # pixels: how smoothly an image is painted over
 _STRENGTH = 2.0  # of the range of values: of what is painted where a field is 1 all over
-_FEWEST = 12  # steps below which nothing is gained
+_LEAST = 2 / 3  # of the steps: below, inputs are left as they were
 _RATE = 0.1
 _SURE = 0.9  # probability of its class from which an input is sure enough
 _DOUBT = 0.03  # weight of doubt, in nats, against moments
@@ -60,19 +60,19 @@ def away(norm: Any, z: np.ndarray) -> np.ndarray:
     return np.concatenate([apart.mean(axis=inside), (apart**2).mean(axis=inside) - 1], axis=1)
 
 
-def most_inputs(canvases: Sequence[Canvas | None], flops: float) -> int:
+def most_inputs(canvases: Sequence[Canvas | None], effort: float) -> int:
     """How many inputs can be moved in all steps: few that fit tell more than many that do not.
 
     Args:
         canvases: (height, width, channels) of each input that may be painted over, else None.
-        flops: floating-point operations of the model on one sample.
+        effort: operations that a pass of one sample costs.
 
     Returns:
-        At least one batch, which larger models move in fewer steps; 0 where these are too few.
+        At least one batch, which a larger model moves in fewer steps; 0 where these are too few.
     """
     steps = _PAINTING_STEPS if any(canvases) else _MIXING_STEPS
-    affordable = int(_WORK / (_PASSES * max(flops, 1)))  # steps of one input
-    return 0 if affordable < _FEWEST * _BATCH else max(affordable // steps, _BATCH)
+    affordable = int(_WORK / (_PASSES * steps * max(effort, 1)))
+    return max(affordable, _BATCH) if affordable >= _LEAST * _BATCH else 0
 
 
 def blended(
@@ -80,7 +80,7 @@ def blended(
     rng: np.random.Generator,
     inputs: Sequence[np.ndarray],
     canvases: Sequence[Canvas | None],
-    flops: float,
+    effort: float,
     classes: bool,
 ) -> list[np.ndarray]:
     """Inputs moved until batches of them have the remembered moments.
@@ -97,7 +97,7 @@ def blended(
         rng: chooses the inputs that are mixed in.
         inputs: one array for each input of the model. Whole numbers stay what they are.
         canvases: (height, width, channels) of each input that may be painted over, else None.
-        flops: floating-point operations of the model on one sample.
+        effort: operations that a pass of one sample costs.
         classes: whether the model's one output is the probability of each class.
 
     Returns:
@@ -111,8 +111,8 @@ def blended(
     mixed = rng.permutation(n)[:_MIXED]
     ways = [_way(x, canvas, mixed) for x, canvas in zip(inputs, canvases, strict=True)]
     most = max((way.steps for way in ways if way), default=0)
-    steps = min(most, int(_WORK / max(_PASSES * n * flops, 1)))
-    if steps < _FEWEST or n < 2:
+    steps = min(most, int(_WORK / max(_PASSES * n * effort, 1)))
+    if steps < _LEAST * most or n < 2:
         return list(inputs)
     ranges = [(x.min(), x.max()) for x in inputs]
     batch = _Batch(run.graph, ways, ranges, classes, steps)
@@ -128,7 +128,7 @@ def blended(
     return [np.concatenate(part)[:n] for part in zip(*parts, strict=True)]
 
 
-def shaded(run: Any, prior: Prior, flops: float) -> Prior:
+def shaded(run: Any, prior: Prior, effort: float) -> Prior:
     """A flat image's prior, brighter or darker at each place as the remembered moments ask for.
 
     Each unit of a Dense layer weighs every pixel, so the mean and variance of many units tell
@@ -138,14 +138,14 @@ def shaded(run: Any, prior: Prior, flops: float) -> Prior:
     Args:
         run: with the graph, the legal boxes and a pulse.
         prior: of the model's only input.
-        flops: floating-point operations of the model on one sample.
+        effort: operations that a pass of one sample costs.
 
     Returns:
         The same prior where it is no flat image, or the model is too large for that.
 
     Source: method, section 6 (statistics that the model carries).
     """
-    work = _PASSES * _SHADING_STEPS * _BATCH * flops
+    work = _PASSES * _SHADING_STEPS * _BATCH * effort
     if not isinstance(prior, Blobs) or prior.envelope is None or work > _WORK:
         return prior
     run.pulse("finding where images are bright", 0.0)

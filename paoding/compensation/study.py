@@ -36,6 +36,7 @@ _KEPT_BYTES = 1 << 26  # inputs that stay known after a run
 _MOST_ROWS = 16384  # rows from which a layer is fitted, if its columns are fewer
 _PROBES = 4  # random output directions a sample along which sensitivity is measured
 _SLOPES = 1024  # samples on which sensitivity is measured, at the most
+_PER_BYTE = 16  # operations in the time that a byte takes to be read or written, about
 _SLOPE_WORK = 3e11  # floating-point operations that measuring it may take, or so
 STUDY = "study"  # where a run remembers it
 
@@ -136,15 +137,15 @@ def prior_of(work: Any) -> Chosen:
 def _evened(run: Any, chosen: Chosen) -> Chosen:
     """The priors, with inputs picked by answers and moments where a model tells them cheaply."""
     graph: Graph = run.graph
-    flops = sum(map(flops_of, graph.nodes))
+    effort = effort_of(graph)
     classes = _tells_classes(graph)
     norms = normalizing(graph)
-    affordable = most_inputs(chosen.canvases, flops) if norms else MOST_SAMPLES
+    affordable = most_inputs(chosen.canvases, effort) if norms else MOST_SAMPLES
     most = min(affordable, MOST_SAMPLES)
-    if not most or SPARE * most * flops > _SLOPE_WORK or not (classes or norms):
+    if not most or SPARE * most * effort > _SLOPE_WORK or not (classes or norms):
         return chosen
     if norms and len(chosen.priors) == 1:
-        chosen = chosen.of(shaded(run, chosen.priors[0], flops))
+        chosen = chosen.of(shaded(run, chosen.priors[0], effort))
     outputs = graph.flat.outputs[:1] if classes else []
     wanted = [*outputs, *(node.inputs[0] for node in norms)]
 
@@ -167,7 +168,7 @@ def _evened(run: Any, chosen: Chosen) -> Chosen:
         return Balanced(chosen, look, " and ".join(told))
 
     def blend(rng: np.random.Generator, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return blended(run, rng, inputs, chosen.canvases, flops, classes)
+        return blended(run, rng, inputs, chosen.canvases, effort, classes)
 
     surer = " and so that the model is surer of them" if classes else ""
     then = f"They are changed a little to fit these moments{surer}."
@@ -292,6 +293,11 @@ def flops_of(node: Node) -> int:
     """Floating-point operations of one call on one sample; 0 where a layer has no rule."""
     rule = rule_for(node.op)
     return 0 if rule is None else rule.flops(node.op, node.in_shapes, node.out_shapes)
+
+
+def effort_of(graph: Graph) -> int:
+    """What a pass of one sample costs, in operations: many small layers cost what they move."""
+    return max(sum(map(flops_of, graph.nodes)), _PER_BYTE * sum(map(_bytes, graph.nodes)))
 
 
 def _bytes(node: Node) -> int:
