@@ -34,25 +34,26 @@ REACH = 0.05  # of the box's width: how far about an input the two networks are 
 _WIDE = 6.0  # deviations of an input, where they are known, that a width is taken to be at most
 _STEPS, _MOST_STEPS = 300, 700  # with whole batches, and with smaller ones
 _ENOUGH = 300  # steps below which more is lost than gained
-_RATE, _CAREFUL = 1e-3, 5e-4  # Adam's, falling to zero along half a cosine; and for larger models
+_RATE = 1e-3  # Adam's, falling to zero along half a cosine
+_CAREFUL = 5e-4  # where small batches are met in few steps
 _BATCH, _SMALLEST_BATCH = 256, 64
 _POOL = 4096  # synthetic inputs, at the most ...
 _POOL_BYTES = 1 << 28  # ... and as many as fit in here, with their answers
 _HELD = 256  # of them, or a quarter, are not learned from, and say whether it helped
 _PASSES = 16  # forward passes of the original that one input of a step costs, about
 _EASY = 1e12  # floating-point operations beyond which batches get smaller ...
-_MOST = 3e12  # ... steps fewer, and where there were too few ...
-_MOST_AT_ALL = 3e13  # ... just enough, up to here
+_MOST = 3e12  # ... steps fewer, until there are just enough, ...
+_MOST_AT_ALL = 3e13  # ... and there are none
 
 
 def affordable(graph: Graph) -> int:
     """How many steps of distillation a model is given by default; 0 where they would be too few."""
     size = _batch_size(graph)
     whole = min(_STEPS * _BATCH // size, _MOST_STEPS)
-    cheap = _within(graph, _MOST)
+    cheap = int(_MOST / (_PASSES * size * max(_flops(graph), 1)))
     if cheap >= _ENOUGH:
         return min(whole, cheap)
-    return _ENOUGH if _PASSES * size * _ENOUGH * effort_of(graph) <= _MOST_AT_ALL else 0
+    return _ENOUGH if _ENOUGH * _PASSES * size * effort_of(graph) <= _MOST_AT_ALL else 0
 
 
 def distilled(work: Work, state: State, steps: int) -> State:
@@ -79,7 +80,8 @@ def distilled(work: Work, state: State, steps: int) -> State:
     rng = np.random.default_rng([work.seed, 0xD157])
     drawn = _drawn(work, state, rng)
     pool = [x.astype(t.dtype) for x, t in zip(drawn, graph.model.inputs, strict=True)]
-    rate = _RATE if _within(graph, _MOST) >= _ENOUGH else _CAREFUL
+    size = _batch_size(graph)
+    rate = _CAREFUL if size < _BATCH and steps <= _ENOUGH else _RATE
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
     optimizer.build(variables)
 
@@ -93,7 +95,6 @@ def distilled(work: Work, state: State, steps: int) -> State:
         slopes = tape.gradient(distance, weights, unconnected_gradients="zero")
         optimizer.apply(slopes, variables)
 
-    size = _batch_size(graph)
     answers = pair.answers_to(pool, size)  # each is met many times
 
     def batch(rows: Any) -> tuple[list[Any], list[Any]]:
@@ -123,11 +124,6 @@ def _drawn(work: Work, state: State, rng: np.random.Generator) -> list[np.ndarra
     if study is None or study.samples < size:
         return chosen.draw(rng, size)
     return [x[:size] for x in study.inputs]
-
-
-def _within(graph: Graph, work: float) -> int:
-    """How many steps take no more than so many floating-point operations."""
-    return int(work / max(_PASSES * _batch_size(graph) * _flops(graph), 1))
 
 
 def _flops(graph: Graph) -> int:
