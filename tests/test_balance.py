@@ -217,6 +217,16 @@ def test_of_a_larger_model_fewer_inputs_are_moved_and_none_of_one_too_large(canv
     assert all(size >= 256 for size in sizes if size) and sizes[-1] == 0
 
 
+def test_tokens_are_picked_by_remembered_moments_and_never_moved():
+    keras.utils.set_random_seed(0)
+    stack = [layers.Embedding(9, 4), layers.Flatten(), layers.Dense(6), layers.BatchNormalization()]
+    run = Run(keras.Sequential([keras.Input((5,), dtype="int32"), *stack, layers.Dense(3)]))
+    chosen = prior_of(run)
+    assert isinstance(chosen, Balanced)
+    (x,) = chosen.draw(np.random.default_rng(0), 300)
+    assert x.shape == (300, 5) and x.dtype.kind in "iu" and x.min() >= 0 and x.max() < 9
+
+
 def test_a_run_has_no_more_inputs_than_can_be_moved_in_all_steps(monkeypatch):
     model = _convolutional(layers.Dense(6, "relu"), layers.Dense(3, "softmax"))
     plain = choose(Run(model).graph, Run(model).boxes).draw(np.random.default_rng(0), 300)
@@ -231,7 +241,12 @@ def test_a_run_has_no_more_inputs_than_can_be_moved_in_all_steps(monkeypatch):
     study = study_of(pruner._work)
     assert study.samples == 300
     away = remembered._Moments(study.graph).distance
-    assert float(away(study.inputs)) < 0.3 * float(away([x.astype("float32") for x in plain]))
+    plain = [x.astype("float32") for x in plain]
+    assert float(away(study.inputs)) < 0.3 * float(away(plain))
+    more = paoding.Pruner(model, samples=400, **kept)
+    list(more)
+    assert study_of(more._work).samples == 400  # asked for: moved as well, however long it takes
+    assert float(away(study_of(more._work).inputs)) < 0.3 * float(away(plain))
     monkeypatch.setattr(remembered, "_WORK", 10 * 3 * 256 * effort)
     pruner = paoding.Pruner(model, seed=1, **kept)
     list(pruner)

@@ -27,7 +27,7 @@ _MIXING_STEPS = 15  # of Adam
 _PAINTING_STEPS = 30
 _BRUSH = 1.0  # pixels: how smoothly an image is painted over
 _STRENGTH = 2.0  # of the range of values: of what is painted where a field is 1 all over
-_LEAST = 2 / 3  # of the steps: below, inputs are left as they were
+_LEAST = 2 / 3  # of the steps: where fewer are affordable, inputs are left as they were
 _RATE = 0.1
 _SURE = 0.9  # probability of its class from which an input is sure enough
 _DOUBT = 0.03  # weight of doubt, in nats, against moments
@@ -101,7 +101,7 @@ def blended(
         classes: whether the model's one output is the probability of each class.
 
     Returns:
-        As many inputs; the same ones where these are too many for a model of this size.
+        As many inputs; the same ones where all are whole numbers.
 
     Source: data-free distillation by matching batch normalization's statistics (Yin et al. 2020,
     arXiv 1912.08795), here by smooth fields or in the span of a prior's inputs instead of pixel
@@ -111,9 +111,9 @@ def blended(
     mixed = rng.permutation(n)[:_MIXED]
     ways = [_way(x, canvas, mixed) for x, canvas in zip(inputs, canvases, strict=True)]
     most = max((way.steps for way in ways if way), default=0)
-    steps = min(most, int(_WORK / max(_PASSES * n * effort, 1)))
-    if steps < _LEAST * most or n < 2:
+    if not most or n < 2:
         return list(inputs)
+    steps = min(most, int(_WORK / (_PASSES * _BATCH * max(effort, 1))))
     ranges = [(x.min(), x.max()) for x in inputs]
     batch = _Batch(run.graph, ways, ranges, classes, steps)
     # Made ready apart from its calls: TensorFlow takes a few runs for a mistake.
