@@ -193,6 +193,24 @@ def pooled() -> keras.Model:
     return keras.Model(x, layers.Dense(10, "softmax")(layers.GlobalAveragePooling2D()(y)))
 
 
+def resnet(blocks: int) -> keras.Model:
+    """A ResNet for small images: three stages of so many blocks, ending in a global pooling."""
+
+    def normalized(y: Any, filters: int, size: int, stride: int) -> Any:
+        y = layers.Conv2D(filters, size, strides=stride, padding="same", use_bias=False)(y)
+        return layers.BatchNormalization(momentum=0.9)(y)
+
+    x = keras.Input((28, 28, 1))
+    y = layers.ReLU()(normalized(x, 16, 3, 1))
+    for filters in (16, 32, 64):
+        for block in range(blocks):
+            stride = 2 if block == 0 and filters > 16 else 1
+            z = normalized(layers.ReLU()(normalized(y, filters, 3, stride)), filters, 3, 1)
+            y = y if stride == 1 else normalized(y, filters, 1, stride)
+            y = layers.ReLU()(layers.Add()([y, z]))
+    return keras.Model(x, layers.Dense(10, "softmax")(layers.GlobalAveragePooling2D()(y)))
+
+
 def colours(normalized: bool) -> keras.Model:
     x = y = keras.Input((32, 32, 3))
     for filters in (16, 32, 64):
@@ -236,7 +254,7 @@ TRAINED: dict[str, tuple[Build, Callable[[], Split]]] = {
     "residual conv-bn": (residual, lambda: digits(28, 28, 1, epochs=4)),
     "conv 32-64-512-128": (convolutional, lambda: digits(28, 28, 1, epochs=4)),
 }
-# Not in the mean: inputs of which Paoding has to find out what they are, and a narrow network.
+# Not in the mean: inputs of which Paoding has to find out what they are, narrow and large networks.
 OTHER: dict[str, tuple[Build, Callable[[], Split]]] = {
     "digits standardized 64-64-64": (
         lambda: mlp(64, (64, 64), 10, "relu"),
@@ -248,6 +266,9 @@ OTHER: dict[str, tuple[Build, Callable[[], Split]]] = {
     ),
     "rows conv1d 32-64-64": (conv1d, lambda: digits(28, 28, epochs=6)),
     "pooled conv-bn 16-32-64": (pooled, lambda: digits(28, 28, 1, epochs=6)),
+    "resnet-8": (lambda: resnet(1), lambda: digits(28, 28, 1, epochs=4)),
+    "resnet-14": (lambda: resnet(2), lambda: digits(28, 28, 1, epochs=4)),
+    "resnet-20": (lambda: resnet(3), lambda: digits(28, 28, 1, epochs=4)),
     "photographs conv 16-32-64": (lambda: colours(False), photographs),
     "photographs conv-bn 16-32-64": (lambda: colours(True), photographs),
     "rows lstm 64-64": (lambda: by_rows(layers.LSTM(64)), lambda: digits(28, 28, epochs=6)),
