@@ -28,7 +28,7 @@ from paoding.compensation.study import (
 )
 from paoding.domain.choose import lead_of
 from paoding.graph import Graph, State
-from paoding.graph.keras_internals import Flat, call, flatten
+from paoding.graph.keras_internals import Flat, call_to_learn, flatten
 
 REACH = 0.05  # of the box's width: how far about an input the two networks are made to agree
 _WIDE = 6.0  # deviations of an input, where they are known, that a width is taken to be at most
@@ -104,8 +104,12 @@ def distilled(work: Work, state: State, steps: int) -> State:
     apart = min(_HELD, len(pool[0]) // 4)
     held = [batch(slice(at, min(at + size, apart))) for at in range(0, apart, size)]
 
+    @tf.function(autograph=False)  # and leaves out gradients by weights, which nobody asks for
+    def missed(inputs: list[Any], wanted: list[Any]) -> Any:
+        return pair.distance(*pair.attacked(inputs, wanted))
+
     def distance() -> float:
-        return float(np.mean([pair.distance(*pair.attacked(*inputs)) for inputs in held]))
+        return float(np.mean([missed(*inputs) for inputs in held]))
 
     before = distance()
     for number in range(steps):
@@ -241,7 +245,7 @@ def scores(flat: Flat, inputs: Sequence[Any]) -> list[Any]:
     known: dict[int, Any] = dict(zip(flat.inputs, inputs, strict=True))
     found: dict[int, Any] = {t: tf.cast(known[t], tf.float32) for t in flat.outputs if t in known}
     for node in flat.nodes:
-        known.update(zip(node.outputs, call(node, known), strict=True))
+        known.update(zip(node.outputs, call_to_learn(node, known), strict=True))
         for t in node.outputs:
             if t in flat.outputs:
                 found[t] = tf.cast(logits(node, known), tf.float32)

@@ -133,10 +133,12 @@ class Listener:
     Args:
         node: the call.
         consumers: in the order of its directions.
+        layer: what is called instead, see :func:`listening`.
     """
 
     node: Node
     consumers: tuple[Recurrence, ...]
+    layer: Any
 
     @classmethod
     def of(cls, consumers: Sequence[Consumer]) -> dict[int, Listener]:
@@ -145,7 +147,12 @@ class Listener:
         for consumer in consumers:
             if isinstance(consumer, Recurrence):
                 found.setdefault(consumer.nodes[0].index, []).append(consumer)
-        return {index: cls(own[0].nodes[0], tuple(own)) for index, own in found.items()}
+        listeners = {}
+        for index, own in found.items():
+            node = own[0].nodes[0]
+            layer = listening(node.op, node.in_shapes[0][-1])
+            listeners[index] = cls(node, tuple(own), layer)
+        return listeners
 
     def call(self, x: Any, watch: Any) -> tuple[list[Any], dict[int, Any]]:
         """Outputs of the call, and the zeros that stand for the states: consumer's key -> tensor.
@@ -154,17 +161,16 @@ class Listener:
             x: what the call reads, (n, steps, channels).
             watch: told of each of the zeros before they are used.
         """
-        layer = listening(self.node.op, x.shape[-1])
         zeros = {}
         columns = [x]
         for direction in directions(self.node.op):
             own = [c for c in self.consumers if c.layer is direction]
-            zero = keras.ops.zeros((*x.shape[:2], direction.cell.units), dtype=x.dtype)
+            zero = keras.ops.zeros((*keras.ops.shape(x)[:2], direction.cell.units), dtype=x.dtype)
             if own:
                 watch(zero)
                 zeros[own[0].key] = zero
             columns.append(zero)
-        made = layer(keras.ops.concatenate(columns, axis=-1), training=False)
+        made = self.layer(keras.ops.concatenate(columns, axis=-1), training=False)
         return list(keras.tree.flatten(made)), zeros
 
     def states(self, x: Any) -> dict[int, np.ndarray]:

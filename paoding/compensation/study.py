@@ -56,6 +56,7 @@ class Study:
         where: for each consumer, the places that are looked at (None: all).
         targets: for each consumer, the original's pre-activation at these places (rows,
             outputs), or what it reads, where only channels are fitted.
+        ends: shape of one sample of each output, in numbers.
     """
 
     graph: Graph
@@ -69,6 +70,7 @@ class Study:
     pulse: Callable[[str, float], None] = lambda what, share: None
     where: list[np.ndarray | None] = field(default_factory=list)
     targets: list[np.ndarray] = field(default_factory=list)
+    ends: dict[int, tuple[int, ...]] = field(default_factory=dict)
     moments: dict[str, list[Moments]] = field(default_factory=dict)
 
     @property
@@ -394,6 +396,7 @@ def _record(study: Study) -> None:
             value = graph.original.values[consumer.variable]
             found[number] = rows @ consumer.matrix(value) if consumer.full else rows
     study.targets = [found[number] for number in range(len(study.consumers))]
+    study.ends = {t: walk.known[t].shape[1:] for t in graph.flat.outputs if t in walk.known}
 
 
 def _places(study: Study, consumer: Consumer, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -433,18 +436,18 @@ def _gradients(study: Study) -> dict[str, list[Moments]]:
         if (member.variable, member.axis) == (consumer.variable, consumer.axis)
     ]
     keys = sorted({study.consumers[number].key for _, number, _ in views})
-    rng = np.random.default_rng([study.seed, 0xF15])
+    backward = _Backward(study, keys, np.random.default_rng([study.seed, 0xF15]))
     heaviest = max(map(_bytes, graph.nodes[study.start :]), default=1)
     samples = _slope_samples(study)
     for chunk in chunks(samples, 4 * heaviest):
         study.pulse("measuring what the outputs feel", chunk.start / samples)
-        values, slopes = _backward(study, chunk, keys, rng)
+        values, slopes = backward(chunk)
         for group, number, held in views:
             if held is None or len(held) != group.units:
                 continue
             consumer = study.consumers[number]
             y = _by_unit(values[consumer.key], consumer.tensor_axis, held)
-            gs = [_by_unit(s[consumer.key], consumer.tensor_axis, held) for s in slopes]
+            gs = [_by_unit(s, consumer.tensor_axis, held) for s in slopes[consumer.key]]
             sums.setdefault((group.name, number), Sums(group.units)).add(y, gs)
     found: dict[str, list[Moments]] = {}
     for (name, number), total in sums.items():
@@ -503,55 +506,96 @@ def _by_unit(x: np.ndarray, axis: int, held: np.ndarray) -> np.ndarray:
     return np.moveaxis(front[..., held], -1, -2).reshape(-1, len(held))
 
 
-def _backward(
-    study: Study, chunk: slice, keys: Sequence[int], rng: np.random.Generator
-) -> tuple[dict[int, np.ndarray], list[dict[int, np.ndarray]]]:
-    """Values of what consumers read, and gradients of random combinations of the outputs by it."""
-    graph = study.graph
-    listeners = Listener.of(study.consumers)
-    known: dict[int, Any] = {t: tf.convert_to_tensor(v[chunk]) for t, v in study.frontier.items()}
-    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-        for t in keys:
-            if t in known:
-                tape.watch(known[t])
-        outputs: dict[int, Any] = {}
-        shifts: set[int] = set()
-        for node in graph.nodes[study.start :]:
-            if node.index in listeners:
-                made, states = listeners[node.index].call(known[node.inputs[0]], tape.watch)
-                known.update(states)
-            else:
-                made = call(node, known)
-            known.update(zip(node.outputs, made, strict=True))
-            for t in node.outputs:
-                if t in keys:
-                    tape.watch(known[t])
-                if t in graph.flat.outputs:
-                    outputs[t] = logits(node, known)
-                    if head_of(node.op) == "softmax":
-                        shifts.add(t)
-        sums = []
-        for _ in range(_PROBES):
-            probes = {t: rng.choice([-1.0, 1.0], z.shape).astype("f4") for t, z in outputs.items()}
-            for t in probes.keys() & shifts:  # a softmax feels differences only
-                probes[t] -= probes[t].mean(axis=-1, keepdims=True)
-            sums.append(
-                tf.add_n(
-                    [tf.reduce_sum(tf.cast(z, tf.float32) * probes[t]) for t, z in outputs.items()]
-                )
+class _Backward:
+    """What consumers read, and how the outputs feel it: one traced function for all chunks.
+
+    Eager TensorFlow would also work out the gradient by every kernel and throw it away, which
+    takes as long again, and whose oneDNN code corrupts memory for some strided kernels of one
+    place. A traced function leaves out what nobody asks for.
+
+    Args:
+        study: gives graph and the tensors to start from.
+        keys: names of what consumers read.
+        rng: draws the directions of the outputs along which gradients are taken.
+    """
+
+    def __init__(self, study: Study, keys: Sequence[int], rng: np.random.Generator) -> None:
+        self._study = study
+        self._keys = keys
+        self._rng = rng
+        nodes = study.graph.nodes[study.start :]
+        ends = set(study.graph.flat.outputs)
+        self._ends = [t for node in nodes for t in node.outputs if t in ends]
+        # A softmax feels differences only.
+        self._shifts = {
+            t for n in nodes if head_of(n.op) == "softmax" for t in n.outputs if t in ends
+        }
+        self._listeners = Listener.of(study.consumers)
+        self._heard = [listener.node.inputs[0] for listener in self._listeners.values()]
+        self._traced = tf.function(self._look, autograph=False)
+        self._size = 0  # of a chunk
+
+    def __call__(self, chunk: slice) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+        """Values of each key, and gradients of the outputs' random directions by it, in order."""
+        n = chunk.stop - chunk.start
+        self._size = self._size or n
+        rows = np.arange(chunk.start, chunk.start + self._size)
+        rows[n:] = chunk.start  # the last chunk is filled up, so that nothing is traced again
+        start = [tf.convert_to_tensor(v[rows]) for v in self._study.frontier.values()]
+        directions = zip(*(self._directions(n) for _ in range(_PROBES)), strict=True)
+        values, heard, slopes = self._traced(start, [np.stack(each) for each in directions])
+        found = {t: x.numpy()[:n] for t, x in zip(self._keys, values, strict=True) if x is not None}
+        for listener, x in zip(self._listeners.values(), heard, strict=True):
+            found.update(listener.states(x[:n]))
+        return found, {t: g.numpy()[:, :n] for t, g in zip(self._keys, slopes, strict=True)}
+
+    def _directions(self, n: int) -> list[np.ndarray]:
+        found = []
+        for t in self._ends:
+            probe = self._rng.choice([-1.0, 1.0], (n, *self._study.ends[t])).astype("f4")
+            if t in self._shifts:
+                probe -= probe.mean(axis=-1, keepdims=True)
+            found.append(
+                np.concatenate([probe, np.zeros((self._size - n, *probe.shape[1:]), "f4")])
             )
-    slopes = []
-    for total in sums:
-        found = tape.gradient(total, [known[t] for t in keys])
-        slopes.append(
-            {
-                t: np.zeros(known[t].shape, np.float32) if g is None else np.asarray(g)
-                for t, g in zip(keys, found, strict=True)
-            }
+        return found
+
+    def _look(self, start: list[Any], directions: list[Any]) -> Any:
+        graph, keys = self._study.graph, self._keys
+        known: dict[int, Any] = dict(zip(self._study.frontier, start, strict=True))
+        outputs: dict[int, Any] = {}
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch([known[t] for t in keys if t in known])
+            for node in graph.nodes[self._study.start :]:
+                if node.index in self._listeners:
+                    listener = self._listeners[node.index]
+                    made, states = listener.call(known[node.inputs[0]], tape.watch)
+                    known.update(states)
+                else:
+                    made = call(node, known)
+                known.update(zip(node.outputs, made, strict=True))
+                tape.watch([known[t] for t in node.outputs if t in keys])
+                outputs.update((t, logits(node, known)) for t in node.outputs if t in self._ends)
+        # One direction after another in a loop, so that the way back is traced once.
+        slopes = tf.map_fn(
+            lambda probes: self._slopes(tape, known, outputs, probes),
+            directions,
+            fn_output_signature=[known[t].dtype for t in keys],
+            parallel_iterations=1,
         )
-    for listener in listeners.values():
-        known.update(listener.states(known[listener.node.inputs[0]]))
-    return {t: np.asarray(known[t]) for t in keys}, slopes
+        values = [known[t] if t >= 0 else None for t in keys]  # states are read afterwards
+        return values, [known[t] for t in self._heard], slopes
+
+    def _slopes(
+        self, tape: Any, known: dict[int, Any], outputs: dict[int, Any], probes: Any
+    ) -> Any:
+        ends = [outputs[t] for t in self._ends]
+        return tape.gradient(
+            ends,
+            [known[t] for t in self._keys],
+            output_gradients=[tf.cast(p, z.dtype) for p, z in zip(probes, ends, strict=True)],
+            unconnected_gradients="zero",
+        )
 
 
 def logits(node: Node, known: dict[int, Any]) -> Any:

@@ -495,3 +495,23 @@ def call(node: Node, known: Mapping[int, Any]) -> list[Any]:
         kwargs["training"] = False
     with keras.name_scope("paoding"):  # inside of one, a name may begin with an underscore
         return list(tree.flatten(node.op(*args, **kwargs)))
+
+
+def call_to_learn(node: Node, known: Mapping[int, Any]) -> list[Any]:
+    """Like ``call``, where gradients by the layer's own weights are to be taken afterwards.
+
+    TensorFlow's oneDNN kernel for the gradient by a convolution's kernel of one place corrupts
+    memory for some shapes if it has strides. Such a layer reads single pixels only: picked out
+    beforehand, they give the same with no strides.
+    """
+    op = node.op
+    plain = type(op) in (keras.layers.Conv1D, keras.layers.Conv2D) and max(op.kernel_size) == 1
+    if not plain or max(op.strides) == 1 or op.data_format != "channels_last":
+        return call(node, known)
+    x = keras.ops.cast(known[node.inputs[0]], op.compute_dtype)
+    x = x[(slice(None), *(slice(None, None, step) for step in op.strides))]
+    with keras.name_scope("paoding"):
+        kernel = keras.ops.cast(op.kernel, op.compute_dtype)
+        y = keras.ops.conv(x, kernel, padding="valid", data_format=op.data_format)
+        y = y + keras.ops.cast(op.bias, op.compute_dtype) if op.use_bias else y
+        return [y if op.activation is None else op.activation(y)]

@@ -1,0 +1,49 @@
+"""Convolutions of one place with strides: TensorFlow's kernel gradient may take the process down.
+
+The smallest example known is an input of (32, 60, 60, 8) and a kernel of (1, 1, 8, 16), `same`,
+stride 2: a few calls end in an abort or a segmentation fault. So it has its own process.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from paoding.graph import trace
+from paoding.graph.keras_internals import call, call_to_learn
+
+PRUNED = """
+import keras, paoding
+layers = keras.layers
+keras.utils.set_random_seed(0)
+read = keras.Input((60, 60, 8))
+x = layers.Conv2D(16, 1, strides=2, padding="same", activation="relu", name="shortcut")(read)
+x = layers.Conv2D(16, 1, strides=2, padding="same", activation="relu")(x)
+x = layers.GlobalAveragePooling2D()(x)
+model = keras.Model(read, layers.Dense(4, activation="softmax")(x))
+result = paoding.prune(model, target=0.5, step=0.25, prior="uniform", samples=128, distil=4)
+print("left", result.model.get_layer("shortcut").filters)
+"""
+
+
+@pytest.mark.slow
+def test_strided_convolutions_of_one_place_are_pruned_and_distilled_without_a_crash():
+    done = subprocess.run([sys.executable, "-c", PRUNED], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "left 8"), done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_a_strided_convolution_of_one_place_computes_the_same_where_it_learns(rank, padding):
+    kind = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D}[rank]
+    keras.utils.set_random_seed(0)
+    layer = kind(3, 1, strides=2, padding=padding, activation="tanh", bias_initializer="normal")
+    model = keras.Sequential([keras.Input((7,) * rank + (5,)), layer])
+    (node,) = trace(model).nodes
+    known = {node.inputs[0]: keras.random.normal((4, *(7,) * rank, 5))}
+    (plain,), (safe,) = call(node, known), call_to_learn(node, known)
+    np.testing.assert_allclose(safe, plain, atol=1e-6)
