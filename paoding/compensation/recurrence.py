@@ -150,7 +150,7 @@ class Listener:
         listeners = {}
         for index, own in found.items():
             node = own[0].nodes[0]
-            layer = listening(node.op, node.in_shapes[0][-1])
+            layer = listening(node.op, int(node.in_shapes[0][-1] or 0))
             listeners[index] = cls(node, tuple(own), layer)
         return listeners
 
