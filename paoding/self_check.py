@@ -12,6 +12,7 @@ from paoding.domain import Domain
 from paoding.domain.choose import Chosen, alternatives, choose, legal_inputs
 from paoding.errors import ArgumentError
 from paoding.graph import trace
+from paoding.graph.keras_internals import ask
 
 if TYPE_CHECKING:
     import keras
@@ -173,14 +174,9 @@ def quick_samples(flops: int, most: int = 1000) -> int:
 
 
 def _outputs(model: Any, x: list[np.ndarray]) -> list[np.ndarray]:
-    """Outputs of a model, called as it is: ``predict`` would compile it and set up a pipeline."""
-    import keras
-
-    parts = []
-    for start in range(0, len(x[0]), _BATCH):
-        batch = [one[start : start + _BATCH] for one in x]
-        made = keras.tree.flatten(model(batch if len(batch) > 1 else batch[0], training=False))
-        parts.append([keras.ops.convert_to_numpy(y) for y in made])
+    """Outputs of a model, in batches."""
+    starts = range(0, len(x[0]), _BATCH)
+    parts = [ask(model, [one[start : start + _BATCH] for one in x]) for start in starts]
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 

@@ -29,9 +29,9 @@ from paoding.domain.priors import (
     Signals,
     Spectra,
     Table,
-    Tokens,
     Uniform,
 )
+from paoding.domain.values import Tokens
 from paoding.graph import trace
 
 BOX = Box(-2, 3)

@@ -79,7 +79,8 @@ def distilled(work: Work, state: State, steps: int) -> State:
     pair = Pair.of(graph, small, work.boxes)
     rng = np.random.default_rng([work.seed, 0xD157])
     drawn = _drawn(work, state, rng)
-    pool = [x.astype(t.dtype) for x, t in zip(drawn, graph.model.inputs, strict=True)]
+    kinds = [graph.flat.dtypes[t] for t in graph.flat.inputs]
+    pool = [x if k == "string" else x.astype(k) for x, k in zip(drawn, kinds, strict=True)]
     size = _batch_size(graph)
     rate = _CAREFUL if size < _BATCH and steps <= _ENOUGH else _RATE
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
@@ -131,12 +132,12 @@ def _drawn(work: Work, state: State, rng: np.random.Generator) -> list[np.ndarra
 
 
 def _flops(graph: Graph) -> int:
-    return sum(map(flops_of, graph.nodes))
+    return sum(map(flops_of, graph.sample_nodes))
 
 
 def _pool_size(graph: Graph) -> int:
     outputs = [[d or 1 for d in graph.flat.shapes[t]] for t in graph.flat.outputs]
-    each = 4 * sum(int(np.prod(shape)) for shape in (*graph.input_shapes, *outputs))
+    each = 4 * sum(int(np.prod(shape)) for shape in (*graph.sample_shapes, *outputs))
     return int(np.clip(_POOL_BYTES // max(each, 1), 2 * _HELD, _POOL))
 
 

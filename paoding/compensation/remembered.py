@@ -114,7 +114,7 @@ def blended(
     if not most or n < 2:
         return list(inputs)
     steps = min(most, int(_WORK / (_PASSES * _BATCH * max(effort, 1))))
-    ranges = [(x.min(), x.max()) for x in inputs]
+    ranges = [(x.min(), x.max()) if way else (0, 0) for x, way in zip(inputs, ways, strict=True)]
     batch = _Batch(run.graph, ways, ranges, classes, steps)
     # Made ready apart from its calls: TensorFlow takes a few runs for a mistake.
     ready = batch.fitted.get_concrete_function(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -133,7 +133,7 @@ def prior_of(work: Any) -> Chosen:
         raise ArgumentError(
             f"prior={prior!r} must be a name or a callable(rng, n) -> array of n inputs."
         )
-    return Given(prior, len(work.graph.flat.inputs))
+    return Given(prior, tuple(x.name for x in work.graph.model.inputs))
 
 
 def _evened(run: Any, chosen: Chosen) -> Chosen:
@@ -154,7 +154,7 @@ def _evened(run: Any, chosen: Chosen) -> Chosen:
     def look(inputs: Sequence[np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:
         answers: list[np.ndarray] = []
         moments: list[np.ndarray] = []
-        for chunk in chunks(len(inputs[0]), max(map(_bytes, graph.nodes))):
+        for chunk in chunks(len(inputs[0]), max(map(_bytes, graph.sample_nodes))):
             found = graph.run(graph.original, [x[chunk] for x in inputs], wanted)
             answers += found[: len(outputs)]
             apart = [away(n.op, z) for n, z in zip(norms, found[len(outputs) :], strict=True)]
@@ -187,20 +187,29 @@ def _tells_classes(graph: Graph) -> bool:
 
 
 class Given(Chosen):
-    """A user's own prior; several inputs come as a sequence of arrays."""
+    """A user's own prior; several inputs come as a sequence of arrays, or by their names."""
 
-    def __init__(self, prior: Any, inputs: int) -> None:
+    names: tuple[str, ...]
+
+    def __init__(self, prior: Any, names: tuple[str, ...]) -> None:
         super().__init__((prior,), "Synthetic inputs: from the prior that was passed.")
-        object.__setattr__(self, "inputs", inputs)
-
-    inputs: int
+        object.__setattr__(self, "names", names)
 
     def draw(self, rng: np.random.Generator, n: int) -> list[np.ndarray]:
-        made = self.priors[0](rng, n)
-        arrays = [np.asarray(a) for a in (made if self.inputs > 1 else [made])]
-        if len(arrays) != self.inputs or any(len(a) != n for a in arrays):
+        made: Any = self.priors[0](rng, n)
+        if isinstance(made, Mapping):
+            if set(made) != set(self.names):
+                raise ArgumentError(
+                    f"The prior returned arrays named {sorted(made)}; the model's inputs are "
+                    f"{sorted(self.names)}."
+                )
+            made = [made[name] for name in self.names]
+        elif len(self.names) == 1:
+            made = [made]
+        arrays = [np.asarray(a) for a in made]
+        if len(arrays) != len(self.names) or any(len(a) != n for a in arrays):
             raise ArgumentError(
-                f"The prior must return {n} samples for each of {self.inputs} inputs; it "
+                f"The prior must return {n} samples for each of {len(self.names)} inputs; it "
                 f"returned shapes {[a.shape for a in arrays]}."
             )
         return arrays
@@ -272,13 +281,22 @@ def _check(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
             )
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             raise ArgumentError("The prior makes inputs that are NaN or infinite.")
+    try:
+        graph.run(graph.original, [x[:1] for x in inputs], graph.flat.outputs)
+    except Exception as error:  # layers raise every kind of error
+        shapes = ", ".join(str(x.shape[1:]) for x in inputs)
+        raise ArgumentError(
+            f"The model does not run on the synthetic inputs of shape {shapes} "
+            f"({str(error).strip().splitlines()[-1][:200]}): pass prior=callable(rng, n) -> array, "
+            "or calibration= with a few real inputs."
+        ) from error
 
 
 def how_many(graph: Graph, start: int) -> int:
     """How many samples a run can afford: by cost of a forward pass, and memory from the start."""
-    cost = [flops_of(node) for node in graph.nodes]
+    cost = [flops_of(node) for node in graph.sample_nodes]
     flops = sum(cost[:start]) + _PASSES * sum(cost[start:])
-    held = max((_bytes(node) for node in graph.nodes[start:]), default=1)
+    held = max((_bytes(node) for node in graph.sample_nodes[start:]), default=1)
     most = min(_WORK / max(flops, 1), _HELD_BYTES / max(2 * held, 1), MOST_SAMPLES)
     return int(max(most, LEAST_SAMPLES))
 
@@ -286,7 +304,7 @@ def how_many(graph: Graph, start: int) -> int:
 def _slope_samples(study: Study) -> int:
     """On how many samples sensitivity is measured: a pass forward, and one back a probe."""
     passes = 1 + 2 * _PROBES
-    cost = passes * sum(map(flops_of, study.graph.nodes[study.start :]))
+    cost = passes * sum(map(flops_of, study.graph.sample_nodes[study.start :]))
     affordable = max(int(_SLOPE_WORK / max(cost, 1)), LEAST_SAMPLES)
     return min(study.samples, _SLOPES, affordable)
 
@@ -299,7 +317,9 @@ def flops_of(node: Node) -> int:
 
 def effort_of(graph: Graph) -> int:
     """What a pass of one sample costs, in operations: many small layers cost what they move."""
-    return max(sum(map(flops_of, graph.nodes)), _PER_BYTE * sum(map(_bytes, graph.nodes)))
+    return max(
+        sum(map(flops_of, graph.sample_nodes)), _PER_BYTE * sum(map(_bytes, graph.sample_nodes))
+    )
 
 
 def _bytes(node: Node) -> int:
@@ -320,7 +340,9 @@ def _frontier(
     made = {t for node in graph.nodes[:start] for t in node.outputs} | set(graph.flat.inputs)
     wanted = sorted(t for t in made if last.get(t, -1) >= start)
     parts: dict[int, list[np.ndarray]] = {t: [] for t in wanted}
-    for chunk in chunks(len(inputs[0]), max(map(_bytes, graph.nodes[: start + 1]), default=1)):
+    for chunk in chunks(
+        len(inputs[0]), max(map(_bytes, graph.sample_nodes[: start + 1]), default=1)
+    ):
         pulse("running the original on synthetic inputs", chunk.start / len(inputs[0]))
         found = graph.run(graph.original, [x[chunk] for x in inputs], wanted)
         for t, value in zip(wanted, found, strict=True):
@@ -370,7 +392,7 @@ class Walk:
         ]
         parts = []
         with keras.StatelessScope(state_mapping=mapping):
-            for chunk in chunks(self.study.samples, _bytes(node)):
+            for chunk in chunks(self.study.samples, _bytes(self.graph.sample_nodes[node.index])):
                 known = {t: self.known[t][chunk] for t in node.inputs}
                 parts.append([np.asarray(out) for out in call(node, known)])
         for t, pieces in zip(node.outputs, zip(*parts, strict=True), strict=True):
@@ -437,7 +459,7 @@ def _gradients(study: Study) -> dict[str, list[Moments]]:
     ]
     keys = sorted({study.consumers[number].key for _, number, _ in views})
     backward = _Backward(study, keys, np.random.default_rng([study.seed, 0xF15]))
-    heaviest = max(map(_bytes, graph.nodes[study.start :]), default=1)
+    heaviest = max(map(_bytes, graph.sample_nodes[study.start :]), default=1)
     samples = _slope_samples(study)
     for chunk in chunks(samples, 4 * heaviest):
         study.pulse("measuring what the outputs feel", chunk.start / samples)

@@ -20,10 +20,10 @@ from paoding.domain.priors import (
     Signals,
     Spectra,
     Table,
-    Tokens,
     Uniform,
     canvas_of,
 )
+from paoding.domain.values import Drawn, Entries, Tokens, values_of
 from paoding.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ _STANDARD = (
 _FROM_BYTES = 1 / 64  # scale below which a Rescaling brings bytes to about 1: by 1/255 or 1/127.5
 _WIDEST = 0.6  # deviation that no column within [0, 1] has
 _REACH = 4.0  # deviations about its mean within which nearly all of an input lies
-_OPEN_AXIS = 16  # length drawn for an axis whose length is left open
 _MAP_BLUR = 2.0  # pixels: a live-input map is noisy at each pixel, and real ones are smooth
 _PASSES = (
     keras.layers.Flatten,
@@ -61,13 +60,14 @@ class Lead:
     """What the first layers tell of one input.
 
     Args:
-        shape: of one input, open axes set to a length.
+        shape: of one input, open axes as short as will run.
         image: (height, width, channels) of what is known to be an image.
         first: the first layer with weights, or None.
         kernel: its weights as (inputs, units), where it reads the input as one vector.
         channels: its weights as (channels, any), where it reads the input as a sequence.
         mean, deviation: of the input, where the model carries them.
-        vocabulary: size of the vocabulary of token numbers.
+        values: how the input is drawn, where it is looked up (tokens, categories, words) ...
+        reader: ... and which layer does.
         scale: by which a Rescaling multiplies the input; 1 where there is none.
     """
 
@@ -78,7 +78,8 @@ class Lead:
     channels: Floats | None = None
     mean: Floats | None = None
     deviation: Floats | None = None
-    vocabulary: int | None = None
+    values: Drawn | None = None
+    reader: str = ""
     scale: float = 1.0
 
 
@@ -121,20 +122,47 @@ def choose(graph: Graph, boxes: tuple[Box, ...], name: str | None = None) -> Cho
 
     Source: method, section 6.
     """
+    _check_lengths(graph)
     priors, sentences, canvases = [], [], []
+    fits = False
     for tensor, box in zip(graph.flat.inputs, boxes, strict=True):
         lead = lead_of(graph, tensor)
-        prior, why = _named(name, lead, box) if name else _suggested(lead, box)
+        found = _named(name, lead, box) if name else None
+        fits |= found is not None
+        prior, why = _suggested(lead, box) if found is None else (found, "it was asked for")
         priors.append(prior)
         sentences.append(f"{prior}, since {why}")
         canvases.append(canvas_of(prior) if lead.kernel is None else None)
+    if name and not fits:
+        raise ArgumentError(
+            f"prior={name!r} does not fit inputs of shape "
+            f"{', '.join(map(str, graph.sample_shapes))}; leave prior=None, or pass a "
+            "callable(rng, n) -> array."
+        )
     told = "Synthetic inputs: " + "; ".join(sentences) + "."
     return Chosen(tuple(priors), told, tuple(canvases))
 
 
+def _check_lengths(graph: Graph) -> None:
+    """Refuse what cannot be drawn, in one sentence that names the input."""
+    for symbol, tensor in zip(graph.model.inputs, graph.flat.inputs, strict=True):
+        wanted = graph.flat.shapes[tensor][1:]
+        way = "pass prior=callable(rng, n) -> array, or calibration= with a few real inputs"
+        if None in wanted and not graph.sized:
+            raise ArgumentError(
+                f"No length of the open axes of input '{symbol.name}' {wanted} was found at which "
+                f"the model runs: {way}."
+            )
+        if graph.flat.dtypes[tensor] == "string" and lead_of(graph, tensor).values is None:
+            raise ArgumentError(
+                f"Input '{symbol.name}' takes text, and no layer that reads it tells which words "
+                f"it knows: {way}."
+            )
+
+
 def _suggested(lead: Lead, box: Box) -> tuple[Prior, str]:
-    if lead.vocabulary is not None:
-        return Tokens(lead.shape, lead.vocabulary), "an Embedding reads them"
+    if lead.values is not None:
+        return lead.values, lead.reader
     if lead.image is not None:
         return _image(lead, lead.image, box)
     if lead.kernel is not None:
@@ -221,29 +249,28 @@ def known_moments(lead: Lead, box: Box) -> tuple[Floats, Floats, str] | None:
     return np.zeros(shape), np.full(shape, deviation), about
 
 
-def _named(name: str, lead: Lead, box: Box) -> tuple[Prior, str]:
-    why = "it was asked for"
+def _named(name: str, lead: Lead, box: Box) -> Prior | None:
+    """The prior of this name for one input; None where it fits no such input."""
+    if name not in NAMES:
+        known = ", ".join(repr(n) for n in NAMES)
+        raise ArgumentError(
+            f"prior={name!r} is not known; choose one of {known}, or pass a callable."
+        )
+    if isinstance(lead.values, Tokens | Entries) and name in ("tokens", "zipf"):
+        return replace(lead.values, zipf=name == "zipf")
+    if lead.values is not None or name in ("tokens", "zipf"):
+        return None
     if name == "uniform":
-        return Uniform(box, lead.shape), why
+        return Uniform(box, lead.shape)
     if name == "table":
-        return _table(lead, box), why
-    if name in ("tokens", "zipf") and lead.vocabulary is not None:
-        return Tokens(lead.shape, lead.vocabulary, name == "zipf"), why
+        return _table(lead, box)
     if name == "signals":
-        return _signals(lead, box), why
+        return _signals(lead, box)
     size = lead.image
     if size is None and lead.kernel is not None:
         found = picture_of(lead.kernel)
         size = None if found is None else (*found, 1)
-    if name in (*_IMAGES, "mixture") and size is not None:
-        return _pictures(name, lead, size, box), why
-    if name in NAMES:
-        raise ArgumentError(
-            f"prior={name!r} does not fit an input of shape {lead.shape}; leave prior=None, or "
-            "pass a callable(rng, n) -> array."
-        )
-    known = ", ".join(repr(n) for n in NAMES)
-    raise ArgumentError(f"prior={name!r} is not known; choose one of {known}, or pass a callable.")
+    return None if size is None else _pictures(name, lead, size, box)
 
 
 def alternatives(graph: Graph, boxes: tuple[Box, ...]) -> dict[str, Chosen]:
@@ -298,7 +325,8 @@ def misfit(graph: Graph, boxes: Sequence[Box], inputs: Any) -> str:
     """
     arrays = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
     for tensor, box, x in zip(graph.flat.inputs, boxes, arrays, strict=False):
-        found = "" if lead_of(graph, tensor).vocabulary else outside(box, x)
+        looked_up = lead_of(graph, tensor).values is not None
+        found = "" if looked_up else outside(box, x)
         if found:
             return f"The data {found}: set the domain."
     return ""
@@ -320,19 +348,20 @@ def _suggested_box(lead: Lead, dtype: str) -> tuple[Box, str]:
 
 def lead_of(graph: Graph, tensor: int) -> Lead:
     """Follow an input to the first layer with weights, and note what it tells."""
-    shape = tuple(_OPEN_AXIS if s is None else int(s) for s in graph.flat.shapes[tensor][1:])
+    shape = graph.sample_shapes[graph.flat.inputs.index(tensor)]
+    told = values_of(graph, tensor, shape)
+    if told is not None:
+        return Lead(shape, values=told[0], reader=told[1])
     weights = graph.weights(graph.original)
     scale, offset = np.ones(()), np.zeros(())
     lead = Lead(shape, _as_image(shape))
     current = shape
     while True:
-        readers = [node for node in graph.nodes if tensor in node.inputs]
+        readers = [node for node in graph.sample_nodes if tensor in node.inputs]
         if len(readers) != 1:
             return lead
         node = readers[0]
         op = node.op
-        if isinstance(op, keras.layers.Embedding):
-            return replace(lead, image=None, first=op, vocabulary=int(op.embeddings.shape[0]))
         moments = _moments(op, weights, len(current))
         if moments is not None and lead.mean is None and _tell(*moments, shape):
             mean, deviation = (moments[0] - offset) / scale, np.abs(moments[1] / scale)
@@ -345,7 +374,7 @@ def lead_of(graph: Graph, tensor: int) -> Lead:
             rows = _by_channel(op, weights, current)
             return replace(lead, first=op, kernel=_flat(op, weights, current, shape), channels=rows)
         tensor = node.outputs[0]
-        current = tuple(_OPEN_AXIS if s is None else int(s) for s in node.out_shapes[0][1:])
+        current = tuple(int(n or 1) for n in node.out_shapes[0][1:])
         lead = replace(lead, image=lead.image or _as_image(current))
 
 

@@ -331,33 +331,6 @@ class Moved:
 
 
 @dataclass(frozen=True, eq=False)
-class Tokens:
-    """Token numbers, uniform or with Zipf's law (the k-th most frequent has weight 1/k).
-
-    Args:
-        shape: of one input.
-        size: of the vocabulary.
-        zipf: whether frequent tokens are drawn more often.
-
-    >>> Tokens((4,), 9)(np.random.default_rng(0), 2).shape
-    (2, 4)
-    """
-
-    shape: Shape
-    size: int
-    zipf: bool = False
-
-    def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        if not self.zipf:
-            return rng.integers(0, self.size, (n, *self.shape))
-        weight = 1.0 / np.arange(1, self.size + 1)
-        return rng.choice(self.size, (n, *self.shape), p=weight / weight.sum())
-
-    def __str__(self) -> str:
-        return f"{'Zipf' if self.zipf else 'uniform'} token numbers below {self.size}"
-
-
-@dataclass(frozen=True, eq=False)
 class Mixture:
     """Inputs of several priors in turn, in equal shares.
 

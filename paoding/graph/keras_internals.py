@@ -74,6 +74,7 @@ class Flat:
         nodes: the calls, in topological order.
         inputs, outputs: tensors of the model.
         shapes: of every tensor, the batch axis first.
+        dtypes: of every tensor.
         entries: ``id`` of each model inside (and of the whole) -> tensors of its first call.
     """
 
@@ -81,6 +82,7 @@ class Flat:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     shapes: tuple[Shape, ...]
+    dtypes: tuple[str, ...]
     entries: dict[int, tuple[int, ...]]
 
 
@@ -138,11 +140,13 @@ def flatten(model: Any) -> Flat:
     """
     functional = require_graph(model)
     shapes: list[Shape] = []
+    dtypes: list[str] = []
     nodes: list[Node] = []
     entries: dict[int, tuple[int, ...]] = {}
 
     def new_tensor(symbol: Any) -> int:
         shapes.append(tuple(symbol.shape))
+        dtypes.append(str(symbol.dtype))
         return len(shapes) - 1
 
     def visit(inner: Any, arguments: list[int], prefix: str) -> list[int]:
@@ -164,7 +168,8 @@ def flatten(model: Any) -> Flat:
 
     inputs = [new_tensor(symbol) for symbol in functional.inputs]
     outputs = visit(functional, inputs, "")
-    return Flat(tuple(nodes), tuple(inputs), tuple(outputs), tuple(shapes), entries)
+    kinds = tuple(dtypes)
+    return Flat(tuple(nodes), tuple(inputs), tuple(outputs), tuple(shapes), kinds, entries)
 
 
 def _require_name(op: Any, prefix: str) -> None:
@@ -425,6 +430,18 @@ def signature_of_one(model: Any) -> list[Any]:
     if isinstance(model, keras.Sequential):
         return [spec(symbol) for symbol in model.inputs]
     return [tree.map_structure(spec, require_graph(model)._inputs_struct)]
+
+
+def ask(model: Any, arrays: list[Any]) -> list[np.ndarray]:
+    """A model's outputs for a batch, one array for each; inputs in their order, as in ``inputs``.
+
+    It is called as it is: ``predict`` would compile it and set up a pipeline.
+    """
+    functional = require_graph(model)
+    given = list(map(keras.ops.convert_to_tensor, arrays))
+    struct = tree.pack_sequence_as(functional._inputs_struct, given)
+    made = model(given[0] if isinstance(model, keras.Sequential) else struct, training=False)
+    return [keras.ops.convert_to_numpy(y) for y in tree.flatten(made)]
 
 
 def copy_own_state(old: Any, fresh: Any) -> None:

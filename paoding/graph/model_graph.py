@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from paoding.errors import ModelError
-from paoding.graph import keras_internals
+from paoding.graph import keras_internals, sizes
 from paoding.graph.coupling import Coupling, solve, spread
 from paoding.graph.keras_internals import Flat, Node
 from paoding.layers import FIXED, Binding, Call, Labels, Layout, Ties, rule_for
@@ -286,6 +286,39 @@ class Graph:
         """Shape of one sample of each input; open axes count as 1 (bounds hold per value)."""
         shapes = [self.flat.shapes[t][1:] for t in self.flat.inputs]
         return [tuple(1 if size is None else int(size) for size in shape) for shape in shapes]
+
+    @cached_property
+    def _sizes(self) -> tuple[tuple[sizes.Shape, ...], list[sizes.Shape]] | None:
+        return sizes.sample_shapes(self.flat)
+
+    @property
+    def sized(self) -> bool:
+        """Whether lengths of all open axes were found, if there are any."""
+        return self._sizes is not None
+
+    @cached_property
+    def sample_shapes(self) -> list[tuple[int, ...]]:
+        """Shape of one synthetic sample of each input: open axes are as short as will run."""
+        if self._sizes is not None:
+            return list(self._sizes[0])
+        shapes = [self.flat.shapes[t][1:] for t in self.flat.inputs]
+        return [tuple(sizes.SHORTEST if n is None else int(n) for n in s) for s in shapes]
+
+    @cached_property
+    def sample_nodes(self) -> tuple[Node, ...]:
+        """The calls with their shapes on one such sample: for what a pass costs."""
+        found = self._sizes
+        if found is None or not any(None in s[1:] for s in self.flat.shapes):
+            return self.nodes
+        shapes = [(1, *shape) for shape in found[1]]
+        return tuple(
+            replace(
+                node,
+                in_shapes=tuple(shapes[t] for t in node.inputs),
+                out_shapes=tuple(shapes[t] for t in node.outputs),
+            )
+            for node in self.nodes
+        )
 
     def run(self, state: State, inputs: Sequence[Any], wanted: Sequence[int]) -> list[np.ndarray]:
         """Tensors of the graph for a batch of inputs, under a state's weights.
