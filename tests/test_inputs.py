@@ -117,7 +117,7 @@ def test_text_that_no_layer_looks_up_is_refused_in_a_sentence_that_says_what_to_
     read = keras.Input((), dtype="string", name="title")
     length = layers.Lambda(lambda t: keras.ops.zeros((keras.ops.shape(t)[0], 3)), (3,))(read)
     model = keras.Model(read, scored(length))
-    with pytest.raises(ArgumentError, match="'title' takes text.*pass prior=.*calibration="):
+    with pytest.raises(ArgumentError, match=r"'title' takes text.*pass prior=.*calibration="):
         paoding.prune(model, **OPEN)
 
 
