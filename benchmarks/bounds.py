@@ -30,7 +30,8 @@ from paoding.bounds.intervals import Interval
 from paoding.bounds.lowering import lower
 from paoding.bounds.scoring import Scorer, pair_distance, score_values
 from paoding.compensation.forecast import Forecast
-from paoding.compensation.study import moments_of, study_of
+from paoding.compensation.sensitivity import sensitivity_of
+from paoding.compensation.study import study_of
 from paoding.graph import Graph, State
 
 CONSOLE = Console(width=110)
@@ -245,7 +246,7 @@ def energies() -> None:
                 energy.get("log")(*ours),
                 energy.get("log", 1.0, 0.0)(*ours),
             ]
-            forecast = Forecast(moments_of(study, group)).rises(gone, into)
+            forecast = Forecast(sensitivity_of(study, group)).rises(gone, into)
             saliency = _saliency(graph, state, group, gone, into)
             rank = [float(spearmanr(e, truth).statistic) if np.ptp(e) else 0.0 for e in by]
             ties = [1 - len(np.unique(e)) / len(e) for e in by]

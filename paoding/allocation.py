@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from paoding.compensation.least_squares import RIDGE, SurgeonRanking
-from paoding.compensation.study import Moments, moments_of, study_of
+from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
+from paoding.compensation.study import study_of
 from paoding.errors import ArgumentError
 from paoding.graph import Graph, Group
 from paoding.layers import rule_for
@@ -66,7 +67,7 @@ def allocate(
     if kind == "uniform":
         return Budget(dict(quotas), {})
     study = study_of(work)
-    views = {name: moments_of(study, work.graph.by_name[name]) for name in quotas}
+    views = {name: sensitivity_of(study, work.graph.by_name[name]) for name in quotas}
     seen = {name: parts for name, parts in views.items() if parts}
     spread = global_quotas(work.graph, quotas, seen, settings, budget)
     if kind == "global":
@@ -89,7 +90,9 @@ def prices(graph: Graph, group: Group, budget: str) -> float:
     return max(cost / group.units, 1.0)
 
 
-def curve(views: list[Moments], removable: np.ndarray, most: int) -> tuple[np.ndarray, list[int]]:
+def curve(
+    views: list[SensitivityStats], removable: np.ndarray, most: int
+) -> tuple[np.ndarray, list[int]]:
     """Cost of each further removal from a group, and who goes, taken greedily.
 
     Returns:
@@ -108,7 +111,7 @@ def curve(views: list[Moments], removable: np.ndarray, most: int) -> tuple[np.nd
 def global_quotas(
     graph: Graph,
     quotas: Mapping[str, int],
-    views: Mapping[str, list[Moments]],
+    views: Mapping[str, list[SensitivityStats]],
     settings: Settings,
     budget: str,
 ) -> dict[str, int]:
@@ -139,7 +142,7 @@ def global_quotas(
     return {name: count for name in quotas if (count := found.get(name, quotas[name]))}
 
 
-def energy(views: list[Moments], out: np.ndarray) -> float:
+def energy(views: list[SensitivityStats], out: np.ndarray) -> float:
     """Estimated mean squared change of the outputs when the units in ``out`` have gone.
 
     ``tr(W_PP R_PP)``, with ``R_PP`` what survivors cannot explain of the removed units.
@@ -161,7 +164,7 @@ def energy(views: list[Moments], out: np.ndarray) -> float:
 
 
 def anneal(
-    graph: Graph, quotas: Mapping[str, int], views: Mapping[str, list[Moments]], seed: int
+    graph: Graph, quotas: Mapping[str, int], views: Mapping[str, list[SensitivityStats]], seed: int
 ) -> Budget:
     """Walk over whole plans: a move exchanges a removed unit for one that stays.
 
@@ -188,7 +191,10 @@ def anneal(
 
 
 def _annealed(
-    views: list[Moments], start: np.ndarray, removable: np.ndarray, rng: np.random.Generator
+    views: list[SensitivityStats],
+    start: np.ndarray,
+    removable: np.ndarray,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     best, least = start.copy(), energy(views, start)
     first = least

@@ -25,7 +25,7 @@ from paoding.compensation.study import STUDY
 from paoding.criteria import PLAIN, Ranking, magnitude, products
 from paoding.domain import Box, Domain
 from paoding.domain.box import compact
-from paoding.domain.choose import legal_inputs
+from paoding.domain.legal import legal_inputs
 from paoding.errors import ArgumentError, BoundsError, PlanError
 from paoding.graph import Graph, Group, State, trace
 from paoding.history import History

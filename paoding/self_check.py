@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paoding.domain import Domain
-from paoding.domain.choose import Chosen, alternatives, choose, legal_inputs
+from paoding.domain.legal import legal_inputs
 from paoding.errors import ArgumentError
 from paoding.graph import trace
 from paoding.graph.keras_internals import ask
+from paoding.synthetic.choice import Sampler, alternatives, choose
 
 if TYPE_CHECKING:
     import keras
@@ -130,7 +131,7 @@ def selfcheck(
     return SelfCheck(found, likeliest, _warning(found, likeliest))
 
 
-def _words(chosen: Chosen) -> list[str]:
+def _words(chosen: Sampler) -> list[str]:
     return [str(prior) for prior in chosen.priors]
 
 
@@ -192,4 +193,4 @@ def _warning(found: dict[str, float], likeliest: str) -> str:
     return ""
 
 
-__all__ = ["Chosen", "SelfCheck", "agreement", "selfcheck"]
+__all__ = ["SelfCheck", "agreement", "selfcheck"]

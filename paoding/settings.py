@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from paoding.domain.choose import NAMES
 from paoding.errors import ArgumentError, NothingToPruneError
 from paoding.graph import Graph, Group
+from paoding.synthetic.choice import NAMES
 
 
 @dataclass(frozen=True)

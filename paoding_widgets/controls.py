@@ -9,7 +9,7 @@ import ipywidgets
 
 from paoding import compensation as compensations
 from paoding.domain import Box
-from paoding.domain.choose import NAMES as PRIORS
+from paoding.synthetic.choice import NAMES as PRIORS
 from paoding_widgets.settings import DEFAULTS, STRATEGIES, Settings
 
 _DISTIL = (100, 300, 1000)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from paoding.domain.box import compact
-from paoding.domain.choose import legal_inputs, misfit
+from paoding.domain.legal import legal_inputs, misfit
 from paoding.errors import ArgumentError, BusyError, PaodingError
 from paoding.graph import Graph, inspect
 from paoding.plan import Decisions, Plan, Step

@@ -11,7 +11,7 @@ from keras import layers
 
 import paoding
 from paoding.allocation import anneal, curve, energy
-from paoding.compensation.study import Moments
+from paoding.compensation.sensitivity import SensitivityStats
 from paoding.errors import ArgumentError
 from paoding.graph import trace
 from paoding.self_check import agreement, selfcheck
@@ -74,7 +74,7 @@ def test_a_plan_with_an_allocation_replays():
 def view(seed, n=6):
     rng = np.random.default_rng(seed)
     y, v = rng.standard_normal((30, n)) @ rng.standard_normal((n, n)), rng.standard_normal((n, 2))
-    return Moments(np.zeros(n), y.T @ y / 30, v @ v.T, 0, True)
+    return SensitivityStats(np.zeros(n), y.T @ y / 30, v @ v.T, 0, True)
 
 
 @given(st.integers(0, 5000))
@@ -97,7 +97,7 @@ def test_annealing_is_never_worse_than_greedy_and_mostly_finds_the_best_of_a_few
         rng = np.random.default_rng(seed)
         y = rng.standard_normal((40, 16)) @ rng.standard_normal((16, 16))
         v = rng.standard_normal((16, 2))
-        moments = Moments(np.zeros(16), y.T @ y / 40, v @ v.T, 0, True)
+        moments = SensitivityStats(np.zeros(16), y.T @ y / 40, v @ v.T, 0, True)
         _, order = curve([moments], group.removable, 2)
         greedy = np.isin(np.arange(16), order)
         found = anneal(graph, {"varied": 2}, {"varied": [moments]}, seed).wanted["varied"]

@@ -8,9 +8,11 @@ import pytest
 from keras import layers
 
 import paoding
-from paoding.domain.choose import choose, lead_of, legal_inputs
+from paoding.domain.hints import hints_of
+from paoding.domain.legal import legal_inputs
 from paoding.errors import ArgumentError
 from paoding.graph import trace
+from paoding.synthetic.choice import choose
 
 OPEN = {"target": 0.5, "step": 0.5, "samples": 64, "distil": 2}
 
@@ -109,7 +111,7 @@ def test_every_branch_that_reads_an_input_is_asked_what_it_knows():
     read = keras.Input((7,), dtype="int32")
     parts = [layers.Embedding(size, 4)(read) for size in (30, 20)]
     model = keras.Model(read, scored(layers.Flatten()(layers.Concatenate()(parts))))
-    lead = lead_of(trace(model), trace(model).flat.inputs[0])
+    lead = hints_of(trace(model), trace(model).flat.inputs[0])
     assert lead.values.size == 20
 
 

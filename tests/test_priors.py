@@ -9,18 +9,12 @@ from keras import layers
 
 import paoding
 from paoding.domain import Box
-from paoding.domain.choose import (
-    alternatives,
-    choose,
-    known_moments,
-    lead_of,
-    learned_span,
-    legal_inputs,
-    live_map,
-    misfit,
-    picture_of,
-)
-from paoding.domain.priors import (
+from paoding.domain.hints import hints_of, known_moments, learned_span, live_map, picture_of
+from paoding.domain.legal import legal_inputs, misfit
+from paoding.domain.values import Tokens
+from paoding.graph import trace
+from paoding.synthetic.choice import alternatives, choose
+from paoding.synthetic.priors import (
     Blobs,
     DeadLeaves,
     Mixture,
@@ -31,8 +25,6 @@ from paoding.domain.priors import (
     Table,
     Uniform,
 )
-from paoding.domain.values import Tokens
-from paoding.graph import trace
 
 BOX = Box(-2, 3)
 PRIORS = [
@@ -251,7 +243,7 @@ def test_a_table_of_standardized_columns_shows_no_order():
 def test_legal_values_on_both_sides_of_zero_mean_standardized_columns(box, expected):
     model = keras.Sequential([keras.Input((8,)), layers.Dense(5, "relu"), layers.Dense(2)])
     graph = trace(model)
-    known = known_moments(lead_of(graph, graph.flat.inputs[0]), box)
+    known = known_moments(hints_of(graph, graph.flat.inputs[0]), box)
     assert (known is None) == (expected is None)
     if expected:
         x = chosen(model, box).priors[0](np.random.default_rng(0), 4000)
@@ -297,7 +289,7 @@ def test_what_is_assumed_of_the_inputs_is_told_and_a_replay_keeps_it():
 def test_rescalings_one_after_another_are_looked_through_together():
     steps = [layers.Rescaling(2.0, offset=1.0), layers.Rescaling(3.0, offset=-1.0)]
     model = stack(*steps, layers.Normalization(mean=8.0, variance=36.0), shape=(5,))
-    lead = lead_of(trace(model), trace(model).flat.inputs[0])
+    lead = hints_of(trace(model), trace(model).flat.inputs[0])
     assert np.allclose(lead.mean, 1.0) and np.allclose(lead.deviation, 1.0)  # 3 (2 x + 1) - 1
 
 
@@ -330,7 +322,7 @@ def test_a_rescaling_is_looked_through():
         ]
     )
     graph = trace(model)
-    lead = lead_of(graph, graph.flat.inputs[0])
+    lead = hints_of(graph, graph.flat.inputs[0])
     assert np.allclose(lead.mean, [2.0, 4.0]) and np.allclose(lead.deviation, [2.0, 4.0])
 
 

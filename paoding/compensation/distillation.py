@@ -18,17 +18,13 @@ import tensorflow as tf
 
 from paoding import surgery
 from paoding.compensation.base import Work
-from paoding.compensation.study import (
-    effort_of,
-    flops_of,
-    head_of,
-    logits,
-    prior_of,
-    study_of,
-)
-from paoding.domain.choose import lead_of
+from paoding.compensation.study import study_of
+from paoding.domain.hints import hints_of
 from paoding.graph import Graph, State
+from paoding.graph.heads import head_of, logits
 from paoding.graph.keras_internals import Flat, call_to_learn, flatten
+from paoding.graph.passes import effort_of, flops_of
+from paoding.synthetic.drawing import sampler_of
 
 REACH = 0.05  # of the box's width: how far about an input the two networks are made to agree
 _WIDE = 6.0  # deviations of an input, where they are known, that a width is taken to be at most
@@ -124,7 +120,7 @@ def distilled(work: Work, state: State, steps: int) -> State:
 def _drawn(work: Work, state: State, rng: np.random.Generator) -> list[np.ndarray]:
     """Synthetic inputs: those of the fit where these are enough."""
     study = study_of(work, state.alive) if work.fits else None
-    chosen = prior_of(work) if study is None else study.chosen
+    chosen = sampler_of(work) if study is None else study.chosen
     size = min(_pool_size(work.graph), chosen.most or _POOL)
     if study is None or study.samples < size:
         return chosen.draw(rng, size)
@@ -171,7 +167,7 @@ class Pair:
         """Compare a model with the original of a graph."""
         widths = []
         for box, shape, tensor in zip(boxes, graph.input_shapes, graph.flat.inputs, strict=True):
-            deviation = lead_of(graph, tensor).deviation
+            deviation = hints_of(graph, tensor).deviation
             width = box.width(shape)
             widths.append(width if deviation is None else np.minimum(width, _WIDE * deviation))
         makers = {t: node for node in graph.nodes for t in node.outputs}

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from paoding.compensation.study import Moments, moments_of, study_of
+from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
+from paoding.compensation.study import study_of
 from paoding.criteria import PLAIN, Ranking, renewal
 from paoding.graph import Group
 from paoding.plan import Removal
@@ -29,12 +30,12 @@ class Forecast:
     Source: method, section 6 (a Gauss-Newton estimate, as in optimal brain surgeon), applied to
     merges; estimated under the prior, never certified.
 
-    >>> view = Moments(np.zeros(2), np.diag([1.0, 4.0]), np.eye(2), 0, centred=False)
+    >>> view = SensitivityStats(np.zeros(2), np.diag([1.0, 4.0]), np.eye(2), 0, centred=False)
     >>> Forecast([view]).rises(np.array([0, 1]), np.array([-1, -1]))
     array([1., 4.])
     """
 
-    def __init__(self, views: Sequence[Moments]) -> None:
+    def __init__(self, views: Sequence[SensitivityStats]) -> None:
         self._views = [_View(view) for view in views]
         self.taken: tuple[tuple[int, int], ...] = ()
 
@@ -79,7 +80,7 @@ class Forecast:
 class _View:
     """One consumer's part of a forecast."""
 
-    def __init__(self, view: Moments) -> None:
+    def __init__(self, view: SensitivityStats) -> None:
         self._second = view.raw
         self._power = np.diag(self._second).copy()
         self._weight = view.weight.copy()  # of what each unit stands for now
@@ -194,7 +195,7 @@ def foresee(work: Any, group: Group, ranking: Ranking, past: Sequence[Removal]) 
         ranking: by saliency; it is used up.
         past: the group's removals so far, in order.
     """
-    views = moments_of(study_of(work), group)
+    views = sensitivity_of(study_of(work), group)
     if not views:
         return ranking
     place = ("forecast", group.name)

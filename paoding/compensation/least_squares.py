@@ -12,7 +12,8 @@ import scipy.linalg
 
 from paoding.compensation.base import Plain, Work, gone
 from paoding.compensation.consumers import Consumer, constant_of, missing
-from paoding.compensation.study import Moments, Study, Walk, moments_of, study_of
+from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
+from paoding.compensation.study import ActivationStudy, Walk, study_of
 from paoding.criteria import PLAIN, WIDE, Ranking, renewal
 from paoding.graph import Graph, Group, State
 from paoding.plan import Removal
@@ -42,7 +43,7 @@ class LeastSquares(Plain):
     def rank(
         self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
     ) -> Ranking:
-        views = moments_of(study_of(work), group)
+        views = sensitivity_of(study_of(work), group)
         if not views:
             return super().rank(work, group, state, may_go, may_survive)
         alive = state.alive[group.ids]
@@ -71,7 +72,7 @@ class LeastSquares(Plain):
         changed = {i: v for i, v in enumerate(values) if v is not own[i]}
         return work.graph.original.replace(changed, alive)
 
-    def _refit(self, study: Study, state: State, values: list[np.ndarray]) -> None:
+    def _refit(self, study: ActivationStudy, state: State, values: list[np.ndarray]) -> None:
         lost = [missing(consumer, state) for consumer in study.consumers]
         if not any(mask.any() for mask in lost):
             return
@@ -85,7 +86,7 @@ class LeastSquares(Plain):
 
     def _fit(
         self,
-        study: Study,
+        study: ActivationStudy,
         number: int,
         x: np.ndarray,
         lost: Sequence[np.ndarray],
@@ -137,7 +138,7 @@ class Mean(LeastSquares):
     def rank(
         self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
     ) -> Ranking:
-        views = moments_of(study_of(work), group)
+        views = sensitivity_of(study_of(work), group)
         if not views:
             return super().rank(work, group, state, may_go, may_survive)
         cost = np.sum([np.diag(v.weight) * np.diag(v.second) for v in views], axis=0)
@@ -266,7 +267,9 @@ class SurgeonRanking(Ranking):
     _block: int
 
     @classmethod
-    def of(cls, views: Sequence[Moments], alive: np.ndarray, may_go: np.ndarray) -> SurgeonRanking:
+    def of(
+        cls, views: Sequence[SensitivityStats], alive: np.ndarray, may_go: np.ndarray
+    ) -> SurgeonRanking:
         """Candidates of a group in which some units may be gone already."""
         return cls.after([Surgeon(view, alive) for view in views], may_go)
 
@@ -317,7 +320,7 @@ class SurgeonRanking(Ranking):
 class Surgeon:
     """One consumer's inverse covariance and output weights of the units that are left."""
 
-    def __init__(self, view: Moments, alive: np.ndarray) -> None:
+    def __init__(self, view: SensitivityStats, alive: np.ndarray) -> None:
         self.alive = alive.copy()
         second = view.second
         level = RIDGE * np.trace(second) / len(second) + 1e-30
@@ -392,7 +395,7 @@ class Trail:
 
     @classmethod
     def along(
-        cls, known: Trail | None, views: Sequence[Moments], path: Sequence[np.ndarray]
+        cls, known: Trail | None, views: Sequence[SensitivityStats], path: Sequence[np.ndarray]
     ) -> Trail:
         """Follow a path, from where a known trail leads along it or else from its beginning."""
         if known is None or not known.leads_to(path):

@@ -8,7 +8,8 @@ import numpy as np
 
 from paoding.compensation.base import Plain, Work, gone
 from paoding.compensation.consumers import Constant, Consumer, constant_of
-from paoding.compensation.study import Moments, moments_of, study_of
+from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
+from paoding.compensation.study import study_of
 from paoding.criteria import Ranking
 from paoding.graph import Group, State
 from paoding.plan import Removal
@@ -30,7 +31,7 @@ class ScaledMerge(Plain):
     def rank(
         self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
     ) -> Ranking:
-        views = moments_of(study_of(work), group)
+        views = sensitivity_of(study_of(work), group)
         if not views or not group.mergeable:
             return super().rank(work, group, state, may_go, may_survive)
         pairs = np.sum([_costs(view) for view in views], axis=0)
@@ -57,7 +58,7 @@ class ScaledMerge(Plain):
         for name, entries in by_group.items():
             group = graph.by_name[name]
             fitted = set()
-            views = moments_of(study, group)
+            views = sensitivity_of(study, group)
             for view in views:
                 consumer = study.consumers[view.consumer]
                 fitted.add((consumer.variable, consumer.axis))
@@ -72,7 +73,7 @@ class ScaledMerge(Plain):
         return state.replace(changed, alive)
 
 
-def line(view: Moments, into: int, unit: int, centred: bool) -> tuple[float, float]:
+def line(view: SensitivityStats, into: int, unit: int, centred: bool) -> tuple[float, float]:
     """Slope and constant that best give one unit from another."""
     mean, second = view.mean, view.second if centred else view.raw
     if second[into, into] <= 0:
@@ -81,7 +82,7 @@ def line(view: Moments, into: int, unit: int, centred: bool) -> tuple[float, flo
     return slope, float(mean[unit] - slope * mean[into]) if centred else 0.0
 
 
-def _costs(view: Moments) -> np.ndarray:
+def _costs(view: SensitivityStats) -> np.ndarray:
     """What is left of j after the line through i, as the outputs feel it: (i, j)."""
     variance = np.maximum(np.diag(view.second), 0)
     explained = np.divide(
@@ -98,7 +99,7 @@ def _move(
     group: Group,
     consumer: Consumer,
     place: Constant | None,
-    view: Moments,
+    view: SensitivityStats,
     entries: Sequence[Removal],
 ) -> None:
     """Move the rows of one consumer, one removal after the other."""

@@ -13,6 +13,7 @@ from paoding.errors import DomainError
 
 _SLACK = 1e-6  # of a box's width: what single precision may put beside it
 Shape = tuple[int, ...]
+Canvas = tuple[int, int, int]  # height, width, channels of an image
 Floats = NDArray[np.float64]
 
 

@@ -13,7 +13,8 @@ import paoding
 from paoding.compensation import Work, get
 from paoding.compensation.consumers import consumers_of, window
 from paoding.compensation.least_squares import Surgeon, SurgeonRanking, Trail, ridge
-from paoding.compensation.study import Moments, moments_of, study_of
+from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
+from paoding.compensation.study import study_of
 from paoding.domain import Box
 from paoding.graph import trace
 from paoding.plan import Removal
@@ -130,7 +131,7 @@ def _view(seed, n=5):
     rng = np.random.default_rng(seed)
     y, v = rng.standard_normal((40, n)) @ rng.standard_normal((n, n)), rng.standard_normal((n, 3))
     y -= y.mean(axis=0)
-    return y, v, Moments(np.zeros(n), y.T @ y / 40, v @ v.T, 0, True)
+    return y, v, SensitivityStats(np.zeros(n), y.T @ y / 40, v @ v.T, 0, True)
 
 
 @given(st.integers(0, 10_000))
@@ -163,7 +164,7 @@ def test_updates_after_removals_equal_a_fresh_start(seed):
 def test_a_copy_goes_first_and_into_its_twin():
     y, v, _ = _view(1)
     y[:, 4] = y[:, 2]
-    view = Moments(np.zeros(5), y.T @ y / 40, v @ v.T, 0, True)
+    view = SensitivityStats(np.zeros(5), y.T @ y / 40, v @ v.T, 0, True)
     ranking = SurgeonRanking.of([view], np.ones(5, bool), np.ones(5, bool))
     first = int(ranking.order()[0])
     assert first in (2, 4)
@@ -209,7 +210,7 @@ def test_sensitivity_of_a_linear_head_is_its_weights():
     model = network(3.0)
     graph = trace(model)
     work = Work(graph, (Box(0, 1).fit((3,)),), 0, {"prior": positive, "samples": 64})
-    (view,) = moments_of(study_of(work), graph.by_name["hidden"])
+    (view,) = sensitivity_of(study_of(work), graph.by_name["hidden"])
     out = np.asarray(model.get_layer("scores").kernel)
     assert np.allclose(view.weight, out @ out.T, atol=1.0, rtol=0.2)
 
@@ -224,10 +225,10 @@ def test_a_covariance_that_rounding_left_indefinite_is_still_solved() -> None:
 
 
 def test_units_that_hardly_vary_about_a_large_mean_keep_their_variance() -> None:
-    from paoding.compensation.study import Sums
+    from paoding.compensation.sensitivity import RunningSums
 
     y = (1e4 + np.random.default_rng(0).normal(size=(4000, 3))).astype("float32")
-    total = Sums(3)
+    total = RunningSums(3)
     for part in np.split(y, 4):
         total.add(part, [])
     away = total.first / total.rows
@@ -238,7 +239,7 @@ def test_units_that_hardly_vary_about_a_large_mean_keep_their_variance() -> None
 def test_a_trail_of_removals_ends_as_a_factorization_anew_and_follows_one_path_only():
     rng = np.random.default_rng(5)
     y, out = rng.normal(size=(80, 12)), rng.normal(size=(12, 12))
-    view = Moments(np.zeros(12), y.T @ y / 80, out @ out.T, 0, centred=False)
+    view = SensitivityStats(np.zeros(12), y.T @ y / 80, out @ out.T, 0, centred=False)
     path = [np.arange(12) >= gone for gone in (0, 2, 3, 5)]
     trail = Trail.along(None, [view], path[:3])
     longer = Trail.along(trail, [view], path)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import paoding
 from paoding.compensation.forecast import Forecast, ForecastRanking
-from paoding.compensation.study import Moments
+from paoding.compensation.sensitivity import SensitivityStats
 from paoding.criteria import PLAIN, Ranking
 from paoding.plan import Plan
 
@@ -22,7 +22,7 @@ def case(seed: int, units: int = 6) -> tuple[np.ndarray, np.ndarray, Forecast]:
     out = rng.normal(size=(units, 3))
     mean = y.mean(axis=0)
     second = y.T @ y / len(y) - np.outer(mean, mean)
-    return y, out, Forecast([Moments(mean, second, out @ out.T, 0, centred=True)])
+    return y, out, Forecast([SensitivityStats(mean, second, out @ out.T, 0, centred=True)])
 
 
 def changed(y: np.ndarray, out: np.ndarray, ends: dict[int, int]) -> float:
@@ -70,7 +70,7 @@ def test_the_survivor_is_the_one_with_the_least_rise(seed: int) -> None:
 def test_a_merge_that_cancels_an_error_lowers_the_change() -> None:
     """Units 1 and 2 differ from unit 0 by as much in opposite directions."""
     y = np.array([[2.0, 1.0, 3.0], [4.0, 3.0, 5.0]])
-    view = Moments(np.zeros(3), y.T @ y / 2, np.ones((3, 3)), 0, centred=False)
+    view = SensitivityStats(np.zeros(3), y.T @ y / 2, np.ones((3, 3)), 0, centred=False)
     forecast = Forecast([view])
     assert forecast.rises(np.array([1]), np.array([0])) == pytest.approx([1.0])
     forecast.take(1, 0)

@@ -118,7 +118,7 @@ def test_least_squares_is_nearer_to_the_original_than_plain_removal(build):
     x = inputs(model, 256)
     before = np.asarray(model(x))
 
-    def away(compensation):
+    def moment_gaps(compensation):
         settings = {"target": 0.5, "step": 0.25, "strategy": "magnitude", "samples": 512}
         result = paoding.prune(
             model,
@@ -128,7 +128,7 @@ def test_least_squares_is_nearer_to_the_original_than_plain_removal(build):
         )
         return float(np.square(np.asarray(result.model(x)) - before).mean())
 
-    assert away("least-squares") < 0.6 * away("none")
+    assert moment_gaps("least-squares") < 0.6 * moment_gaps("none")
 
 
 def _uniform(model, rng, n):

@@ -1,7 +1,7 @@
 """What real inputs probably look like: priors that draw synthetic inputs from a box.
 
 A prior is any ``callable(rng, n) -> array (n, *input_shape)``. No data is needed for any of
-these, and no Keras: what a model tells about its inputs is read in ``paoding.domain.choose``.
+these, and no Keras: what a model tells about its inputs is read in ``paoding.domain.hints``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from scipy import fft
 
-from paoding.domain.box import Box, Floats, Shape
+from paoding.domain.box import Box, Canvas, Floats, Shape
 
 Prior = Callable[[np.random.Generator, int], np.ndarray]
-Canvas = tuple[int, int, int]  # height, width, channels
 
 _BLOCK = 256  # images drawn at once: bounds memory, and a longer draw begins with a shorter one
 _STRONGER = 0.5  # added to the part of blobs in the directions that a first layer learned

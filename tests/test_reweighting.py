@@ -10,14 +10,23 @@ from hypothesis import strategies as st
 from keras import layers
 
 import paoding
-from paoding.compensation import remembered
-from paoding.compensation.remembered import blended, most_inputs
-from paoding.compensation.study import MOST_SAMPLES, effort_of, prior_of, study_of
+from paoding.compensation.study import study_of
 from paoding.domain import Box
-from paoding.domain.balance import MOST, Balanced, capped, even_weights, pick, tilted
-from paoding.domain.choose import Chosen, choose
-from paoding.domain.priors import Blobs
 from paoding.graph import trace
+from paoding.graph.passes import effort_of
+from paoding.synthetic import bn_matching
+from paoding.synthetic.bn_matching import matched, most_inputs
+from paoding.synthetic.choice import Sampler, choose
+from paoding.synthetic.drawing import MOST_SAMPLES, sampler_of
+from paoding.synthetic.priors import Blobs
+from paoding.synthetic.reweighting import (
+    MOST,
+    ReweightedSampler,
+    capped,
+    even_weights,
+    pick,
+    tilted,
+)
 
 
 class Run:
@@ -76,8 +85,8 @@ def test_no_input_is_kept_too_often_however_rare_its_class():
 def test_a_classifier_gets_even_inputs_of_its_prior_that_repeat_with_the_seed():
     model, _ = paoding.zoo.load("mnist-mlp")
     run = Run(model)
-    chosen = prior_of(run)
-    assert isinstance(chosen, Balanced) and "evenly" in chosen.sentence
+    chosen = sampler_of(run)
+    assert isinstance(chosen, ReweightedSampler) and "evenly" in chosen.sentence
     (x,) = chosen.draw(np.random.default_rng(0), 600)
     assert x.shape == (600, 784)
     assert np.array_equal(x, chosen.draw(np.random.default_rng(0), 600)[0])
@@ -92,13 +101,13 @@ def test_one_sigmoid_counts_as_two_classes_and_a_regression_as_none():
             [keras.Input((6,)), layers.Dense(5, "relu"), layers.Dense(1, activation)]
         )
 
-    assert isinstance(prior_of(Run(ending("sigmoid"))), Balanced)
-    assert type(prior_of(Run(ending("linear")))) is Chosen
+    assert isinstance(sampler_of(Run(ending("sigmoid"))), ReweightedSampler)
+    assert type(sampler_of(Run(ending("linear")))) is Sampler
 
 
 def test_a_prior_of_the_user_is_left_alone():
     model, _ = paoding.zoo.load("breast-cancer")
-    mine = prior_of(Run(model, lambda rng, n: rng.random((n, 30))))
+    mine = sampler_of(Run(model, lambda rng, n: rng.random((n, 30))))
     (x,) = mine.draw(np.random.default_rng(0), 5)
     assert np.array_equal(x, np.random.default_rng(0).random((5, 30)))
 
@@ -127,16 +136,16 @@ def test_batch_normalization_picks_inputs_whose_moments_it_remembers():
     norm.moving_mean.assign(z.mean(axis=(0, 1, 2)))  # of bright images only
     norm.moving_variance.assign(z.var(axis=(0, 1, 2)))
     run = Run(model)
-    chosen = prior_of(run)
-    assert isinstance(chosen, Balanced) and "batch normalization" in chosen.sentence
+    chosen = sampler_of(run)
+    assert isinstance(chosen, ReweightedSampler) and "batch normalization" in chosen.sentence
     (picked,) = chosen.draw(np.random.default_rng(0), 1000)
     (plain,) = choose(run.graph, run.boxes).draw(np.random.default_rng(0), 1000)
 
-    def away(x):
+    def moment_gaps(x):
         found = np.asarray(model.layers[0](x)).mean(axis=(0, 1, 2))
         return np.linalg.norm(found - norm.moving_mean)
 
-    assert away(picked) < 0.3 * away(plain)
+    assert moment_gaps(picked) < 0.3 * moment_gaps(plain)
     assert picked.mean() > plain.mean()
     assert picked.min() >= 0 and picked.max() <= 1
     assert np.array_equal(picked, chosen.draw(np.random.default_rng(0), 1000)[0])
@@ -151,7 +160,7 @@ def test_a_table_is_mixed_until_its_batches_have_the_remembered_moments():
     norm.moving_mean.assign(z.mean(axis=0))
     norm.moving_variance.assign(z.var(axis=0))
     run = Run(model)
-    (x,) = prior_of(run).draw(np.random.default_rng(0), 700)  # not a whole number of batches
+    (x,) = sampler_of(run).draw(np.random.default_rng(0), 700)  # not a whole number of batches
     assert x.shape == (700, 12)
     found = np.asarray(model.layers[0](x))
     away = (found.mean(axis=0) - norm.moving_mean) / np.sqrt(norm.moving_variance)
@@ -166,7 +175,7 @@ def _convolutional(*last):
 
 
 def _changed(model, inputs, canvas, classes):
-    (x,) = blended(Run(model), np.random.default_rng(0), inputs, [canvas], 1e5, classes)
+    (x,) = matched(Run(model), np.random.default_rng(0), inputs, [canvas], 1e5, classes)
     return x
 
 
@@ -191,13 +200,13 @@ def test_images_are_painted_over_smoothly_until_their_batches_have_the_remembere
     norm.moving_mean.assign(z.mean(axis=(0, 1, 2)))
     norm.moving_variance.assign(z.var(axis=(0, 1, 2)))
 
-    def away(x):
+    def moment_gaps(x):
         z = np.asarray(model.layers[0](x))
         apart = (z.mean(axis=(0, 1, 2)) - norm.moving_mean) / np.sqrt(norm.moving_variance)
         return np.abs(apart).max()
 
     found = _changed(model, [x], (12, 12, 1), False)
-    assert away(found) < 0.2 * away(x)
+    assert moment_gaps(found) < 0.2 * moment_gaps(x)
     assert found.min() >= x.min() and found.max() <= x.max()
 
     grey = 0.3 + 0.4 * x
@@ -221,8 +230,8 @@ def test_tokens_are_picked_by_remembered_moments_and_never_moved():
     keras.utils.set_random_seed(0)
     stack = [layers.Embedding(9, 4), layers.Flatten(), layers.Dense(6), layers.BatchNormalization()]
     run = Run(keras.Sequential([keras.Input((5,), dtype="int32"), *stack, layers.Dense(3)]))
-    chosen = prior_of(run)
-    assert isinstance(chosen, Balanced)
+    chosen = sampler_of(run)
+    assert isinstance(chosen, ReweightedSampler)
     (x,) = chosen.draw(np.random.default_rng(0), 300)
     assert x.shape == (300, 5) and x.dtype.kind in "iu" and x.min() >= 0 and x.max() < 9
 
@@ -234,23 +243,23 @@ def test_a_run_has_no_more_inputs_than_can_be_moved_in_all_steps(monkeypatch):
     model.layers[1].moving_mean.assign(z.mean(axis=(0, 1, 2)))
     model.layers[1].moving_variance.assign(z.var(axis=(0, 1, 2)))
     effort = effort_of(trace(model))
-    monkeypatch.setattr(remembered, "_WORK", 300.5 * 3 * 30 * effort)
+    monkeypatch.setattr(bn_matching, "_WORK", 300.5 * 3 * 30 * effort)
     kept = {"target": 0.5, "step": 0.5, "distil": 4}
     pruner = paoding.Pruner(model, **kept)
     list(pruner)
     study = study_of(pruner._work)
     assert study.samples == 300
-    away = remembered._Moments(study.graph).distance
+    apart = bn_matching._MomentGap(study.graph).distance
     plain = [x.astype("float32") for x in plain]
-    assert float(away(study.inputs)) < 0.3 * float(away(plain))
+    assert float(apart(study.inputs)) < 0.3 * float(apart(plain))
     more = paoding.Pruner(model, samples=400, **kept)
     list(more)
     assert study_of(more._work).samples == 400  # asked for: moved as well, however long it takes
-    assert float(away(study_of(more._work).inputs)) < 0.3 * float(away(plain))
-    monkeypatch.setattr(remembered, "_WORK", 10 * 3 * 256 * effort)
+    assert float(apart(study_of(more._work).inputs)) < 0.3 * float(apart(plain))
+    monkeypatch.setattr(bn_matching, "_WORK", 10 * 3 * 256 * effort)
     pruner = paoding.Pruner(model, seed=1, **kept)
     list(pruner)
-    assert not isinstance(study_of(pruner._work).chosen, Balanced)
+    assert not isinstance(study_of(pruner._work).chosen, ReweightedSampler)
 
 
 def test_what_a_model_reads_in_its_order_may_be_painted_over():
@@ -268,8 +277,8 @@ def test_what_a_model_reads_in_its_order_may_be_painted_over():
 def test_inputs_are_drawn_once_for_runs_on_the_same_weights_and_again_for_others(monkeypatch):
     model = _convolutional(layers.Dense(6, "relu"), layers.Dense(3, "softmax"))
     drawn = []
-    draw = Balanced.draw
-    monkeypatch.setattr(Balanced, "draw", lambda *args: drawn.append(1) or draw(*args))
+    draw = ReweightedSampler.draw
+    monkeypatch.setattr(ReweightedSampler, "draw", lambda *args: drawn.append(1) or draw(*args))
 
     def weights(**settings):
         result = paoding.prune(model, step=0.5, samples=128, distil=0, **settings)
@@ -303,7 +312,7 @@ def test_where_flat_images_are_bright_is_found_from_the_remembered_moments():
     norm.moving_mean.assign(z.mean(axis=0))
     norm.moving_variance.assign(z.var(axis=0))
     run = Run(model)
-    chosen = prior_of(run)
+    chosen = sampler_of(run)
     assert "as bright at each place as batch normalization remembers" in chosen.sentence
     (found,) = chosen.draw(np.random.default_rng(0), 1000)
     (plain,) = choose(run.graph, run.boxes).draw(np.random.default_rng(0), 1000)
@@ -313,7 +322,7 @@ def test_where_flat_images_are_bright_is_found_from_the_remembered_moments():
 
     assert alike(found) > 0.9 > alike(plain)
     assert found.min() >= plain.min() - 1e-6 and found.max() <= plain.max() + 1e-6
-    again = prior_of(Run(model)).draw(np.random.default_rng(0), 1000)[0]
+    again = sampler_of(Run(model)).draw(np.random.default_rng(0), 1000)[0]
     assert np.array_equal(found, again)
 
 
@@ -321,7 +330,7 @@ def test_inputs_that_are_no_flat_image_are_not_shaded():
     keras.utils.set_random_seed(0)
     norm = layers.BatchNormalization()
     model = keras.Sequential([keras.Input((12,)), layers.Dense(6), norm, layers.Dense(3)])
-    assert "bright" not in prior_of(Run(model)).sentence
+    assert "bright" not in sampler_of(Run(model)).sentence
 
 
 def _smooth_kernel(rng, side, units):

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from paoding.domain.box import Floats
-from paoding.domain.choose import Chosen
+from paoding.synthetic.choice import Sampler
 
 SPARE = 2  # inputs drawn for each one that is kept
 MOST = 4  # times that one input is kept
@@ -26,7 +26,7 @@ Blend = Callable[[np.random.Generator, Sequence[np.ndarray]], list[np.ndarray]]
 Look = Callable[[Sequence[np.ndarray]], tuple[np.ndarray | None, np.ndarray | None]]
 
 
-class Balanced(Chosen):
+class ReweightedSampler(Sampler):
     """Inputs of other priors, picked so that the model's answers and moments are as they should.
 
     Args:
@@ -44,7 +44,7 @@ class Balanced(Chosen):
 
     def __init__(
         self,
-        chosen: Chosen,
+        chosen: Sampler,
         look: Look,
         why: str,
         blend: Blend | None = None,

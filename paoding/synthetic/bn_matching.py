@@ -16,9 +16,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from paoding.domain.priors import Blobs, Canvas, Prior, Shaded
+from paoding.domain.box import Canvas
 from paoding.graph import Graph
 from paoding.graph.keras_internals import Node, call
+from paoding.synthetic.priors import Blobs, Prior, Shaded
 
 _MOST_MOMENTS = 512  # that inputs are picked by
 _BATCH = 256  # inputs that have the moments together
@@ -38,7 +39,7 @@ _SHADING_BATCHES = 16  # that the steps take in turn
 _SOFT = 0.09  # width of a shading's blur, as share of the shorter side
 
 
-def normalizing(graph: Graph, most: int | None = _MOST_MOMENTS) -> list[Node]:
+def batch_norms(graph: Graph, most: int | None = _MOST_MOMENTS) -> list[Node]:
     """The first calls of batch normalization, as many as have so few moments; None: all."""
     found, features = [], 0
     for node in graph.nodes:
@@ -51,7 +52,7 @@ def normalizing(graph: Graph, most: int | None = _MOST_MOMENTS) -> list[Node]:
     return found
 
 
-def away(norm: Any, z: np.ndarray) -> np.ndarray:
+def moment_gaps(norm: Any, z: np.ndarray) -> np.ndarray:
     """How far a sample's first two moments lie from what a normalization keeps: (n, 2 channels)."""
     x = np.moveaxis(z, norm.axis, -1)
     mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
@@ -75,7 +76,7 @@ def most_inputs(canvases: Sequence[Canvas | None], effort: float) -> int:
     return max(affordable, _BATCH) if affordable >= _LEAST * _BATCH else 0
 
 
-def blended(
+def matched(
     run: Any,
     rng: np.random.Generator,
     inputs: Sequence[np.ndarray],
@@ -90,7 +91,7 @@ def blended(
     their mean by, so that it stays as smooth, or as much of a table, as the prior made it. Field
     and weights are found by gradient descent. Values stay between the least and the largest that
     came in. Moments alone lead to inputs of no class in particular; so they are also moved to
-    where a classifier is surer of the class that it gives an input to begin with.
+    where a classifier is surer of its class.
 
     Args:
         run: with the graph and a pulse.
@@ -151,11 +152,11 @@ def shaded(run: Any, prior: Prior, effort: float) -> Prior:
     run.pulse("finding where images are bright", 0.0)
     images = prior(np.random.default_rng(0), _SHADING_BATCHES * _BATCH)
     floor = prior.box.fit(images.shape[1:]).lo
-    shading = _shading(_Moments(run.graph), images.astype(np.float32), floor, prior)
+    shading = _shading(_MomentGap(run.graph), images.astype(np.float32), floor, prior)
     return Shaded(prior, np.exp(shading), prior.box)
 
 
-def _shading(moments: _Moments, images: np.ndarray, floor: Any, prior: Blobs) -> np.ndarray:
+def _shading(moments: _MomentGap, images: np.ndarray, floor: Any, prior: Blobs) -> np.ndarray:
     """The logarithm of the brightness of each pixel: (height, width)."""
     soft = _SOFT * min(prior.height, prior.width)
     down, across = (tf.constant(_blurring(side, soft)) for side in (prior.height, prior.width))
@@ -254,13 +255,13 @@ def _way(x: np.ndarray, canvas: Canvas | None, mixed: np.ndarray) -> _Way | None
     return _Way((len(mixed),), mix, _MIXING_STEPS)
 
 
-class _Moments:
+class _MomentGap:
     """How far the moments of a batch are from those that all normalizations remember."""
 
     def __init__(self, graph: Graph) -> None:
         self._flat = graph.flat
         self._norms: dict[int, Any] = {}
-        for node in normalizing(graph, None):
+        for node in batch_norms(graph, None):
             mean, variance = np.asarray(node.op.moving_mean), np.asarray(node.op.moving_variance)
             self._norms[node.index] = mean, np.sqrt(variance + node.op.epsilon)
 
@@ -303,7 +304,7 @@ class _Batch:
         classes: bool,
         steps: int,
     ) -> None:
-        self._moments = _Moments(graph)
+        self._moments = _MomentGap(graph)
         self._ways = ways
         self._ranges = ranges
         self._classes = classes

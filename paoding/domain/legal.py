@@ -1,0 +1,78 @@
+"""The legal inputs of a model: what the user says, or what its first layers tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from paoding.domain.box import Box, Domain, outside, resolve
+from paoding.domain.hints import InputHints, hints_of
+
+if TYPE_CHECKING:
+    from paoding.graph import Graph
+
+_FROM_BYTES = 1 / 64  # scale below which a Rescaling brings bytes to about 1: by 1/255 or 1/127.5
+_WIDEST = 0.6  # deviation that no column within [0, 1] has
+_REACH = 4.0  # deviations about its mean within which nearly all of an input lies
+
+
+def legal_inputs(graph: Graph, domain: Domain | None) -> tuple[tuple[Box, ...], str]:
+    """The boxes of a model's inputs, and what was assumed of them in one sentence.
+
+    Args:
+        graph: the traced model.
+        domain: what the user says; None takes what the first layers suggest, and else [0, 1].
+
+    Raises:
+        DomainError: the domain does not fit the model.
+
+    >>> from keras import Input, Sequential, layers
+    >>> from paoding.graph import trace
+    >>> model = Sequential([Input((2, 2)), layers.Rescaling(1 / 255), layers.Flatten()])
+    >>> legal_inputs(trace(model), None)[1]
+    'Legal inputs are taken to be 0 to 255, since a Rescaling comes first; pass domain= to say so.'
+    """
+    names = [x.name for x in graph.model.inputs]
+    if domain is not None:
+        return resolve(domain, graph.input_shapes, names), ""
+    boxes, told = [], []
+    for tensor, symbol, shape in zip(
+        graph.flat.inputs, graph.model.inputs, graph.input_shapes, strict=True
+    ):
+        box, why = _suggested_box(hints_of(graph, tensor), str(symbol.dtype))
+        boxes.append(box.fit(shape))
+        if why:
+            name = f" of '{symbol.name}'" if len(names) > 1 else ""
+            told.append(f"Legal inputs{name} are taken to be {why}; pass domain= to say so.")
+    return tuple(boxes), " ".join(told)
+
+
+def misfit(graph: Graph, boxes: Sequence[Box], inputs: Any) -> str:
+    """One sentence where data is not what a run takes for legal inputs, else an empty string.
+
+    Args:
+        graph: the traced model; numbers of tokens are not judged.
+        boxes: its legal inputs.
+        inputs: one array (n, ...), or a list of one for each input.
+    """
+    arrays = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+    for tensor, box, x in zip(graph.flat.inputs, boxes, arrays, strict=False):
+        looked_up = hints_of(graph, tensor).values is not None
+        found = "" if looked_up else outside(box, x)
+        if found:
+            return f"The data {found}: set the domain."
+    return ""
+
+
+def _suggested_box(hints: InputHints, dtype: str) -> tuple[Box, str]:
+    if dtype == "uint8":
+        return Box(0.0, 255.0), "0 to 255, since they are bytes"
+    if 0 < hints.scale < _FROM_BYTES:
+        return Box(0.0, 255.0), "0 to 255, since a Rescaling comes first"
+    if hints.mean is not None and hints.deviation is not None:
+        beyond = (hints.mean < 0) | (hints.mean > 1) | (hints.deviation > _WIDEST)
+        if beyond.any():
+            reach = _REACH * hints.deviation
+            why = f"within {_REACH:g} deviations of the means that the model carries"
+            return Box(hints.mean - reach, hints.mean + reach), why
+    return Box(0.0, 1.0), ""

@@ -1,0 +1,1 @@
+"""Synthetic inputs: priors, the choice of one, reweighting, matching of batch normalization."""
