@@ -14,6 +14,7 @@ from paoding.domain.legal import legal_inputs, misfit
 from paoding.domain.values import Tokens
 from paoding.graph import trace
 from paoding.synthetic.choice import alternatives, choose
+from paoding.synthetic.drawing import scale_of
 from paoding.synthetic.priors import (
     Blobs,
     DeadLeaves,
@@ -369,10 +370,58 @@ def test_data_beyond_the_legal_inputs_is_told_but_not_of_tokens():
 def test_layers_that_never_saw_data_tell_nothing_of_the_inputs():
     for layer in (layers.BatchNormalization(), layers.Normalization(mean=0.0, variance=1.0)):
         (box,), told = legal_inputs(trace(stack(layer, shape=(5,))), None)
-        assert box == Box(0, 1).fit((5,)) and not told
+        assert box == Box(0, 1).fit((5,)) and box.assumed and "assumed to be 0 to 1" in told
 
 
 def test_units_that_never_matter_are_sought_among_the_inputs_that_the_first_layers_tell():
     first = layers.Dense(3, "relu", bias_initializer=keras.initializers.Constant(-0.5))
     model = keras.Sequential([keras.Input((2,)), layers.Rescaling(1 / 255), first, layers.Dense(1)])
     assert paoding.lossless(model).certificate.upper.max() < 1e-5
+
+
+def test_inputs_of_which_nothing_tells_the_scale_are_drawn_at_both():
+    graph = trace(stack(shape=(5,)))
+    boxes, _ = legal_inputs(graph, None)
+    (x,) = choose(graph, boxes).draw(np.random.default_rng(0), 400)
+    assert x[::2].min() >= 0 and x[::2].max() <= 1  # every other one is standardized
+    assert abs(x[1::2].mean()) < 0.1 and 0.9 < x[1::2].std() < 1.1
+    assert "standardized" in alternatives(graph, boxes)
+    said = choose(graph, legal_inputs(graph, Box(0, 1))[0])
+    assert said.draw(np.random.default_rng(0), 400)[0].max() <= 1 and "assumed" not in said.sentence
+
+
+@pytest.mark.parametrize(("center", "scale"), [(0.5, "unit"), (0.0, "standardized")])
+def test_a_first_batch_normalization_tells_the_scale(center, scale):
+    norm = layers.BatchNormalization()
+    dense = layers.Dense(40, kernel_initializer="random_normal", use_bias=False)
+    model = keras.Sequential([keras.Input((8,)), dense, norm, layers.ReLU(), layers.Dense(2)])
+    rng = np.random.default_rng(0)
+    x = rng.normal(center, 1, (500, 8)) if scale == "standardized" else rng.random((500, 8))
+    z = np.asarray(dense(x.astype("f4")))
+    norm.moving_mean.assign(z.mean(axis=0))
+    norm.moving_variance.assign(z.var(axis=0))
+    run = paoding.Pruner(model, target=0.5)._work
+    assert scale_of(run) == scale
+
+
+def test_a_plan_remembers_that_a_domain_was_only_assumed_and_replays_bit_for_bit():
+    model = stack(layers.Dense(6, "relu"), shape=(5,))
+    result = paoding.prune(model, target=0.5, step=0.5, distil=2)
+    assert result.plan.settings["domain"][0]["assumed"] is True
+    again = paoding.replay(model, result.plan)
+    for a, b in zip(again.model.get_weights(), result.model.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_network_of_standardized_columns_keeps_what_it_does_without_being_told():
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2000, 6)).astype("f4")
+    y = np.sin(1.5 * x[:, 0]) + 0.5 * x[:, 1] * x[:, 2]
+    hidden = [layers.Dense(48, "relu"), layers.Dense(48, "relu"), layers.Dense(1)]
+    model = keras.Sequential([keras.Input((6,)), *hidden])
+    model.compile(keras.optimizers.Adam(3e-3), "mse")
+    model.fit(x, y, epochs=25, verbose=0)
+    small = paoding.prune(model, target=0.5, step=0.25, strategy="saliency").model
+    left = np.mean((small(x).numpy()[:, 0] - model(x).numpy()[:, 0]) ** 2) / y.var()
+    assert left < 0.1

@@ -25,6 +25,7 @@ class Box:
         lo: least legal value, one number for all inputs or an array that broadcasts to the
             shape of one input (no batch axis), in the units of the input.
         hi: greatest legal value, likewise.
+        assumed: whether nobody said so, and nothing in the model tells it.
 
     Raises:
         DomainError: a bound is not finite, `lo` exceeds `hi`, or the two do not fit together.
@@ -39,6 +40,7 @@ class Box:
 
     lo: Any
     hi: Any
+    assumed: bool = False
 
     def __post_init__(self) -> None:
         lo, hi = _bound(self.lo, "lo"), _bound(self.hi, "hi")
@@ -82,7 +84,7 @@ class Box:
             >>> Box(0, 1).fit((3,)).hi
             array([1., 1., 1.])
         """
-        return Box(self._at(self.lo, shape), self._at(self.hi, shape))
+        return Box(self._at(self.lo, shape), self._at(self.hi, shape), self.assumed)
 
     def center(self, shape: Shape) -> Floats:
         """Return the middle of the box at the `shape` of one input."""
@@ -124,12 +126,13 @@ class Box:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the box as numbers and lists that JSON can hold; `from_dict` reads them."""
-        return {"lo": self.lo.tolist(), "hi": self.hi.tolist()}
+        plain = {"lo": self.lo.tolist(), "hi": self.hi.tolist()}
+        return {**plain, "assumed": True} if self.assumed else plain
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Box:
         """Return the box that `to_dict` wrote."""
-        return cls(data["lo"], data["hi"])
+        return cls(data["lo"], data["hi"], bool(data.get("assumed", False)))
 
     def _at(self, bound: Floats, shape: Shape) -> Floats:
         try:
@@ -187,8 +190,9 @@ def compact(boxes: Sequence[Box]) -> list[Box]:
     >>> compact([Box(0, [1, 2]).fit((4, 2)), Box(0, 1).fit((3,))])
     [Box(0.0, <1..2 at (1, 2)>), Box(0.0, 1.0)]
     """
-    few = [Box(_once(box.lo), _once(box.hi)) for box in boxes]
-    return few[:1] if all(box == few[0] for box in few) else few
+    few = [Box(_once(box.lo), _once(box.hi), box.assumed) for box in boxes]
+    alike = all(box == few[0] and box.assumed == few[0].assumed for box in few)
+    return few[:1] if alike else few
 
 
 def _once(bound: Floats) -> Floats:

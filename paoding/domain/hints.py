@@ -23,6 +23,8 @@ _SHORTEST = 4  # pixels of the shorter side of what may be an image
 _STANDARD = (
     4.0  # mean width of legal values about 0 from which they are those of standardized inputs
 )
+_DARK = 0.05  # of a live-input map, below which nothing ever came in ...
+_DARK_SHARE = 0.05  # ... and of pixels that are so
 _MAP_BLUR = 2.0  # pixels: a live-input map is noisy at each pixel, and real ones are smooth
 _PASSES = (
     keras.layers.Flatten,
@@ -60,6 +62,18 @@ class InputHints:
     values: Drawn | None = None
     reader: str = ""
     scale: float = 1.0
+
+    @property
+    def dark(self) -> bool:
+        """Whether it is a flat picture of which some pixels were always 0.
+
+        A pixel that is not 0 moves its weights in training; where they are still their random
+        start, nothing ever came in: such pictures are dark there, not moved to a mean of 0.
+        """
+        size = None if self.kernel is None else picture_of(self.kernel)
+        if size is None or self.kernel is None:
+            return False
+        return bool((live_map(self.kernel.reshape(*size, -1)) < _DARK).mean() > _DARK_SHARE)
 
 
 def hints_of(graph: Graph, tensor: int) -> InputHints:

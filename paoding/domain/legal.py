@@ -41,8 +41,13 @@ def legal_inputs(graph: Graph, domain: Domain | None) -> tuple[tuple[Box, ...], 
     ):
         box, why = _suggested_box(hints_of(graph, tensor), str(symbol.dtype))
         boxes.append(box.fit(shape))
-        if why:
-            name = f" of '{symbol.name}'" if len(names) > 1 else ""
+        name = f" of '{symbol.name}'" if len(names) > 1 else ""
+        if box.assumed:
+            told.append(
+                f"Legal inputs{name} are assumed to be {box.lo:g} to {box.hi:g}, as nothing in "
+                "the model tells their range; pass domain= to say so."
+            )
+        elif why:
             told.append(f"Legal inputs{name} are taken to be {why}; pass domain= to say so.")
     return tuple(boxes), " ".join(told)
 
@@ -75,4 +80,8 @@ def _suggested_box(hints: InputHints, dtype: str) -> tuple[Box, str]:
             reach = _REACH * hints.deviation
             why = f"within {_REACH:g} deviations of the means that the model carries"
             return Box(hints.mean - reach, hints.mean + reach), why
-    return Box(0.0, 1.0), ""
+    if hints.values is not None or hints.mean is not None or not dtype.startswith(("float", "bf")):
+        return Box(0.0, 1.0), ""
+    if hints.dark:
+        return Box(0.0, 1.0), "0 to 1, since they are 0 wherever the first layer never saw data"
+    return Box(0.0, 1.0, assumed=True), ""

@@ -36,6 +36,7 @@ from paoding.synthetic.priors import (
 if TYPE_CHECKING:
     from paoding.graph import Graph
 
+_STANDARD_REACH = 4.0  # deviations within which standardized inputs lie
 _COLOURS = 3  # channels of an image in colour
 _IMAGES = {"blobs": Blobs, "dead-leaves": DeadLeaves, "spectra": Spectra}
 _OTHERS = ("mixture", "signals", "table", "uniform", "tokens", "zipf")
@@ -67,7 +68,9 @@ class Sampler:
         return replace(self, priors=(prior,), sentence=told)
 
 
-def choose(graph: Graph, boxes: tuple[Box, ...], name: str | None = None) -> Sampler:
+def choose(
+    graph: Graph, boxes: tuple[Box, ...], name: str | None = None, scale: str = "both"
+) -> Sampler:
     """Choose a prior for each input of a model.
 
     Args:
@@ -75,6 +78,8 @@ def choose(graph: Graph, boxes: tuple[Box, ...], name: str | None = None) -> Sam
         boxes: legal inputs, one box for each input.
         name: "blobs", "dead-leaves", "spectra", "mixture" (of these three), "signals", "table",
             "uniform", "tokens" or "zipf" instead of the choice that the model suggests.
+        scale: where legal inputs are only assumed, what is drawn: "unit" for these,
+            "standardized" for mean 0 and deviation 1, "both" for half of each.
 
     Raises:
         ArgumentError: the name is not known, or does not fit the input.
@@ -89,6 +94,9 @@ def choose(graph: Graph, boxes: tuple[Box, ...], name: str | None = None) -> Sam
         found = _named(name, hints, box) if name else None
         fits |= found is not None
         prior, why = _suggested(hints, box) if found is None else (found, "it was asked for")
+        if found is None and box.assumed and scale != "unit":
+            moved = _standardized(hints)
+            prior = moved if scale == "standardized" else Mixture((prior, moved))
         priors.append(prior)
         sentences.append(f"{prior}, since {why}")
         canvases.append(canvas_of(prior) if hints.kernel is None else None)
@@ -100,6 +108,14 @@ def choose(graph: Graph, boxes: tuple[Box, ...], name: str | None = None) -> Sam
         )
     told = "Synthetic inputs: " + "; ".join(sentences) + "."
     return Sampler(tuple(priors), told, tuple(canvases))
+
+
+def _standardized(hints: InputHints) -> Prior:
+    """The suggested prior as it would be of standardized inputs."""
+    flat = hints.kernel is not None or len(hints.shape) < 3
+    shape = hints.shape if flat else (1, 1, hints.shape[-1])
+    box = Box(-_STANDARD_REACH, _STANDARD_REACH).fit(hints.shape)
+    return _suggested(replace(hints, mean=np.zeros(shape), deviation=np.ones(shape)), box)[0]
 
 
 def _check_lengths(graph: Graph) -> None:
@@ -217,4 +233,6 @@ def alternatives(graph: Graph, boxes: tuple[Box, ...]) -> dict[str, Sampler]:
             found[name] = choose(graph, boxes, name)
         except ArgumentError:
             continue
+    if any(box.assumed for box in boxes):
+        found["standardized"] = choose(graph, boxes, scale="standardized")
     return found
