@@ -262,7 +262,7 @@ def prune(
     targets = dict(_layer_target(text) for text in layer_target or ())
     refuse_unwritable(out)
     import paoding
-    from paoding.domain.legal import misfit
+    from paoding.synthetic.legal import misfit
 
     with working():
         box = None if domain is None else paoding.Box(*domain)

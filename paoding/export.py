@@ -235,9 +235,9 @@ def _calibration(
 
 def _drawn(model: keras.Model, domain: Domain | None, rng: np.random.Generator) -> list[np.ndarray]:
     """Draw inputs from the domain, as many that the model is made to change its mind about."""
-    from paoding.domain.legal import legal_inputs
     from paoding.graph import trace
     from paoding.synthetic.choice import choose
+    from paoding.synthetic.legal import legal_inputs
 
     graph = trace(model)
     boxes, _ = legal_inputs(graph, domain)

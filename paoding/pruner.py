@@ -25,7 +25,6 @@ from paoding.compensation.study import STUDY
 from paoding.criteria import PLAIN, Ranking, magnitude, products
 from paoding.domain import Box, Domain
 from paoding.domain.box import compact
-from paoding.domain.legal import legal_inputs
 from paoding.errors import ArgumentError, BoundsError, PlanError
 from paoding.graph import Graph, Group, State, trace
 from paoding.history import History
@@ -34,6 +33,7 @@ from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.result import Certificate, PruningResult
 from paoding.settings import as_settings, check_options, plain, quotas
 from paoding.strategies import Magnitude, Saliency, Strategy, Turn
+from paoding.synthetic.legal import legal_inputs
 
 if TYPE_CHECKING:
     import keras

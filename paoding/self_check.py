@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paoding.domain import Domain
-from paoding.domain.legal import legal_inputs
 from paoding.errors import ArgumentError
 from paoding.graph import trace
 from paoding.graph.keras_internals import ask
 from paoding.synthetic.choice import Sampler, alternatives, choose
+from paoding.synthetic.legal import legal_inputs
 
 if TYPE_CHECKING:
     import keras

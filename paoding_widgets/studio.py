@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from paoding.domain.box import compact
-from paoding.domain.legal import legal_inputs, misfit
 from paoding.errors import ArgumentError, BusyError, PaodingError
 from paoding.graph import Graph, inspect
 from paoding.plan import Decisions, Plan, Step
+from paoding.synthetic.legal import legal_inputs, misfit
 from paoding_widgets import folder
 from paoding_widgets.board import Board, Checked, Now
 from paoding_widgets.mainloop import MainLoop

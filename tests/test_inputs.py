@@ -9,10 +9,10 @@ from keras import layers
 
 import paoding
 from paoding.domain.hints import hints_of
-from paoding.domain.legal import legal_inputs
 from paoding.errors import ArgumentError
 from paoding.graph import trace
 from paoding.synthetic.choice import choose
+from paoding.synthetic.legal import legal_inputs
 
 OPEN = {"target": 0.5, "step": 0.5, "samples": 64, "distil": 2}
 

@@ -10,11 +10,10 @@ from keras import layers
 import paoding
 from paoding.domain import Box
 from paoding.domain.hints import hints_of, known_moments, learned_span, live_map, picture_of
-from paoding.domain.legal import legal_inputs, misfit
 from paoding.domain.values import Tokens
 from paoding.graph import trace
 from paoding.synthetic.choice import alternatives, choose
-from paoding.synthetic.drawing import scale_of
+from paoding.synthetic.legal import legal_inputs, misfit
 from paoding.synthetic.priors import (
     Blobs,
     DeadLeaves,
@@ -390,18 +389,20 @@ def test_inputs_of_which_nothing_tells_the_scale_are_drawn_at_both():
     assert said.draw(np.random.default_rng(0), 400)[0].max() <= 1 and "assumed" not in said.sentence
 
 
-@pytest.mark.parametrize(("center", "scale"), [(0.5, "unit"), (0.0, "standardized")])
-def test_a_first_batch_normalization_tells_the_scale(center, scale):
+@pytest.mark.parametrize(("shape", "box"), [((8,), Box(0, 1)), ((8, 8, 3), Box(0, 255))])
+def test_a_first_batch_normalization_tells_the_scale(shape, box):
     norm = layers.BatchNormalization()
-    dense = layers.Dense(40, kernel_initializer="random_normal", use_bias=False)
-    model = keras.Sequential([keras.Input((8,)), dense, norm, layers.ReLU(), layers.Dense(2)])
-    rng = np.random.default_rng(0)
-    x = rng.normal(center, 1, (500, 8)) if scale == "standardized" else rng.random((500, 8))
-    z = np.asarray(dense(x.astype("f4")))
+    first = layers.Dense(40, kernel_initializer="random_normal", use_bias=False)
+    stack = [keras.Input(shape), first, norm, layers.ReLU(), layers.Flatten(), layers.Dense(2)]
+    model = keras.Sequential(stack)
+    assert legal_inputs(trace(model), None)[0][0].assumed  # nothing was remembered yet
+    x = box.hi * Table(Box(0, 1), shape)(np.random.default_rng(0), 500)
+    z = np.asarray(first(x.astype("f4"))).reshape(-1, 40)
     norm.moving_mean.assign(z.mean(axis=0))
     norm.moving_variance.assign(z.var(axis=0))
-    run = paoding.Pruner(model, target=0.5)._work
-    assert scale_of(run) == scale
+    (found,), told = legal_inputs(trace(model), None)
+    assert found == box.fit(shape) and not found.assumed
+    assert "the first batch normalization" in told
 
 
 def test_a_plan_remembers_that_a_domain_was_only_assumed_and_replays_bit_for_bit():

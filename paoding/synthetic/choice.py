@@ -36,7 +36,7 @@ from paoding.synthetic.priors import (
 if TYPE_CHECKING:
     from paoding.graph import Graph
 
-_STANDARD_REACH = 4.0  # deviations within which standardized inputs lie
+STANDARDIZED = Box(-4, 4)  # within which nearly all numbers of mean 0 and deviation 1 lie
 _COLOURS = 3  # channels of an image in colour
 _IMAGES = {"blobs": Blobs, "dead-leaves": DeadLeaves, "spectra": Spectra}
 _OTHERS = ("mixture", "signals", "table", "uniform", "tokens", "zipf")
@@ -114,7 +114,7 @@ def _standardized(hints: InputHints) -> Prior:
     """The suggested prior as it would be of standardized inputs."""
     flat = hints.kernel is not None or len(hints.shape) < 3
     shape = hints.shape if flat else (1, 1, hints.shape[-1])
-    box = Box(-_STANDARD_REACH, _STANDARD_REACH).fit(hints.shape)
+    box = STANDARDIZED.fit(hints.shape)
     return _suggested(replace(hints, mean=np.zeros(shape), deviation=np.ones(shape)), box)[0]
 
 

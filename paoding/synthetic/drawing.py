@@ -19,8 +19,6 @@ from paoding.synthetic.choice import Sampler, choose
 from paoding.synthetic.reweighting import SPARE, ReweightedSampler
 
 MOST_SAMPLES = 4096
-_JUDGED = 256  # inputs that tell which scale fits what is remembered ...
-_CLEAR = 2.0  # ... and how many times farther off the other one must be
 _KEPT_BYTES = 1 << 26  # inputs that stay known after a run
 _SLOPE_WORK = 3e11  # floating-point operations that looking at what is drawn may take, or so
 
@@ -32,37 +30,13 @@ def sampler_of(work: Any) -> Sampler:
         ArgumentError: no such prior.
     """
     prior = work.options.get("prior")
-    if prior is None:
-        return _evened(work, choose(work.graph, work.boxes, scale=scale_of(work)))
-    if isinstance(prior, str):
+    if prior is None or isinstance(prior, str):
         return _evened(work, choose(work.graph, work.boxes, prior))
     if not callable(prior):
         raise ArgumentError(
             f"prior={prior!r} must be a name or a callable(rng, n) -> array of n inputs."
         )
     return CallableSampler(prior, tuple(x.name for x in work.graph.model.inputs))
-
-
-def scale_of(run: Any) -> str:
-    """Which scale of inputs the first batch normalization remembers, where none is told.
-
-    It keeps the mean and variance of what the first layers made of the training data: inputs of
-    another scale give others.
-    """
-    graph: Graph = run.graph
-    norms = batch_norms(graph)[:1]
-    if not any(box.assumed for box in run.boxes) or not norms:
-        return "both"
-    if 2 * _JUDGED * effort_of(graph) > _SLOPE_WORK:
-        return "unit"
-    gaps = {}
-    for scale in ("unit", "standardized"):
-        drawn = choose(graph, run.boxes, scale=scale).draw(np.random.default_rng(0), _JUDGED)
-        (z,) = graph.run(graph.original, drawn, norms[0].inputs)
-        mean, second = np.split(moment_gaps(norms[0].op, z).mean(axis=0), 2)
-        gaps[scale] = np.mean(mean**2) + np.mean((np.sqrt(second + 1) - 1) ** 2)
-    best, other = sorted(gaps, key=gaps.__getitem__)
-    return best if _CLEAR * gaps[best] < gaps[other] else "both"
 
 
 def _evened(run: Any, chosen: Sampler) -> Sampler:

@@ -1,18 +1,28 @@
-"""The legal inputs of a model: what the user says, or what its first layers tell."""
+"""The legal inputs of a model: what the user says, or what the model tells of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from paoding.domain.box import Box, Domain, outside, resolve
 from paoding.domain.hints import InputHints, hints_of
+from paoding.graph.passes import effort_of
+from paoding.synthetic.bn_matching import batch_norms, moment_gaps
+from paoding.synthetic.choice import choose
 
 if TYPE_CHECKING:
     from paoding.graph import Graph
 
 _FROM_BYTES = 1 / 64  # scale below which a Rescaling brings bytes to about 1: by 1/255 or 1/127.5
 _WIDEST = 0.6  # deviation that no column within [0, 1] has
+# Usual ranges of inputs that are scaled outside of a model; bytes are for images.
+_SCALES = {"unit": Box(0, 1), "signed": Box(-1, 1), "standard": Box(-3, 3), "bytes": Box(0, 255)}
+_JUDGED, _FEWEST_JUDGED = 256, 32  # inputs that tell which scale fits what is remembered ...
+_JUDGING_WORK = 1e11  # ... within so many operations
+_CLEAR = 2.0  # how many times farther off another scale must be
 _REACH = 4.0  # deviations about its mean within which nearly all of an input lies
 
 
@@ -49,7 +59,42 @@ def legal_inputs(graph: Graph, domain: Domain | None) -> tuple[tuple[Box, ...], 
             )
         elif why:
             told.append(f"Legal inputs{name} are taken to be {why}; pass domain= to say so.")
+    scale = _remembered_scale(graph, tuple(boxes))
+    if scale is not None:
+        (box,) = [scale.fit(box.lo.shape) for box in boxes]
+        why = f"{scale.lo:g} to {scale.hi:g}, of which scale the first batch normalization was"
+        return (box,), f"Legal inputs are taken to be {why}; pass domain= to say so."
     return tuple(boxes), " ".join(told)
+
+
+def _remembered_scale(graph: Graph, boxes: tuple[Box, ...]) -> Box | None:
+    """The range of the only input that the first batch normalization remembers, if it is clear.
+
+    It keeps the mean and variance of what the first layers made of the training data: inputs of
+    another scale give others.
+    """
+    norms = batch_norms(graph)[:1]
+    cost = len(_SCALES) * effort_of(graph)
+    if len(boxes) != 1 or not boxes[0].assumed or not norms:
+        return None
+    if not np.asarray(norms[0].op.moving_mean).any():
+        return None  # it never saw data
+    count = int(np.clip(_JUDGING_WORK / max(cost, 1), _FEWEST_JUDGED, _JUDGED))
+    gaps = {}
+    image = hints_of(graph, graph.flat.inputs[0]).image is not None
+    for name, box in _SCALES.items():
+        if name == "bytes" and not image:
+            continue
+        drawn = choose(graph, (box.fit(boxes[0].lo.shape),)).draw(np.random.default_rng(0), count)
+        (z,) = graph.run(graph.original, drawn, norms[0].inputs)
+        mean, second = np.split(moment_gaps(norms[0].op, z).mean(axis=0), 2)
+        spread = np.maximum(second + 1 - mean**2, 1e-9)
+        # The median, as some channels are dead; in ratios, as priors have contrasts of their own.
+        gaps[name] = np.median(mean**2 / np.maximum(spread, 1) + (np.log(spread) / 2) ** 2)
+    best = min(gaps, key=gaps.__getitem__)
+    if _CLEAR * gaps[best] < gaps["unit"]:
+        return _SCALES[best]
+    return _SCALES["unit"] if _CLEAR * gaps["unit"] < gaps["standard"] else None
 
 
 def misfit(graph: Graph, boxes: Sequence[Box], inputs: Any) -> str:
