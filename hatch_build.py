@@ -12,7 +12,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 WIDGET = "paoding_widgets/static"
 EXTENSION = "js/packages/labextension/dist"
-OUTPUTS = (f"{WIDGET}/widget.js", f"{EXTENSION}/package.json")
+OUTPUTS = (f"{WIDGET}/widget.js", f"{WIDGET}/teach.js", f"{EXTENSION}/package.json")
 NOT_SOURCES = {"node_modules", "lib", "dist", "ui-tests"}
 
 

@@ -1,5 +1,5 @@
 // Bundles the widget and the JupyterLab extension into the Python package paoding_widgets.
-// Usage: node build.mjs [widget] [labextension] [--watch]; without names it builds both.
+// Usage: node build.mjs [widget] [teach] [labextension] [--watch]; without names it builds all.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -27,6 +27,12 @@ const widget = {
   outfile: '../paoding_widgets/static/widget.js',
   minify: true,
   loader: { '.css': 'text', '.svg': 'text' },
+};
+
+const teach = {
+  ...widget,
+  entryPoints: ['packages/teach/src/index.ts'],
+  outfile: '../paoding_widgets/static/teach.js',
 };
 
 // JupyterLab brings these itself. Other libraries are resolved by its builder, so that a
@@ -67,9 +73,12 @@ async function buildLabextension() {
 
 const names = process.argv.slice(2).filter((name) => !name.startsWith('--'));
 const watch = process.argv.includes('--watch');
-const wanted = names.length > 0 ? names : ['widget', 'labextension'];
+const wanted = names.length > 0 ? names : ['widget', 'teach', 'labextension'];
 if (wanted.includes('widget')) {
   await buildWidget(watch);
+}
+if (wanted.includes('teach')) {
+  await esbuild.build(teach);
 }
 if (wanted.includes('labextension')) {
   await buildLabextension();
