@@ -108,7 +108,7 @@ unit: $(STAMPS)/test
 	python -m pytest -q -n $(WORKERS) --dist worksteal --durations=10
 
 notebooks: $(STAMPS)/test
-	python -m pytest -q --nbmake --nbmake-timeout=600 notebooks
+	python -m pytest -q -n $(WORKERS) --nbmake --nbmake-timeout=600 notebooks
 
 ui: $(STAMPS)/test $(CHROMIUM)
 	port=$$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'); \

@@ -76,8 +76,8 @@ class PriorGallery(Exercise):
         return self._real[rng.integers(0, len(self._real), n)]
 
     def _sample(self, model: keras.Model, data: Any, name: str) -> np.ndarray:
-        from paoding.domain.choose import choose
         from paoding.graph import trace
+        from paoding.synthetic.choice import choose
 
         rng = np.random.default_rng(0)
         if name == "real inputs":

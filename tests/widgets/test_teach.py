@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
 import paoding
-from paoding.errors import ArgumentError
+from paoding.errors import ArgumentError, OutputExistsError
+from paoding.zoo.lessons import copy_lessons, lessons
 from paoding_widgets import teach
 from paoding_widgets.teach.parts import Chain, weights_png
 
@@ -113,3 +116,21 @@ def test_what_is_said_is_text_and_never_html():
 
 def test_zero_weights_give_a_clear_picture():
     assert weights_png(np.zeros((3, 3))).startswith("data:image/png;base64,")
+
+
+def test_lessons_are_copied_once_and_never_over_an_earlier_copy(tmp_path):
+    copies = copy_lessons(tmp_path / "class")
+    assert [copy.name for copy in copies] == [lesson.name for lesson in lessons()]
+    copies[0].write_text("my answers")
+    with pytest.raises(OutputExistsError, match=r"1-what-is-a-unit\.ipynb' exists already"):
+        copy_lessons(tmp_path / "class")
+    assert copies[0].read_text() == "my answers"
+
+
+def test_every_lesson_asks_a_question_first_and_folds_its_answer_away():
+    for lesson in lessons():
+        cells = json.loads(lesson.read_text())["cells"]
+        first, last = ("".join(cells[at]["source"]) for at in (0, -1))
+        assert "?" in first.split("\n\n")[0] + first.split("\n\n")[1], lesson.name
+        assert last.startswith("<details><summary><b>Answer"), lesson.name
+        assert not any(cell.get("outputs") for cell in cells), lesson.name
