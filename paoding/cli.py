@@ -233,6 +233,14 @@ def prune(
             show_default=False,
         ),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="An .npz file with 16 to 4096 real inputs, without labels: its array x, or one "
+            "for each input. They take the place of synthetic ones.",
+            show_default=False,
+        ),
+    ] = None,
     distil: Annotated[
         int | None,
         typer.Option(
@@ -262,6 +270,7 @@ def prune(
     targets = dict(_layer_target(text) for text in layer_target or ())
     refuse_unwritable(out)
     import paoding
+    from paoding.io import load_inputs
     from paoding.synthetic.legal import misfit
 
     with working():
@@ -282,6 +291,7 @@ def prune(
             floor=floor,
             inexact=inexact,
             prior=prior,
+            calibration=None if calibration is None else load_inputs(calibration),
             samples=samples,
             bounds=bounds,
             allocation=allocation,

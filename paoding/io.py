@@ -117,6 +117,28 @@ def save_model(model: keras.Model, path: PathLike, *, overwrite: bool = False) -
     return path
 
 
+def load_inputs(path: PathLike) -> Any:
+    """Read inputs without labels from an ``.npz`` file: its array ``x``, or one for each input.
+
+    Returns:
+        The array ``x``, or a mapping from names to arrays where there is none of that name.
+
+    Raises:
+        DataError: The file is missing, damaged or too large.
+    """
+    path = Path(path)
+    try:
+        _check_zip(path, DataError)
+        with np.load(path, allow_pickle=False) as file:
+            return file["x"] if "x" in file else {name: file[name] for name in file.files}
+    except PaodingError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f"There is no file {path}.") from None
+    except Exception as error:
+        raise DataError(f"{path} is not a whole .npz file ({_first_line(error)}).") from error
+
+
 def load_data(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
     """Read evaluation data from an ``.npz`` file that holds ``x`` and ``y``.
 

@@ -33,6 +33,7 @@ from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.result import Certificate, PruningResult
 from paoding.settings import as_settings, check_options, plain, quotas
 from paoding.strategies import Magnitude, Saliency, Strategy, Turn
+from paoding.synthetic.calibration import calibration_of
 from paoding.synthetic.legal import legal_inputs
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Pruner:
         floor: int = 1,
         inexact: bool = False,
         prior: Any = None,
+        calibration: Any = None,
         samples: int | None = None,
         bounds: str = "interval",
         allocation: str = "uniform",
@@ -114,6 +116,7 @@ class Pruner:
         if distil is None:
             distil = affordable(self.graph) if self.compensation.distils else 0
         self.options["distil"] = int(distil)
+        self.options["calibration"] = calibration_of(self.graph, calibration)
         self.quotas = quotas(self.graph, self.settings)
         self._check_merges()
         boxes, self._assumed = legal_inputs(self.graph, domain)
@@ -547,6 +550,9 @@ def prune(
         inexact: also prune through LayerNormalization, where no removal is exact.
         prior: what synthetic inputs look like: a name, or ``callable(rng, n) -> array``; chosen
             from the model by default.
+        calibration: 16 to 4096 real inputs without labels, if there are any: an array, a list of
+            one for each input of the model, or a mapping from their names. They take the place
+            of synthetic inputs.
         samples: how many synthetic inputs a compensation draws.
         bounds: "interval" (default) or "linear" for the certificate.
         allocation: "uniform" (default: every group to the target), "global" (the same total of

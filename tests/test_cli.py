@@ -103,6 +103,7 @@ MISTAKES = {
         "does not fit",
     ),
     "no samples": (prune("--samples", "0"), "samples=0"),
+    "no such real inputs": (prune("--calibration", "nowhere.npz"), "no file nowhere.npz"),
     "bounds that nobody knows": (prune("--bounds", "guess"), "bounds='guess'"),
     "an unknown allocation": (prune("--allocation", "fair"), "allocation='fair'"),
     "a budget of money": (prune("--allocation", "global", "--budget", "money"), "budget='money'"),

@@ -24,12 +24,14 @@ _SLOPE_WORK = 3e11  # floating-point operations that looking at what is drawn ma
 
 
 def sampler_of(work: Any) -> Sampler:
-    """The priors of a run: the user's callable, the named one, or the one that fits the model.
+    """The inputs of a run: real ones, the user's prior, the named one, or what fits the model.
 
     Raises:
         ArgumentError: no such prior.
     """
-    prior = work.options.get("prior")
+    prior, real = work.options.get("prior"), work.options.get("calibration")
+    if real is not None:
+        return real
     if prior is None or isinstance(prior, str):
         return _evened(work, choose(work.graph, work.boxes, prior))
     if not callable(prior):
