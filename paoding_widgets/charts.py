@@ -11,7 +11,8 @@ import ipywidgets
 import numpy as np
 
 if TYPE_CHECKING:
-    from paoding_widgets.session import Moment
+    from paoding_widgets.session import Snapshot
+    from paoding_widgets.timeline import NamedRun
 
 # Told apart by shape and dash as well as by colour; readable on white and on black.
 ACCURACY = "#2f8f81"
@@ -25,6 +26,8 @@ MAX_LAYERS = 10
 MAX_OUTPUTS = 40
 MAX_TABLE_ROWS = 60
 LABEL_LENGTH = 14
+# A bound so many times what was seen tells nothing about the network.
+SAYS_NOTHING = 1000
 _HEIGHT = "230px"
 
 
@@ -47,7 +50,15 @@ class Chart:
         self.table = ipywidgets.HTML(layout=ipywidgets.Layout(width="auto", display="none"))
         self.table.add_class("paoding-data")
         self.box = ipywidgets.VBox([self.heading, self.figure, self.table])
+        self.show_axes(False)
         self.say("nothing to show yet")
+
+    def show_axes(self, shown: bool) -> None:
+        """Axes without data would only ask what they are for; their place is kept."""
+        if shown:
+            self.box.remove_class("paoding-empty")
+        else:
+            self.box.add_class("paoding-empty")
 
     def say(self, text: str) -> None:
         """Set the line under the title; ``text`` is plain text."""
@@ -108,8 +119,8 @@ class AccuracyChart(Chart):
 
     def __init__(self) -> None:
         self.x = bqplot.LinearScale(min=0.0, max=1.0)
-        y = bqplot.LinearScale(min=0.0, max=1.0)
-        scales = {"x": self.x, "y": y}
+        self.y = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
+        scales = {"x": self.x, "y": self.y}
 
         def line(colour: str, **options: Any) -> bqplot.Lines:
             return bqplot.Lines(x=_NONE, y=_NONE, scales=scales, colors=[colour], **options)
@@ -120,10 +131,20 @@ class AccuracyChart(Chart):
         self.original_robust = line(ROBUST, line_style="dotted", stroke_width=1.5)
         self.earlier = line(EARLIER, line_style="dashed", stroke_width=1.5)
         self.now = line(EARLIER, stroke_width=1, opacities=[0.8])
+        self.tuned = bqplot.Scatter(
+            x=_NONE, y=_NONE, scales=scales, colors=[ACCURACY], marker="diamond", default_size=130
+        )
+        self.y_axis = bqplot.Axis(
+            scale=self.y, side="left", tick_format=".0%", tick_values=_FIFTHS, **_GRID
+        )
         axes = [
             bqplot.Axis(scale=self.x, label="share of units removed", tick_format=".0%", **_GRID),
-            bqplot.Axis(scale=y, side="left", tick_format=".0%", tick_values=_FIFTHS, **_GRID),
+            self.y_axis,
         ]
+        self.whole = ipywidgets.ToggleButton(
+            description="0 to 100 %", tooltip="The whole range instead of the part with the data"
+        )
+        self.whole.observe(lambda _: self._fit(), names="value")
         marks = [
             self.original,
             self.original_robust,
@@ -131,39 +152,68 @@ class AccuracyChart(Chart):
             self.now,
             self.robust,
             self.accuracy,
+            self.tuned,
         ]
         super().__init__("Accuracy", marks, axes, left=48)
+        self._values: list[float] = []
+        self.box.children = [
+            ipywidgets.HBox([self.heading, self.whole]),
+            *self.box.children[1:],
+        ]
+        self.box.children[0].add_class("paoding-chart-head")
+
+    def _fit(self) -> None:
+        """Let the axis show what the data need, or the whole range."""
+        low, high = 0.0, 1.0
+        if self._values and not self.whole.value:
+            least, most = min(self._values), max(self._values)
+            room = max(0.01, 0.1 * (most - least))
+            # In whole steps: the axis stays where it is while the data move a little.
+            low = max(0.0, np.floor((least - room) * 20) / 20)
+            high = min(1.0, np.ceil((most + room) * 20) / 20)
+        if (self.y.min, self.y.max) != (low, high):
+            with self.y.hold_sync():
+                self.y.min, self.y.max = float(low), float(high)
+            places = 1 + round((high - low) / 0.05)
+            self.y_axis.tick_values = np.linspace(low, high, places)[:: 1 + places // 5]
 
     def draw(
         self,
-        moments: Sequence[Moment],
+        snapshots: Sequence[Snapshot],
         shown: int,
         limit: float,
-        earlier: Sequence[Moment],
+        overlaid: Sequence[NamedRun],
         attack: str,
     ) -> None:
         """Show a run up to now; ``shown`` is the moment that the reader looks at."""
         self.x.max = max(limit, 0.01)
-        known = [(m, m.measured) for m in moments if m.measured]
+        known = [(m, m.measured) for m in snapshots if m.measured]
         if not known:
             for mark in self.figure.marks:
                 _set_line(mark, [], [])
+            self.show_axes(False)
             self.say("not measured: the studio was given no data=(x, y)")
             return
+        self.show_axes(True)
         first = known[0][1]
         shares = [moment.share for moment, _ in known]
         _set_line(self.accuracy, shares, [measured.accuracy for _, measured in known])
         _set_line(self.robust, shares, [measured.robust for _, measured in known])
         _set_line(self.original, [0, limit], [first.accuracy] * 2)
         _set_line(self.original_robust, [0, limit], [first.robust] * 2)
-        old = [(m.share, m.measured.accuracy) for m in earlier if m.measured]
-        _set_line(self.earlier, [share for share, _ in old], [value for _, value in old])
-        here = moments[min(shown, len(moments) - 1)].share
+        old = _joined(overlaid)
+        _set_line(self.earlier, old[:, 0], old[:, 1])
+        here = snapshots[min(shown, len(snapshots) - 1)].share
         _set_line(self.now, [here, here], [0, 1])
-        overlaid = " · dashed: the run before" if old else ""
-        self.say(
-            f"● accuracy  ▲ robust ({attack})  ··· original; {first.samples} samples{overlaid}"
-        )
+        tuned = [(one.share, found.accuracy) for one, found in known if one.distilled]
+        _set_line(self.tuned, [share for share, _ in tuned], [value for _, value in tuned])
+        self._values = [v for _, found in known for v in (found.accuracy, found.robust)]
+        self._values += old[np.isfinite(old[:, 1]), 1].tolist()
+        self._fit()
+        notes = f" · dashed: {', '.join(run.name for run in overlaid)}" if len(old) else ""
+        if tuned:
+            notes += " · ◆ all survivors tuned together"
+        self.say(f"● accuracy  ▲ robust ({attack})  ··· original; {first.samples} samples{notes}")
         self.fill_table(
             ["step", "share removed", "accuracy", "robust accuracy"],
             [
@@ -176,6 +226,16 @@ class AccuracyChart(Chart):
                 for moment, found in known
             ],
         )
+
+
+def _joined(runs: Sequence[NamedRun]) -> np.ndarray:
+    """(n, 2): share and accuracy of several runs, with a gap after each."""
+    rows: list[tuple[float, float]] = []
+    for run in runs:
+        points = [(p.share, p.accuracy) for p in run.points if p.accuracy is not None]
+        if points:
+            rows += [*([(np.nan, np.nan)] if rows else []), *points]
+    return np.asarray(rows, dtype=np.float64).reshape(-1, 2)
 
 
 class EnergyChart(Chart):
@@ -230,14 +290,18 @@ class EnergyChart(Chart):
             self.x.max = last + 0.5
             self.step_axis.tick_values = np.arange(0.0, last + 1, np.ceil(last / 12))
 
-    def draw(self, moments: Sequence[Moment]) -> None:
+    def draw(self, snapshots: Sequence[Snapshot]) -> None:
         """Show the candidates of all steps, at most so many of each."""
-        steps = [m.step for m in moments if m.step is not None]
+        taken = [m for m in snapshots if m.step is not None]
+        measure = taken[-1].measure if taken else ""
+        # Numbers of different measures are not compared: the latest measure has the axis.
+        steps = [m.step for m in taken if m.step is not None and m.measure == measure]
         parts = [_candidates(step) for step in steps]
         points = np.concatenate(parts) if parts else np.zeros((0, 4))
         points = points[-MAX_POINTS:]
         accepted = points[:, 2] > 0
-        self._set_steps(len(steps))
+        self._set_steps(len(taken))
+        self.show_axes(bool(taken))
         if len(points):
             low, high = np.percentile(points[:, 1], [0, 98])
             room = (high - low) * 0.08 or 0.5
@@ -247,9 +311,13 @@ class EnergyChart(Chart):
         heats = [(s.index, float(np.nanmean(t))) for s in steps if len(t := _temperatures(s))]
         _set_line(self.heat, [h[0] for h in heats], [h[1] for h in heats])
         self.heat_axis.visible = bool(heats)
-        what = "energy" if not len(points) or points[-1, 3] else "saliency"
         warm = "  - - temperature (right)" if heats else ""
-        self.say(f"{what}: ● removed  ✚ rejected{warm}")
+        others = len(taken) - len(steps)
+        rest = (
+            f" · {others} earlier steps went by another measure: not on this axis" if others else ""
+        )
+        empty = "nothing to show before the first step"
+        self.say(f"{measure}: ● removed  ✚ rejected{warm}{rest}" if taken else empty)
         self.fill_table(
             ["step", "removed", "rejected", "median energy", "temperature"],
             [
@@ -318,8 +386,9 @@ class ParametersChart(Chart):
             self.count.max = float(ticks[-1])
             self.count_axis.tick_values = ticks
 
-    def draw(self, original: Moment, now: Moment) -> None:
+    def draw(self, original: Snapshot, now: Snapshot) -> None:
         """Show the layers that hold most of the parameters."""
+        self.show_axes(True)
         names = [n for n, count in original.parameters.items() if count > 0]
         kept = set(sorted(names, key=lambda n: -original.parameters[n])[:MAX_LAYERS])
         shown = [n for n in names if n in kept]
@@ -358,57 +427,106 @@ def _labels(names: Sequence[str]) -> list[str]:
 
 
 class ChangeChart(Chart):
-    """How far each output, or its score, can have moved from the original's: intervals."""
+    """How far each output, or its score, has moved: seen on samples, within what is certified."""
 
     def __init__(self) -> None:
         self.x = bqplot.LinearScale(min=-0.5, max=9.5)
-        self.y = bqplot.LinearScale(min=-1.0, max=1.0)
+        self.y = bqplot.LogScale(min=1e-3, max=1.0)
         scales = {"x": self.x, "y": self.y}
-        self.bars = bqplot.Lines(x=_NONE, y=_NONE, scales=scales, colors=[ACCURACY], stroke_width=7)
-        self.zero = bqplot.Lines(x=_NONE, y=_NONE, scales=scales, colors=[EARLIER], stroke_width=1)
+        self.bound = bqplot.Bars(
+            x=np.zeros(1),
+            y=np.full(1, 1e-3),
+            base=1e-3,
+            scales=scales,
+            colors=["#8a919933"],
+            stroke=EARLIER,
+            padding=0.3,
+        )
+        self.seen = bqplot.Bars(
+            x=np.zeros(1),
+            y=np.full(1, 1e-3),
+            base=1e-3,
+            scales=scales,
+            colors=[ACCURACY],
+            padding=0.55,
+        )
         self.axis = bqplot.Axis(scale=self.x, label="output", tick_format="d", grid_lines="none")
-        self.size_axis = bqplot.Axis(scale=self.y, side="left", tick_format=".4~g", **_GRID)
-        axes = [
-            self.axis,
-            self.size_axis,
-        ]
-        super().__init__("Change of the outputs", [self.zero, self.bars], axes)
+        self.size_axis = bqplot.Axis(scale=self.y, side="left", tick_format=".1~g", **_GRID)
+        super().__init__(
+            "Change of the outputs", [self.bound, self.seen], [self.axis, self.size_axis]
+        )
 
-    def draw(self, now: Moment) -> None:
-        """Show the intervals of a moment."""
+    def draw(self, now: Snapshot) -> None:
+        """Show how far each output moved at most, certified as an outline, seen as a bar."""
         if now.lower is None or now.upper is None:
-            _set_line(self.bars, [], [])
-            _set_line(self.zero, [], [])
-            nothing = "none yet: nothing is removed" if now.step is None else "not computed"
+            self.show_axes(False)
+            nothing = (
+                "nothing to show before the first step" if now.step is None else "not computed"
+            )
             self.say(now.bound_note or nothing)
             self.fill_table(["output", "least", "most"], [])
             return
+        self.show_axes(True)
         lower, upper = _clear(now.lower).ravel(), _clear(now.upper).ravel()
-        order = np.argsort(lower - upper, kind="stable")[:MAX_OUTPUTS]
+        bound = np.maximum(np.abs(lower), np.abs(upper))
+        seen = _seen(now, len(bound))
+        order = np.argsort(-bound, kind="stable")[:MAX_OUTPUTS]
         order.sort()
-        at = np.arange(len(order), dtype=np.float64) if len(order) < len(lower) else _clear(order)
-        with self.bars.hold_sync():
-            self.bars.x = np.column_stack([at, at])
-            self.bars.y = np.column_stack([lower[order], upper[order]])
-        self.x.min, self.x.max = -0.5, max(1.0, float(len(order))) - 0.5
-        # Whole numbers only: with few outputs the axis would name each of them several times.
-        self.axis.tick_values = np.arange(0.0, len(order), np.ceil(len(order) / 12))
-        size = float(np.max(np.abs([lower[order], upper[order]]), initial=1e-12)) * 1.1
-        self.y.min, self.y.max = -size, size
-        ticks = nice_ticks(size)[::2]
-        self.size_axis.tick_format = ".3~s" if size >= 1e4 else ".4~g"
-        self.size_axis.tick_values = np.concatenate([-ticks[:0:-1], ticks])
-        _set_line(self.zero, [-0.5, self.x.max], [0, 0])
-        kind = "certified" if now.certified else "estimated"
-        some = f"; the {len(order)} widest of {len(lower)}" if len(order) < len(lower) else ""
-        what = "output"
-        if now.scores:
-            what, some = "score", f" (before softmax or sigmoid){some}"
+        self._place(bound[order], None if seen is None else seen[order])
+        what = "score" if now.scores else "output"
         if self.axis.label != what:
             self.axis.label = what
-        self.say(f"{kind}: no legal input moves a {what} further{some}".replace("a o", "an o"))
-        rows = [[int(k), float(lower[k]), float(upper[k])] for k in order]
-        self.fill_table([what, "least", "most"], rows)
+        self.say(_told_of_change(now, bound, seen, what))
+        rows = [
+            [int(k), float(lower[k]), float(upper[k]), "–" if seen is None else float(seen[k])]
+            for k in order
+        ]
+        self.fill_table([what, "certified least", "certified most", "seen at most"], rows)
+
+    def _place(self, bound: np.ndarray, seen: np.ndarray | None) -> None:
+        """Set bars and axes; on a logarithmic axis a bar begins at the bottom."""
+        values = np.concatenate([bound, [] if seen is None else seen])
+        positive = values[values > 0]
+        top = 10.0 ** np.ceil(np.log10(positive.max(initial=1e-6)))
+        bottom = max(10.0 ** np.floor(np.log10(positive.min(initial=top / 10))), top * 1e-6)
+        bottom = min(bottom, top / 10)
+        at = np.arange(len(bound), dtype=np.float64)
+        self.x.min, self.x.max = -0.5, max(1.0, float(len(bound))) - 0.5
+        self.axis.tick_values = np.arange(0.0, len(bound), np.ceil(max(1, len(bound)) / 12))
+        self.y.min, self.y.max = float(bottom), float(top)
+        self.size_axis.tick_values = 10.0 ** np.arange(np.log10(bottom), np.log10(top) + 0.5)
+        for mark, heights in ((self.bound, bound), (self.seen, seen)):
+            with mark.hold_sync():
+                mark.base = float(bottom)
+                mark.x = at
+                mark.y = np.maximum(
+                    _clear(np.zeros(len(at)) if heights is None else heights), bottom
+                )
+
+
+def _seen(now: Snapshot, count: int) -> np.ndarray | None:
+    """The greatest change of each score on the samples, where it is of the same scores."""
+    if now.measured is None or now.measured.moved is None or not now.scores:
+        return None
+    low, high = now.measured.moved
+    most = np.maximum(np.abs(low), np.abs(high))
+    return most if len(most) == count else None
+
+
+def _told_of_change(now: Snapshot, bound: np.ndarray, seen: np.ndarray | None, what: str) -> str:
+    """What the bound is worth, in a sentence."""
+    kind = "certified" if now.certified else "estimated"
+    if not now.scores and bound.min(initial=np.inf) >= 1 and bound.max(initial=0) <= 1:
+        return f"the {kind} bound says nothing: a probability can never change by more than 1"
+    text = f"outline: {kind} for every legal input"
+    if seen is None:
+        return f"{text}, at most {short(float(bound.max(initial=0)))}"
+    most = float(seen.max(initial=0))
+    text += f" · solid: seen on samples, at most {short(most)}"
+    loose = float(bound.max(initial=0)) / most if most > 0 else np.inf
+    if loose > SAYS_NOTHING:
+        return f"{text} · {loose:,.0f} times looser than seen: it says nothing of this network"
+    return f"{text} · {loose:,.1f} times looser than seen" if np.isfinite(loose) else text
 
 
 def _set_line(mark: Any, x: Any, y: Any) -> None:
@@ -419,7 +537,7 @@ def _set_line(mark: Any, x: Any, y: Any) -> None:
 
 
 class Charts:
-    """The four charts of a studio, redrawn from the run's moments."""
+    """The four charts of a studio, redrawn from the run's snapshots."""
 
     def __init__(self) -> None:
         self.accuracy = AccuracyChart()
@@ -427,7 +545,9 @@ class Charts:
         self.parameters = ParametersChart()
         self.change = ChangeChart()
         self.all = (self.accuracy, self.parameters, self.energy, self.change)
-        self.box = ipywidgets.Box([chart.box for chart in self.all])
+        self.live = self.accuracy.box
+        self.live.add_class("paoding-live")
+        self.box = ipywidgets.Box([chart.box for chart in self.all[1:]])
         self.box.add_class("paoding-charts")
 
     def show_tables(self, shown: bool) -> None:
@@ -437,15 +557,15 @@ class Charts:
 
     def draw(
         self,
-        moments: Sequence[Moment],
+        snapshots: Sequence[Snapshot],
         shown: int,
         limit: float,
-        earlier: Sequence[Moment],
+        overlaid: Sequence[NamedRun],
         attack: str,
     ) -> None:
-        """Show a run at one of its moments."""
-        now = moments[min(shown, len(moments) - 1)]
-        self.accuracy.draw(moments, shown, limit, earlier, attack)
-        self.energy.draw(moments)
-        self.parameters.draw(moments[0], now)
+        """Show a run at one of its snapshots."""
+        now = snapshots[min(shown, len(snapshots) - 1)]
+        self.accuracy.draw(snapshots, shown, limit, overlaid, attack)
+        self.energy.draw(snapshots)
+        self.parameters.draw(snapshots[0], now)
         self.change.draw(now)

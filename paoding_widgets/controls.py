@@ -36,13 +36,14 @@ _BUTTONS = (
     ("reset", "Reset", "refresh", "Back to the original model"),
 )
 _CHECK = "Estimate, without data, how often the network still answers like the original"
+SPEEDS = {"slow": "slow", "normal": "normal", "as fast as it goes": "full"}
 _NARROW = {"description_width": "104px"}
 
 
 class Buttons:
     """Start, Pause, Step, Stop, Undo, Redo, Reset, Self-check, Save and what opens panels."""
 
-    def __init__(self, press: Callable[[str], None], folder: str) -> None:
+    def __init__(self, press: Callable[[str], None], folder: str, speed: str) -> None:
         self.by_name: dict[str, ipywidgets.Button] = {}
         for name, text, icon, tip in (
             *_BUTTONS,
@@ -73,7 +74,11 @@ class Buttons:
             description="Tables", icon="table", tooltip="The numbers behind the charts"
         )
         names = [name for name, *_ in _BUTTONS]
-        self.run_row = _row([*(self.by_name[name] for name in names), self.more])
+        tip = "How long each step is shown at least, so that a quick run can be watched"
+        self.speed = _choice(dict(SPEEDS), speed, "Speed", tip)
+        self.speed.style = {"description_width": "44px"}
+        self.speed.add_class("paoding-speed")
+        self.run_row = _row([*(self.by_name[name] for name in names), self.speed, self.more])
         self.more_row = _row(
             [
                 *(self.explain, self.code, self.tables),
@@ -159,17 +164,19 @@ class Form:
         )
         self._own_domain = settings.domain is not None and not _is_scalar(settings.domain)
         self._domain_given = settings.domain is not None
-        few = [
-            *(self.target, self.step, self.strategy, self.compensation),
-            *(self.alpha, self.beta, self.seed, self.eps),
-            *([] if self._own_domain else [self.lo, self.hi]),
-        ]
+        few = [self.target, self.step, self.strategy]
         self.extra = _extra_fields(settings.extra)
-        self.fields = [*few, *self.extra.values()]
-        self.box, self.more = ipywidgets.Box(few), ipywidgets.Box(list(self.extra.values()))
+        rest = [
+            *(self.compensation, self.alpha, self.beta, self.seed, self.eps),
+            *([] if self._own_domain else [self.lo, self.hi]),
+            *self.extra.values(),
+        ]
+        self.fields = [*few, *rest]
+        self.box, self.more = ipywidgets.Box(few), ipywidgets.Box(rest)
         for box in (self.box, self.more):
             box.add_class("paoding-settings")
-        self.show_more(any(name in settings.extra for name in self.extra))
+        self.more.add_class("paoding-more-settings")
+        self.show_more(False)
         for one in self.fields:
             one.observe(lambda _: changed(), names="value")
 

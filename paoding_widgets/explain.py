@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from paoding.energy import TRUST
 from paoding.plan import Step
 from paoding_widgets.charts import short
-from paoding_widgets.session import Moment
+from paoding_widgets.session import Snapshot
 from paoding_widgets.settings import Settings
 
 _COMPENSATION = {
@@ -27,22 +28,37 @@ _COMPENSATION = {
 }
 
 
-def explain(moments: Sequence[Moment], shown: int, settings: Settings) -> str:
+def explain(
+    snapshots: Sequence[Snapshot],
+    shown: int,
+    settings: Settings,
+    chosen: tuple[str, int] | None = None,
+) -> str:
     """A moment of a run as HTML with formulas between ``\\(`` and ``\\)``.
 
     Args:
-        moments: of the run, the original first.
+        snapshots: of the run, the original first.
         shown: the moment to explain.
         settings: those that the run was made with.
+        chosen: group and unit that the reader asks about; without one, the first that went.
 
     Returns:
         HTML; every name from the model is escaped.
     """
-    step = moments[shown].step if shown < len(moments) else None
+    step = snapshots[shown].step if shown < len(snapshots) else None
     if step is None:
         return _original(settings)
-    parts = [_what(step), _who(step, settings), _why(step, settings), _takes_over(step, settings)]
-    parts += [_distilled(moments[shown]), _cost(moments, shown)]
+    row = _row_of(step, chosen) if chosen else None
+    lead = ""
+    if chosen is not None:
+        name = f"<b>{_name(chosen[0])}, unit {chosen[1]}</b>: "
+        lead = name + _name(unit_story(snapshots, shown, *chosen))
+        if row is None:
+            lead += " This step did not weigh it; what follows is of the first unit that went."
+    row = row or _row_of(step)
+    parts = [_what(step), lead, _who(row, settings), _why(step, row, settings)]
+    parts.append(_takes_over(step, settings))
+    parts += [_distilled(snapshots[shown]), _cost(snapshots, shown)]
     return "".join(f"<p>{part}</p>" for part in parts if part)
 
 
@@ -78,12 +94,18 @@ def _units(count: int) -> str:
     return "unit" if count == 1 else "units"
 
 
-def _first_removed(step: Step) -> dict[str, Any] | None:
+Row = dict[str, Any]
+
+
+def _row_of(step: Step, chosen: tuple[str, int] | None = None) -> Row | None:
+    """The candidate that is asked about, or the first that went; None where there is none."""
     columns = step.decisions.columns
-    rows = np.flatnonzero(np.asarray(columns["verdict"], dtype=str) == "removed")
-    if not len(rows):
-        return None
-    return {name: column[rows[0]] for name, column in columns.items()}
+    if chosen is None:
+        found = np.asarray(columns["verdict"], dtype=str) == "removed"
+    else:
+        found = (columns["unit"] == chosen[1]) & (columns["group"] == chosen[0])
+    rows = np.flatnonzero(found)
+    return {name: column[rows[0]] for name, column in columns.items()} if len(rows) else None
 
 
 _SALIENCY = {
@@ -100,48 +122,72 @@ _SALIENCY = {
 _MAGNITUDE = r"its saliency, the mean absolute weight \(\overline{|w_j|} = %s\), is the least."
 
 
-def _who(step: Step, settings: Settings) -> str:
-    first = _first_removed(step)
-    if first is None or not np.isfinite(first["saliency"]):
+def _who(row: Row | None, settings: Settings) -> str:
+    if row is None or not np.isfinite(row["saliency"]):
         return ""
-    j, i = int(first["unit"]), int(first["into"])
+    j, i = int(row["unit"]), int(row["into"])
     why = _SALIENCY.get(str(settings.compensation), _MAGNITUDE)
     if settings.strategy == "Magnitude":
         why = _MAGNITUDE
-    why %= f"{first['saliency']:.4g}"
+    why %= f"{row['saliency']:.4g}"
     alike = f" It is most like unit \\(i={i}\\);" if i >= 0 else ""
-    first_to_go = f"The first to go was unit \\(j={j}\\) of {_name(str(first['group']))}"
-    return f"{first_to_go}.{alike} {why}" if alike else f"{first_to_go}: {why}"
+    who = f"Unit \\(j={j}\\) of {_name(str(row['group']))}"
+    was = f"{who} was {_name(str(row['verdict']))} ({_name(str(row['reason']))})."
+    return f"{was}{alike} {why}" if alike else f"{was} Here {why}"
 
 
-def _why(step: Step, settings: Settings) -> str:
-    columns = step.decisions.columns
-    verdict = np.asarray(columns["verdict"], dtype=str)
-    removed, rejected = int((verdict == "removed").sum()), int((verdict == "rejected").sum())
-    first = _first_removed(step)
-    if first is None or not np.isfinite(first["energy"]):
+def _why(step: Step, row: Row | None, settings: Settings) -> str:
+    if row is None or not np.isfinite(row["energy"]):
         return ""
+    verdict = np.asarray(step.decisions.columns["verdict"], dtype=str)
+    removed, rejected = int((verdict == "removed").sum()), int((verdict == "rejected").sum())
     change = (
-        f"Removing it is estimated to add \\(L={first['amount']:.4g}\\) to the mean squared change "
+        f"Removing it is estimated to add \\(L={row['amount']:.4g}\\) to the mean squared change "
         "of the scores"
         if settings.extra.get("energy", "estimated") == "estimated"
-        else f"Removing it may change the outputs by \\(L={first['amount']:.4g}\\) in all (the "
+        else f"Removing it may change the outputs by \\(L={row['amount']:.4g}\\) in all (the "
         "widths of their intervals)"
     )
-    energy = (
-        f"{change}, with an unevenness of "
-        f"\\(\\mathrm{{Ent}}={first['evenness']:.4g}\\). Weighed with "
-        f"\\(\\alpha={settings.alpha:.4g}\\) and \\(\\beta={settings.beta:.4g}\\), its "
-        f"energy is \\(E={first['energy']:.4g}\\). "
-    )
-    if not np.isfinite(first["temperature"]):
-        return energy + f"{removed} candidates had the least energy and went."
+    text = f"{change}, with an unevenness of \\(\\mathrm{{Ent}}={row['evenness']:.4g}\\). "
+    text += formula(row["amount"], row["evenness"], row["energy"], settings)
+    if not np.isfinite(row["temperature"]):
+        return text + f" {removed} candidates had the least energy and went."
     return (
-        energy
-        + "A candidate with a higher energy than the last one is still accepted with probability "
-        rf"\(p = e^{{-(E-E^*)/T}}\), at the temperature \(T={first['temperature']:.4g}\): the "
-        f"search can leave a dead end early on, and grows strict later. {removed} candidates were "
-        f"accepted, {rejected} rejected."
+        text + " A candidate with a higher energy than the last one is still accepted with "
+        rf"probability \(p = e^{{-(E-E^*)/T}}\), at the temperature \(T={row['temperature']:.4g}\)"
+        f": here \\(p={row['probability']:.3g}\\). The search can leave a dead end early on, and "
+        f"grows strict later. {removed} candidates were accepted, {rejected} rejected."
+    )
+
+
+def formula(amount: float, evenness: float, energy: float, settings: Settings) -> str:
+    """The energy of one candidate, term by term, so that it can be worked out by hand.
+
+    The median of its batch is not kept with a candidate; it follows from the energy.
+    """
+    alpha, beta = settings.alpha, settings.beta
+    kind = settings.extra.get("energy", "estimated")
+    total = rf"= {energy:.4g}\)"
+    if kind == "paper":
+        return (
+            rf"Its energy is \(E = \alpha\,\sigma(L) + \beta\,\sigma(\mathrm{{Ent}}) = "
+            rf"{alpha:g}\,\sigma({amount:.4g}) + {beta:g}\,\sigma({evenness:.4g}) {total}."
+        )
+    if kind not in ("estimated", "log"):
+        return rf"Its energy is \(E {total}."
+    weight = TRUST * alpha if kind == "estimated" else alpha
+    second = beta * np.log1p(evenness)
+    first = energy - second
+    symbol = rf"{TRUST:g}\alpha" if kind == "estimated" else r"\alpha"
+    general = rf"\(E = {symbol}\,\ln\!\bigl(1 + L/\tilde L\bigr) + \beta\,\ln(1 + \mathrm{{Ent}})\)"
+    relative = np.expm1(first / weight) if weight > 0 else 0.0
+    if relative <= 0 or amount <= 0:
+        return rf"Its energy is {general}, here \({first:.4g} + {second:.4g} {total}."
+    return (
+        rf"Its energy is {general}, where \(\tilde L = {amount / relative:.4g}\) is the median "
+        rf"\(L\) of the candidates that it was compared with. With \(\alpha={alpha:g}\) and "
+        rf"\(\beta={beta:g}\): \(E = {weight:g}\,\ln(1 + {relative:.4g}) + "
+        rf"{beta:g}\,\ln(1 + {evenness:.4g}) = {first:.4g} + {second:.4g} {total}."
     )
 
 
@@ -151,7 +197,7 @@ def _takes_over(step: Step, settings: Settings) -> str:
     return known
 
 
-def _distilled(moment: Moment) -> str:
+def _distilled(moment: Snapshot) -> str:
     if not moment.distilled:
         return ""
     return (
@@ -162,11 +208,11 @@ def _distilled(moment: Moment) -> str:
     )
 
 
-def _cost(moments: Sequence[Moment], shown: int) -> str:
-    now, before = moments[shown], moments[shown - 1]
+def _cost(snapshots: Sequence[Snapshot], shown: int) -> str:
+    now, before = snapshots[shown], snapshots[shown - 1]
     parts = [
         f"The network has {now.cost.parameters:,} parameters left of "
-        f"{moments[0].cost.parameters:,}."
+        f"{snapshots[0].cost.parameters:,}."
     ]
     if now.measured and before.measured:
         change = 100 * (now.measured.accuracy - before.measured.accuracy)
@@ -184,31 +230,36 @@ def _cost(moments: Sequence[Moment], shown: int) -> str:
     return " ".join(parts)
 
 
-def unit_story(moments: Sequence[Moment], shown: int, group: str, unit: int) -> str:
-    """When a unit went and into whom, or why it is still here, as plain text."""
-    for moment in moments[1 : shown + 1]:
-        assert moment.step is not None
-        for removal in moment.step.removals:
+def unit_story(snapshots: Sequence[Snapshot], shown: int, group: str, unit: int) -> str:
+    """When a unit went and into whom, or why it is still here, as one plain sentence."""
+    for snapshot in snapshots[1 : shown + 1]:
+        assert snapshot.step is not None
+        for removal in snapshot.step.removals:
             if removal.group == group and removal.unit == unit:
-                heir = "without a survivor" if removal.into is None else f"into unit {removal.into}"
-                return f"It went in step {moment.step.index}, {heir} ({removal.method})."
-    return _still_here(moments, shown, group, unit)
-
-
-def _still_here(moments: Sequence[Moment], shown: int, group: str, unit: int) -> str:
-    refused = []
-    for moment in moments[1 : shown + 1]:
-        assert moment.step is not None
-        columns = moment.step.decisions.columns
-        rows = np.flatnonzero((columns["unit"] == unit) & (columns["group"] == group))
-        refused += [(moment.step.index, columns, row) for row in rows]
-    if refused:
-        index, columns, row = refused[-1]
-        verdict, reason = columns["verdict"][row], columns["reason"][row]
-        return f"It is still here: in step {index} it was {verdict} ({reason})."
-    if shown == 0:
+                heir = f"; unit {removal.into} took it over"
+                heir = ", and no single unit took it over" if removal.into is None else heir
+                return f"It went in step {snapshot.step.index}{heir} ({removal.method})."
+    if shown == 0 or not snapshots:
         return "It is here: nothing has been removed yet."
-    steps = [moment.step for moment in moments[1 : shown + 1]]
-    if not any(step and (step.decisions.columns["group"] == group).any() for step in steps):
-        return "It is still here: its layer is locked, or was to lose nothing so far."
-    return "It is still here: others were less salient, so it was never a candidate."
+    return _still_here([one.step for one in snapshots[1 : shown + 1] if one.step], group, unit)
+
+
+def _still_here(steps: Sequence[Step], group: str, unit: int) -> str:
+    """Why a unit is still here, from the last step that weighed it."""
+    weighed = False
+    for step in reversed(steps):
+        columns = step.decisions.columns
+        own = columns["group"] == group
+        weighed = weighed or bool(own.any())
+        row = _row_of(step, (group, unit))
+        if row is None:
+            continue
+        verdict = str(row["verdict"])
+        if verdict == "rejected":
+            return f"It stays: step {step.index} weighed it and kept it ({row['reason']})."
+        cheaper = int((own & (columns["verdict"] == "removed")).sum())
+        units = f"{cheaper} {_units(cheaper)} of {group} {'was' if cheaper == 1 else 'were'}"
+        return f"It stays: {units} cheaper in step {step.index} ({verdict}: {row['reason']})."
+    if not weighed:
+        return "It stays: its layer is locked, or was to lose nothing so far."
+    return "It stays: other units of its layer were cheaper, so it was never a candidate."

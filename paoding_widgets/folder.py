@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ import numpy as np
 from paoding import run_folder, strategies
 from paoding.domain import Box
 from paoding.errors import ModelError, PaodingError, PlanError
-from paoding.plan import COLUMNS, Decisions, Plan
+from paoding.io import load_data, load_model, output_file, output_folder
+from paoding.plan import COLUMNS, Decisions, Plan, Step
 from paoding_widgets.settings import DEFAULTS, Settings, from_arguments
+from paoding_widgets.timeline import MAX_NAME, NamedRun, Point
 
 if TYPE_CHECKING:
     import keras
@@ -40,6 +43,7 @@ class Saved:
         decisions: the candidates of each of them.
         settings: that they were taken with.
         eps: size of the attack.
+        runs: that were left for this one.
     """
 
     model: keras.Model
@@ -48,6 +52,7 @@ class Saved:
     decisions: list[Decisions]
     settings: Settings
     eps: float
+    runs: tuple[NamedRun, ...] = ()
 
 
 def save(
@@ -56,6 +61,7 @@ def save(
     data: tuple[Any, Any] | None,
     eps: float,
     selfcheck: SelfCheck | None = None,
+    runs: Sequence[NamedRun] = (),
 ) -> Path:
     """Write a run, the original model, and the evaluation data unless they are large.
 
@@ -63,65 +69,186 @@ def save(
         OutputExistsError: the folder exists.
         ArgumentError: it cannot be written there.
     """
-    written = run_folder.save(result, path, selfcheck=selfcheck, original=True)
-    if data is not None:
-        x, y = np.asarray(data[0]), np.asarray(data[1])
-        if x.nbytes + y.nbytes <= MAX_DATA_BYTES:
-            np.savez_compressed(written / DATA, x=x, y=y)
-    (written / STUDIO).write_text(json.dumps({"eps": eps}), encoding="utf-8")
-    return written
+    with output_folder(path) as folder:
+        inner = run_folder.save(result, folder / "run", selfcheck=selfcheck, original=True)
+        for file in inner.iterdir():
+            file.rename(folder / file.name)
+        inner.rmdir()
+        _write_data(folder, data)
+        (folder / STUDIO).write_text(_studio_text(eps, runs), encoding="utf-8")
+    return Path(path)
+
+
+class Autosave:
+    """Keeps a run as it goes, so that a killed kernel loses the step in the making at most.
+
+    The folder is made at the first step, with the original and the data; then each step replaces
+    the small files, each of them in one rename.
+
+    Args:
+        path: the folder; where it exists, another name is taken, for it may hold a lost run.
+        model: the original.
+        data, eps: of the studio.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        model: keras.Model,
+        data: tuple[Any, Any] | None,
+        eps: float,
+    ) -> None:
+        self.path = Path(path)
+        self._model, self._data, self._eps = model, data, eps
+        self._made = False
+
+    def write(self, plan: Plan, steps: Sequence[Step], runs: Sequence[NamedRun] = ()) -> None:
+        """Keep the run as it stands.
+
+        Raises:
+            ArgumentError: it cannot be written there.
+        """
+        if not self._made:
+            self.path = _free(self.path)
+            with output_folder(self.path) as folder:
+                self._model.save(folder / run_folder.ORIGINAL)
+                _write_data(folder, self._data)
+                self._write_steps(folder, plan, steps, runs)
+            self._made = True
+            return
+        self._write_steps(self.path, plan, steps, runs)
+
+    def _write_steps(
+        self, folder: Path, plan: Plan, steps: Sequence[Step], runs: Sequence[NamedRun]
+    ) -> None:
+        """The plan comes last: what it does not name does not count."""
+        import pandas as pd
+
+        frames = [step.decisions.frame().assign(step=n) for n, step in enumerate(steps, start=1)]
+        frame = pd.concat(frames, ignore_index=True) if frames else Decisions.of([]).frame()
+        with output_file(folder / run_folder.DECISIONS, overwrite=True) as file:
+            frame.to_parquet(file, index=False)
+        with output_file(folder / STUDIO, overwrite=True) as file:
+            file.write_text(_studio_text(self._eps, runs), encoding="utf-8")
+        plan.save(folder / run_folder.PLAN)
+
+
+def _free(path: Path) -> Path:
+    """The path, or with the next number at its end where it is taken."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def latest(path: str | os.PathLike[str]) -> Path | None:
+    """The folder that was kept last under a path or its numbers; None where there is none."""
+    number, found = 1, None
+    one = Path(path)
+    while one.exists():
+        found, number = one, number + 1
+        one = Path(path).with_name(f"{Path(path).name}-{number}")
+    return found
+
+
+def _write_data(folder: Path, data: tuple[Any, Any] | None) -> None:
+    if data is None:
+        return
+    x, y = np.asarray(data[0]), np.asarray(data[1])
+    if x.nbytes + y.nbytes <= MAX_DATA_BYTES:
+        np.savez_compressed(folder / DATA, x=x, y=y)
+
+
+def _studio_text(eps: float, runs: Sequence[NamedRun]) -> str:
+    return json.dumps({"eps": eps, "runs": [asdict(run) for run in runs]}, default=str)
 
 
 def load(path: str | os.PathLike[str], model: keras.Model | None = None) -> Saved:
-    """Read what :func:`save` wrote; also a folder of ``result.save``, given the original model.
+    """Read what :func:`save` or an :class:`Autosave` wrote, or ``result.save``.
+
+    Args:
+        path: the folder.
+        model: the original, where it was not saved with the run.
 
     Raises:
-        ModelError: there is no saved run, or no original model.
+        ModelError: there is no saved run, or no original model, or it is damaged.
+        DataError: the data kept with it are damaged, or unpack to more than they should.
         PlanError: the plan cannot be read.
     """
-    run = run_folder.load(path)
-    original = run.original if model is None else model
+    folder = Path(path)
+    try:
+        return _load(folder, model)
+    except PaodingError:
+        raise
+    except _DAMAGE as error:
+        why = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise ModelError(
+            f"The run in '{folder}' is damaged ({why}); load another copy of it."
+        ) from None
+
+
+_DAMAGE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError),
+    *(RecursionError, OverflowError, MemoryError, zipfile.BadZipFile, IndexError),
+)
+
+
+def _load(folder: Path, model: keras.Model | None) -> Saved:
+    kept = folder / run_folder.ORIGINAL
+    if (folder / run_folder.MODEL).is_file() or not kept.is_file():
+        run = run_folder.load(folder)
+        original, plan, frame = run.original, run.plan, run.decisions
+    else:  # kept as it went: there is no smaller model yet
+        import pandas as pd
+
+        original = load_model(kept) if model is None else None
+        plan = Plan.load(folder / run_folder.PLAN)
+        frame = pd.read_parquet(folder / run_folder.DECISIONS)
+    original = original if model is None else model
     if original is None:
         raise ModelError(
-            f"The run in '{os.fspath(path)}' was saved without its original model; pass it as "
-            "model=..."
+            f"The run in '{folder}' was saved without its original model; pass it as model=..."
         )
-    folder = Path(path)
+    decisions = _by_step(frame)
+    # A step without removals changes nothing: a plan may hold any number of them.
+    taken = [number for number, removals in enumerate(plan.steps) if removals]
+    eps, runs = _studio(folder / STUDIO)
     return Saved(
         model=original,
-        data=_data(folder / DATA),
-        plan=run.plan,
-        decisions=_by_step(run.decisions, len(run.plan.steps)),
-        settings=_settings(run.plan.settings),
-        eps=_eps(folder / STUDIO),
+        data=load_data(folder / DATA) if (folder / DATA).is_file() else None,
+        plan=replace(plan, steps=tuple(plan.steps[number] for number in taken)),
+        decisions=[decisions(number + 1) for number in taken],
+        settings=_settings(plan.settings),
+        eps=eps,
+        runs=runs,
     )
 
 
-def _data(file: Path) -> tuple[np.ndarray, np.ndarray] | None:
+def _studio(file: Path, default: float = 0.05) -> tuple[float, tuple[NamedRun, ...]]:
+    """Size of the attack and the runs that were left; folders of ``result.save`` have neither."""
     if not file.is_file():
-        return None
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return arrays["x"], arrays["y"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"The data in '{file}' cannot be read: {error}.") from None
+        return default, ()
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    runs = []
+    for run in kept.get("runs", []):
+        points = tuple(Point(**point) for point in run["points"])
+        settings = {str(name): str(value) for name, value in run["settings"].items()}
+        runs.append(NamedRun(str(run["name"])[:MAX_NAME], points, settings, bool(run["overlaid"])))
+    return float(kept["eps"]), tuple(runs)
 
 
-def _eps(file: Path, default: float = 0.05) -> float:
-    try:
-        return float(json.loads(file.read_text(encoding="utf-8"))["eps"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return default
+def _by_step(frame: pd.DataFrame) -> Callable[[int], Decisions]:
+    """A function from the number of a step to its candidates; the frame is sorted only once."""
+    order = frame.sort_values("step", kind="stable")
+    numbers = order["step"].to_numpy()
+    columns = {name: order[name].to_numpy(dtype=kind) for name, kind in COLUMNS.items()}
 
+    def of(number: int) -> Decisions:
+        start, end = np.searchsorted(numbers, [number, number + 1])
+        return Decisions({name: values[start:end] for name, values in columns.items()})
 
-def _by_step(frame: pd.DataFrame, steps: int) -> list[Decisions]:
-    found = []
-    for index in range(1, steps + 1):
-        rows = frame[frame["step"] == index]
-        found.append(
-            Decisions({name: rows[name].to_numpy(dtype=kind) for name, kind in COLUMNS.items()})
-        )
-    return found
+    return of
 
 
 def _settings(values: Mapping[str, Any]) -> Settings:

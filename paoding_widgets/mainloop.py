@@ -59,14 +59,15 @@ class MainLoop:
     def wait(self, busy: Callable[[], bool], timeout: float | None) -> None:
         """Take turns in the main thread until nothing is busy, or time is up."""
         end = None if timeout is None else time.monotonic() + timeout
-        # A turn can ask the worker for more: only one that leaves it idle is the last.
+        # A turn can ask the worker for more, and the worker can tell more while a turn is taken:
+        # only a turn that begins and ends with an idle worker is the last.
         while True:
+            was_busy = busy()
             self.turn()
-            if not busy() or (end is not None and time.monotonic() > end):
+            if (not was_busy and not busy()) or (end is not None and time.monotonic() > end):
                 break
             while busy() and time.monotonic() < self._last + PERIOD:
                 time.sleep(0.01)
-        self.turn()
 
     def _schedule(self) -> None:
         if not self._scheduled and self._loop is not None:

@@ -10,25 +10,27 @@ from typing import Any
 import numpy as np
 
 from paoding_widgets.charts import ACCURACY, EARLIER, ROBUST
-from paoding_widgets.session import Moment
+from paoding_widgets.session import Snapshot
 
 _MAX_BARS = 12
 
 
-def as_png(name: str, groups: Mapping[str, tuple[int, int]], moments: Sequence[Moment]) -> bytes:
+def as_png(
+    name: str, groups: Mapping[str, tuple[int, int]], snapshots: Sequence[Snapshot]
+) -> bytes:
     """Units left of each layer, and accuracy against the share removed, as a PNG.
 
     Args:
         name: of the model.
         groups: group name -> (units before, units left).
-        moments: of the run, the original first; may be empty.
+        snapshots: of the run, the original first; may be empty.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 2.8), layout="constrained")
     FigureCanvasAgg(figure)
-    measured = [m for m in moments if m.measured]
+    measured = [m for m in snapshots if m.measured]
     axes = figure.subplots(1, 2 if measured else 1, squeeze=False)[0]
     _draw_units(axes[0], groups)
     if measured:
@@ -56,10 +58,10 @@ def _draw_units(axes: Any, groups: Mapping[str, tuple[int, int]]) -> None:
     axes.legend(fontsize=7, frameon=False)
 
 
-def _draw_accuracy(axes: Any, moments: Sequence[Moment]) -> None:
-    shares = [100 * m.share for m in moments]
-    accuracy = [m.measured.accuracy for m in moments if m.measured]
-    robust = [m.measured.robust for m in moments if m.measured]
+def _draw_accuracy(axes: Any, snapshots: Sequence[Snapshot]) -> None:
+    shares = [100 * m.share for m in snapshots]
+    accuracy = [m.measured.accuracy for m in snapshots if m.measured]
+    robust = [m.measured.robust for m in snapshots if m.measured]
     axes.axhline(accuracy[0], color=ACCURACY, linestyle=":", linewidth=1)
     axes.plot(shares, accuracy, color=ACCURACY, marker="o", markersize=3, label="accuracy")
     axes.plot(shares, robust, color=ROBUST, marker="^", markersize=3, label="robust accuracy")

@@ -11,7 +11,8 @@ from paoding.graph import Graph, Group
 from paoding.plan import Step
 from paoding.self_check import SelfCheck
 from paoding_widgets.scene import Scene
-from paoding_widgets.session import Moment
+from paoding_widgets.session import Snapshot
+from paoding_widgets.timeline import NamedRun, Timeline, points_of
 from paoding_widgets.view import no_decisions, untouched
 
 # One step of a wide network can look at more candidates than anyone reads.
@@ -20,10 +21,10 @@ _NUMBERS = ("saliency", "amount", "evenness", "energy", "temperature", "probabil
 _VERDICTS = ("removed", "rejected", "not reached")
 
 
-def unit_arrays(scene: Scene, moments: Sequence[Moment]) -> tuple[np.ndarray, np.ndarray]:
+def unit_arrays(scene: Scene, snapshots: Sequence[Snapshot]) -> tuple[np.ndarray, np.ndarray]:
     """For every unit the step (from 0) that removed it, and who took it over."""
     removed_at, into = untouched(scene)
-    for number, moment in enumerate(moments[1:]):
+    for number, moment in enumerate(snapshots[1:]):
         assert moment.step is not None
         for removal in moment.step.removals:
             at = scene.starts[removal.group] + removal.unit
@@ -32,7 +33,7 @@ def unit_arrays(scene: Scene, moments: Sequence[Moment]) -> tuple[np.ndarray, np
     return removed_at, into
 
 
-def figures(original: Moment, now: Moment) -> list[dict[str, Any]]:
+def figures(original: Snapshot, now: Snapshot) -> list[dict[str, Any]]:
     """The numbers in the head of the studio, before and now."""
     rows: list[tuple[str, float, float, str]] = [
         ("Parameters", original.cost.parameters, now.cost.parameters, "count"),
@@ -61,11 +62,13 @@ def sentence(check: SelfCheck) -> str:
     return f"{text}; {check.warning}" if check.warning else text
 
 
-def remark(moment: Moment) -> str:
+def remark(moment: Snapshot) -> str:
     """What the timeline says of a moment."""
     parts = [f"{moment.share:.0%} of the units removed"]
     if moment.measured:
         parts.append(f"accuracy {moment.measured.accuracy:.1%}")
+    if moment.distilled:
+        parts.append("then all survivors were tuned together")
     return ", ".join(parts)
 
 
@@ -110,17 +113,17 @@ def _coded(values: np.ndarray, known: Sequence[str]) -> tuple[np.ndarray, list[s
 
 
 def layer_details(
-    scene: Scene, graph: Graph, moments: Sequence[Moment], shown: int, node: int
+    scene: Scene, graph: Graph, snapshots: Sequence[Snapshot], shown: int, node: int
 ) -> dict[str, Any]:
     """What the inspector says of a layer."""
     values = scene.values["nodes"][node]
-    now = moments[shown] if moments else None
+    now = snapshots[shown] if snapshots else None
     facts = [{"label": "Type", "value": values["op"]}]
     if values["detail"]:
         facts.append({"label": "Output", "value": values["detail"]})
     group = graph.groups[values["group"]] if values["group"] >= 0 else None
     if group is not None:
-        left = units_left(group, moments[1 : shown + 1])
+        left = units_left(group, snapshots[1 : shown + 1])
         text = str(group.units) if left == group.units else f"{left} of {group.units} left"
         facts.append({"label": "Units", "value": text})
     before = values["parameters"]
@@ -146,11 +149,92 @@ def layer_details(
     }
 
 
-def units_left(group: Group, moments: Sequence[Moment]) -> int:
-    """How many units of a group are left after some moments of a run (without the original)."""
+def layer_rows(
+    graph: Graph, scene: Scene, now: Snapshot | None, steps: Sequence[Snapshot]
+) -> list[dict[str, Any]]:
+    """The table of layers: each that has weights or units of its own, with what is left of it.
+
+    Args:
+        graph, scene: of the model.
+        now: the snapshot that is shown, or None while nothing is known but the model.
+        steps: those up to it, without the original.
+    """
+    groups = {group.name: number for number, group in enumerate(graph.groups)}
+    rows = []
+    for place, node in enumerate(scene.values["nodes"]):
+        name, before = node["name"], node["parameters"]
+        if not before and not node["units"]:
+            continue
+        group = graph.groups[node["group"]] if node["group"] >= 0 else None
+        own = group is not None and groups.get(name) == node["group"]
+        reason = node["note"] or ("" if group is None else group.reason or "")
+        if group is None:
+            reason = reason or "it makes no units of its own"
+        elif not own:
+            reason = f"its units go with those of {group.name}"
+        rows.append(
+            {
+                "node": place,
+                "group": node["group"],
+                "name": name,
+                "op": node["op"],
+                "units": node["units"],
+                "left": node["units"] - _gone(node, group, steps),
+                "parameters": before,
+                "parameters_left": now.parameters.get(name, before) if now else before,
+                "prunable": own and group is not None and group.prunable,
+                "reason": reason,
+            }
+        )
+    return rows
+
+
+def _gone(node: Mapping[str, Any], group: Group | None, steps: Sequence[Snapshot]) -> int:
+    """How many of the units that a layer makes are gone."""
+    if group is None:
+        return 0
+    made = set(node["map"]) if "map" in node else None
+    return sum(
+        removal.group == group.name and (made is None or removal.unit in made)
+        for snapshot in steps
+        if snapshot.step is not None
+        for removal in snapshot.step.removals
+    )
+
+
+def run_rows(timeline: Timeline, settings: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The table of runs: the present one first, each with its end and what was set otherwise."""
+    present = NamedRun(timeline.name, points_of(timeline.line), settings)
+    rows = []
+    for run in (present, *reversed(timeline.runs)):
+        end = run.points[-1]
+        differ = [
+            f"{name} {value}"
+            for name, value in run.settings.items()
+            if any(other.settings.get(name) != value for other in (*timeline.runs, present))
+        ]
+        rows.append(
+            {
+                "name": run.name,
+                "present": run is present,
+                "overlaid": run.overlaid,
+                "steps": len(run.points) - 1,
+                "share": end.share,
+                "accuracy": end.accuracy,
+                "robust": end.robust,
+                "parameters": end.parameters,
+                "flops": end.flops,
+                "differs": ", ".join(differ),
+            }
+        )
+    return rows
+
+
+def units_left(group: Group, snapshots: Sequence[Snapshot]) -> int:
+    """How many units of a group are left after some snapshots of a run (without the original)."""
     gone = sum(
         removal.group == group.name
-        for moment in moments
+        for moment in snapshots
         if moment.step is not None
         for removal in moment.step.removals
     )
@@ -159,7 +243,7 @@ def units_left(group: Group, moments: Sequence[Moment]) -> int:
 
 def unit_details(
     scene: Scene,
-    moments: Sequence[Moment],
+    snapshots: Sequence[Snapshot],
     shown: int,
     node: int,
     unit: int,
@@ -170,11 +254,11 @@ def unit_details(
     values = scene.values["nodes"][node]
     group = scene.values["groups"][values["group"]]
     facts: list[dict[str, str]] = []
-    if moments and group["name"] in moments[shown].saliency:
-        saliency = float(moments[shown].saliency[group["name"]][unit])
+    if snapshots and group["name"] in snapshots[shown].saliency:
+        saliency = float(snapshots[shown].saliency[group["name"]][unit])
         if np.isfinite(saliency):
             facts.append({"label": "Saliency", "value": f"{saliency:.4g}"})
-    free = moments[0].free.get(group["name"], {}).get(unit) if moments else None
+    free = snapshots[0].free.get(group["name"], {}).get(unit) if snapshots else None
     if free:
         facts.append(
             {"label": "Free", "value": f"it can go at no cost: {free}", "tag": "certified"}

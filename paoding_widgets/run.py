@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from paoding import surgery
 from paoding.bounds.certificate import Certifier
 from paoding.errors import ArgumentError, BoundsError
 from paoding.evaluation import FGSM, evaluate
+from paoding.evaluation.network import network_of
 from paoding.free_units import free_units
 from paoding.graph import Graph, State
 from paoding.plan import Decisions, Plan, Removal, Step
@@ -21,7 +23,7 @@ from paoding.pruner import Pruner, PruningResult
 from paoding.self_check import SelfCheck, quick_samples
 from paoding_widgets.charts import short
 from paoding_widgets.insight import Insight
-from paoding_widgets.session import Measured, Moment
+from paoding_widgets.session import Measured, Snapshot
 from paoding_widgets.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 # More samples make a smoother curve and slower steps; the final evaluation takes all of them.
 MAX_SAMPLES = 1000
+# Samples on which the change of the scores is looked at.
+MOVED_SAMPLES = 100
 # What takes longer than this is not worked out after each step: bounds wait for the end, and
 # saliencies stay those of the step before.
 SLOW_SECONDS = 2.0
@@ -52,17 +56,58 @@ class Meter:
     """
 
     def __init__(self, graph: Graph, x: Any, y: Any, eps: float) -> None:
+        check_fits(graph, x, y)
         _check_measurable(graph.model, y)
         self._copy = surgery.mask(graph, graph.original)
         self._attack = FGSM(eps)
         take = np.linspace(0, len(x) - 1, min(len(x), MAX_SAMPLES)).astype(int)
         self._x, self._y = np.asarray(x)[take], np.asarray(y)[take]
+        self._few = self._x[:: max(1, len(self._x) // MOVED_SAMPLES)][:MOVED_SAMPLES]
+        self._scores = self._score()
 
     def measure(self, weights: Sequence[np.ndarray]) -> Measured:
         """Evaluate the network with these weights, in the order of ``model.weights``."""
         self._copy.set_weights(list(weights))
         report = evaluate(self._copy, self._x, self._y, attacks=[self._attack], latency=False)
-        return Measured(report.accuracy, float(report.robust_accuracy or 0.0), report.samples)
+        change = self._score() - self._scores
+        moved = change.min(axis=0), change.max(axis=0)
+        return Measured(
+            report.accuracy, float(report.robust_accuracy or 0.0), report.samples, moved
+        )
+
+    def _score(self) -> np.ndarray:
+        """Scores before a softmax or sigmoid of a few samples: (samples, scores)."""
+        network = network_of(self._copy)
+        scores = network.predict(self._few, MOVED_SAMPLES)
+        return scores[:, 1:] if network.binary else scores
+
+
+def check_fits(graph: Graph, x: Any, y: Any) -> None:
+    """Refuse data that the model cannot take, before anything is worked out with them.
+
+    Raises:
+        ArgumentError: the numbers of inputs and labels differ, or a sample has another shape.
+    """
+    if len(graph.model.inputs) != 1 or isinstance(x, dict | list | tuple):
+        return
+    shape = np.shape(x)
+    if len(shape) == 0 or len(np.shape(y)) == 0:
+        raise ArgumentError("data must be a pair (x, y) of arrays with one row for each sample.")
+    if shape[0] != np.shape(y)[0]:
+        raise ArgumentError(
+            f"data has {shape[0]:,} inputs and {np.shape(y)[0]:,} labels: pass one label for each."
+        )
+    if shape[0] == 0:
+        raise ArgumentError("data holds no sample: pass at least one, or leave data out.")
+    wanted = tuple(graph.model.inputs[0].shape[1:])
+    fits = len(shape) == len(wanted) + 1 and all(
+        size is None or size == given for size, given in zip(wanted, shape[1:], strict=True)
+    )
+    if not fits:
+        raise ArgumentError(
+            f"data holds samples of shape {tuple(shape[1:])}, and '{graph.model.name}' takes "
+            f"{wanted}: pass x of shape (samples, {', '.join(map(str, wanted))})."
+        )
 
 
 def _check_measurable(model: keras.Model, y: Any) -> None:
@@ -112,11 +157,12 @@ class PrunerRun:
         self._slow: set[str] = set()
         self._meter = None if data is None else Meter(self.pruner.graph, *data, eps)
         self._background = self.insight.magnitudes(self.pruner.state)
+        self._planned = planned_steps(self.pruner)
         self._quick = self.insight.cost(self.pruner.state).flops <= MAX_FIRST_STUDY
 
-    def first(self) -> Moment:
+    def first(self) -> Snapshot:
         """The original."""
-        return replace(self._moment(None), free=self._free())
+        return replace(self._snapshot(None), free=self._free())
 
     def _free(self) -> dict[str, dict[int, str]]:
         """Units that provably never matter over the domain, by group."""
@@ -130,11 +176,11 @@ class PrunerRun:
                 found.setdefault(unit.group, {})[unit.unit] = unit.why
         return found
 
-    def advance(self) -> Moment | None:
+    def advance(self) -> Snapshot | None:
         """Take one step and measure; None where the target is reached, or it was given up."""
         self.pruner.resume()
         step = next(self.pruner, None)
-        return None if step is None else self._moment(step)
+        return None if step is None else self._snapshot(step)
 
     def give_up(self) -> None:
         """Give up the step that is being decided; callable from any thread."""
@@ -148,20 +194,30 @@ class PrunerRun:
         """Take a step again that was taken back."""
         return self.pruner.redo() is not None
 
-    def replay(self, plan: Plan, decisions: Sequence[Decisions]) -> list[Moment]:
-        """Apply a plan's steps, and measure each; the decisions that led to them come along."""
-        moments = [self.first()]
-        for removals, decided in zip(plan.steps, decisions, strict=True):
-            step = self.pruner.apply(removals)
-            moments.append(self._moment(replace(step, decisions=decided)))
-        return moments
+    def replay(
+        self, plan: Plan, decisions: Sequence[Decisions], measures: Sequence[str] = ()
+    ) -> list[Snapshot]:
+        """Apply a plan's steps, and measure each; the decisions that led to them come along.
 
-    def catch_up(self, moments: Sequence[Moment]) -> list[Moment]:
-        """Apply the steps of another run's moments; what was measured there still holds."""
-        for moment in moments[1:]:
+        Args:
+            plan: the steps.
+            decisions: of each step.
+            measures: by what the candidates of each step were ordered; empty: as now.
+        """
+        snapshots = [self.first()]
+        measures = measures or [self.settings.measure] * len(plan.steps)
+        for removals, decided, measure in zip(plan.steps, decisions, measures, strict=True):
+            step = self.pruner.apply(removals)
+            made = self._snapshot(replace(step, decisions=decided))
+            snapshots.append(replace(made, measure=measure))
+        return snapshots
+
+    def catch_up(self, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
+        """Apply the steps of another run's snapshots; what was measured there still holds."""
+        for moment in snapshots[1:]:
             assert moment.step is not None
             self.pruner.apply(moment.step.removals)
-        return list(moments)
+        return list(snapshots)
 
     def result(self) -> PruningResult:
         """What the steps so far have led to."""
@@ -208,10 +264,10 @@ class PrunerRun:
             facts.append({"label": "If it went", "value": value, "tag": "estimated"})
         return facts
 
-    def _moment(self, step: Step | None) -> Moment:
+    def _snapshot(self, step: Step | None) -> Snapshot:
         state = self.pruner.state
         gone = sum(int((~state.alive[g.ids]).sum()) for g in self.pruner.graph.prunable)
-        moment = Moment(
+        moment = Snapshot(
             step=step,
             saliency=self._saliencies(study=self._quick or step is not None),
             parameters=self.insight.parameters(state),
@@ -219,6 +275,8 @@ class PrunerRun:
             measured=None if self._meter is None else self._meter.measure(self.pruner.weights()),
             share=gone / max(1, self._units),
             distilled=self.pruner.distilled,
+            measure=self.settings.measure,
+            planned=self._planned,
         )
         if step is None:
             return moment
@@ -240,7 +298,7 @@ class PrunerRun:
             for name, values in self._background.items()
         }
 
-    def _bounded(self, moment: Moment, step: Step) -> Moment:
+    def _bounded(self, moment: Snapshot, step: Step) -> Snapshot:
         started = time.perf_counter()
         bound = step.certificate
         if time.perf_counter() - started > SLOW_SECONDS:
@@ -257,6 +315,15 @@ class PrunerRun:
             certified=True,
             bound_note="",
         )
+
+
+def planned_steps(pruner: Pruner) -> int:
+    """Steps that the whole run takes: those of the layer that needs most of them."""
+    most = 1
+    for name, quota in pruner.quotas.items():
+        at_once = math.ceil(pruner.settings.step * pruner.graph.by_name[name].units)
+        most = max(most, math.ceil(quota / max(1, at_once)))
+    return most
 
 
 def _certified(pruner: Pruner, before: State, after: State) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from paoding.graph import Graph, Group
+from paoding.graph import Graph
 from paoding.layers import FIXED
 
 ABSENT = -1
@@ -143,33 +143,3 @@ def _in_order(units: np.ndarray) -> np.ndarray:
 
 def _shape_text(shape: tuple[int | None, ...]) -> str:
     return " × ".join("?" if size is None else str(size) for size in shape[1:])
-
-
-def group_rows(graph: Graph) -> list[dict[str, Any]]:
-    """The rows of the table of layers: groups first, then layers that nothing is known about."""
-    rows = [_group_row(number, group) for number, group in enumerate(graph.groups)]
-    for name, why in graph.unknown.items():
-        rows.append(
-            {
-                "group": ABSENT,
-                "name": name,
-                "op": "",
-                "units": 0,
-                "parameters": 0,
-                "prunable": False,
-                "reason": why,
-            }
-        )
-    return rows
-
-
-def _group_row(number: int, group: Group) -> dict[str, Any]:
-    return {
-        "group": number,
-        "name": group.name,
-        "op": group.parts[0].kind if group.parts else "",
-        "units": group.units,
-        "parameters": group.parameters,
-        "prunable": group.prunable,
-        "reason": group.reason or "",
-    }

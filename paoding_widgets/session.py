@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,15 +17,21 @@ from paoding_widgets.insight import Cost
 
 @dataclass(frozen=True)
 class Measured:
-    """Shares of the evaluation samples: answered right, and also under attack."""
+    """Shares of the evaluation samples: answered right, and also under attack.
+
+    Args:
+        accuracy, robust, samples: as measured.
+        moved: least and greatest change of each score that was seen on some of the samples.
+    """
 
     accuracy: float
     robust: float
     samples: int
+    moved: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class Snapshot:
     """Everything that is shown of one moment of a run; moment 0 is the original.
 
     Args:
@@ -41,6 +48,8 @@ class Moment:
         share: units removed so far, as a share of all that could go.
         free: group name -> units of the original that provably never matter, each with the reason.
         distilled: steps in which all survivors were tuned together; 0 before the target.
+        measure: by what candidates were ordered; numbers of different measures are never compared.
+        planned: steps of the whole run, as its settings foresee them.
     """
 
     step: Step | None
@@ -56,15 +65,17 @@ class Moment:
     share: float = 0.0
     free: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     distilled: int = 0
+    measure: str = ""
+    planned: int = 0
 
 
 class Run(Protocol):
     """What the worker drives: a pruner with its measurements."""
 
-    def first(self) -> Moment:
+    def first(self) -> Snapshot:
         """The original."""
 
-    def advance(self) -> Moment | None:
+    def advance(self) -> Snapshot | None:
         """Take one step; None where the target is reached, or the step was given up."""
 
     def give_up(self) -> None:
@@ -81,9 +92,9 @@ class Run(Protocol):
 class Event:
     """What the worker tells: a kind, and what belongs to it.
 
-    ``begun`` (run and moments), ``step`` (moment), ``at`` (number of steps applied), ``state``
+    ``begun`` (run and snapshots), ``step`` (moment), ``at`` (number of steps applied), ``state``
     (text), ``failed`` and ``error`` (the exception; after ``error`` the run is as it was),
-    ``result`` (function and value), ``pulse`` (what long work is at).
+    ``result`` (function and value), ``pulse`` (what long work is at, and the share that is done).
     """
 
     kind: str
@@ -103,10 +114,12 @@ class Session:
 
     Args:
         on_event: called in the worker after each event; it must only wake the main loop.
+        pace: seconds that a step of a run lasts at least, so that it can be watched.
     """
 
     on_event: Callable[[], None]
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
+    pace: float = 0.0
     _commands: queue.SimpleQueue[_Command] = field(default_factory=queue.SimpleQueue)
     _halts: int = 0
     _thread: threading.Thread | None = None
@@ -146,7 +159,7 @@ class Session:
 
     def pulse(self, what: str, share: float) -> None:
         """Tell what long work is at; for the pruner, which works in the worker's thread."""
-        self._tell("pulse", f"{what}, {share:.0%}")
+        self._tell("pulse", (what, share))
 
     def _tell(self, kind: str, value: Any = None) -> None:
         self.events.put(Event(kind, value))
@@ -187,29 +200,40 @@ class Session:
         elif command.kind == "goto":
             self._go_to(command.value)
 
-    def _make(self, factory: Callable[[], tuple[Run, list[Moment]]]) -> None:
-        """Begin a run; a resumed one brings the moments of the steps that it replays."""
+    def _make(self, factory: Callable[[], tuple[Run, list[Snapshot]]]) -> None:
+        """Begin a run; a resumed one brings the snapshots of the steps that it replays."""
         self._run = None
         self._applied = 0
-        run, moments = factory()
+        run, snapshots = factory()
         self._run = run
-        self._applied = len(moments) - 1
-        self._tell("begun", (run, moments))
+        self._applied = len(snapshots) - 1
+        self._tell("begun", (run, snapshots))
 
     def _advance(self, halts: int, most: int | None) -> None:
         """Take steps until there are enough, none is left, or a halt is called."""
         assert self._run is not None
         taken, done = 0, False
         while not done and self._halts == halts and taken != most:
-            moment = self._run.advance()
-            if moment is None:
+            started = time.monotonic()
+            snapshot = self._run.advance()
+            if snapshot is None:
                 done = self._halts == halts  # else the step was given up
                 break
             taken += 1
             self._applied += 1
-            self._tell("step", moment)
-            done = moment.step is not None and moment.step.progress >= 1
+            self._tell("step", snapshot)
+            done = snapshot.step is not None and snapshot.step.progress >= 1
+            if not done and taken != most:
+                self._linger(halts, started)
         self._tell("state", "finished" if done else "paused")
+
+    def _linger(self, halts: int, started: float) -> None:
+        """Wait until the step has lasted as long as the pace says; a halt ends it."""
+        while self._halts == halts:
+            left = started + self.pace - time.monotonic()
+            if left <= 0:
+                break
+            time.sleep(min(left, 0.05))
 
     def _go_to(self, target: int) -> None:
         assert self._run is not None

@@ -22,6 +22,7 @@ STRATEGIES = {
 }
 # Of every further argument of the pruner.
 DEFAULTS = {name: known.default for name, known in signature(Pruner).parameters.items()}
+_MOST_LETTERS = 60
 _MOST_NUMBERS = 64  # of a domain that are written into the code
 # Written into the code only where they differ from what the pruner does anyway.
 _DEFAULTS = {"seed": 0, "targets": {}, "locked": ()}
@@ -54,6 +55,13 @@ class Settings:
     def weighs(self) -> bool:
         """Whether the strategy has an energy, so that alpha and beta count."""
         return self.strategy in ("Annealing", "Impact")
+
+    @property
+    def measure(self) -> str:
+        """By what candidates are ordered: numbers of different measures are never compared."""
+        if self.weighs:
+            return f"energy (α = {self.alpha:g}, β = {self.beta:g})"
+        return self.strategy.lower() if isinstance(self.strategy, str) else "importance"
 
     def replays_like(self, other: Settings) -> bool:
         """Whether steps taken with the other settings come out the same under these."""
@@ -89,6 +97,23 @@ class Settings:
             "locked": tuple(self.locked),
             **{name: value for name, value in self.extra.items() if name != "energy"},
         }
+
+    def told(self) -> dict[str, str]:
+        """The settings as texts, to tell one run from another."""
+        names = (
+            "target",
+            "step",
+            "strategy",
+            "compensation",
+            "domain",
+            "seed",
+            "targets",
+            "locked",
+        )
+        values = {name: getattr(self, name) for name in names} | dict(self.extra)
+        if self.weighs:
+            values |= {"α": self.alpha, "β": self.beta}
+        return {name: str(value)[:_MOST_LETTERS] for name, value in values.items()}
 
     def code(self) -> str:
         """Python that does the same without the studio."""

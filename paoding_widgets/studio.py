@@ -16,12 +16,13 @@ from paoding.graph import Graph, inspect
 from paoding.plan import Decisions, Plan, Step
 from paoding.synthetic.legal import legal_inputs, misfit
 from paoding_widgets import folder
-from paoding_widgets.board import Board, Checked, Now
+from paoding_widgets.dashboard import Checked, Dashboard, Now, Stage
 from paoding_widgets.mainloop import MainLoop
-from paoding_widgets.run import PrunerRun
+from paoding_widgets.run import PrunerRun, check_fits
 from paoding_widgets.scene import Scene, make_scene
-from paoding_widgets.session import Event, Moment, Session
+from paoding_widgets.session import Event, Session, Snapshot
 from paoding_widgets.settings import Settings, from_arguments
+from paoding_widgets.timeline import Timeline
 
 if TYPE_CHECKING:
     import keras
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 
 _SAVING = "saving"
+# Seconds that a step is shown at least, so that the eye can follow.
+PACES = {"slow": 2.0, "normal": 0.5, "full": 0.0}
 
 
 class PruningStudio(ipywidgets.VBox):
@@ -51,6 +54,7 @@ class PruningStudio(ipywidgets.VBox):
         eps: size of the attack (FGSM) that robust accuracy is measured with, in input units.
         targets: layer name -> its own target.
         locked: layer names, types or patterns that keep their units.
+        speed: ``"slow"``, ``"normal"``, or ``"full"``: how long a step is shown at least.
         options: further arguments of ``paoding.Pruner``.
 
     A mistake in the arguments is told in the studio; what is wrong with the model is told there
@@ -82,6 +86,7 @@ class PruningStudio(ipywidgets.VBox):
         eps: float = 0.05,
         targets: dict[str, float] | None = None,
         locked: str | Sequence[str] = (),
+        speed: str = "normal",
         **options: Any,
     ) -> None:
         self._model = model
@@ -99,19 +104,27 @@ class PruningStudio(ipywidgets.VBox):
         )
         self._begin_empty()
         scene = self._read_model(model)
+        self._check_data()
         given, self._eps = self._checked(given, eps)
         given = replace(given, domain=self._legal(given.domain))
         self._settings = given
+        self._told_settings = given.told()
         self._misfit = ""
-        self._board = Board(
+        if speed not in PACES:
+            self._complain(
+                ArgumentError(f"speed={speed!r} is not known; choose {', '.join(PACES)}.")
+            )
+            speed = "normal"
+        self._dashboard = Dashboard(
             scene,
             self._graph,
             given,
             self._eps,
             changed=self._main.wake,
             press=self._press,
+            speed=speed,
         )
-        super().__init__(self._board.parts)
+        super().__init__(self._dashboard.parts)
         self.add_class("paoding-studio")
         self._listen()
         if self._fault is None:
@@ -128,11 +141,10 @@ class PruningStudio(ipywidgets.VBox):
         self._run: PrunerRun | None = None
         self._runs = itertools.count()
         self._run_number = 0
-        self._moments: list[Moment] = []
-        self._applied = 0
-        self._earlier: list[Moment] = []
-        self._shown = 0
+        self._timeline = Timeline()
+        self._stage: Stage | None = None
         self._stopping = False
+        self._pausing = False
         self._making = False
         self._known: tuple[tuple[str, int, int], dict[str, Any]] | None = None
         self._asked: tuple[str, int, int] | None = None
@@ -167,6 +179,15 @@ class PruningStudio(ipywidgets.VBox):
         ends = float(boxes[0].lo), float(boxes[0].hi)
         return None if domain is None and ends == (0, 1) else ends
 
+    def _check_data(self) -> None:
+        """Data that the model cannot take are told before anything is worked out with them."""
+        if self._graph is None or self._data is None:
+            return
+        try:
+            check_fits(self._graph, *self._data)
+        except ArgumentError as error:
+            self._complain(error)
+
     def _misfit_of(self, domain: Any) -> str:
         """What to tell where the data is not within the domain."""
         if self._graph is None or self._data is None:
@@ -199,16 +220,18 @@ class PruningStudio(ipywidgets.VBox):
         self._state, self._error = "failed", str(self._fault)
 
     def _listen(self) -> None:
-        view, buttons, post = self._board.view, self._board.buttons, self._main.post
+        view, buttons, post = self._dashboard.view, self._dashboard.buttons, self._main.post
         view.observe(lambda change: self._seen(self._look_at, change.new), names="moment")
         view.observe(
             lambda _: self._seen(), names=["selected", "page_visible", "locked", "targets"]
         )
         view.on_msg(lambda _, content, __: post(lambda: self._message_from_view(content)))
         for button in (buttons.code, buttons.explain):
-            button.observe(lambda _: post(self._board.toggle_panels), names="value")
-        buttons.more.observe(lambda _: post(self._board.toggle_more), names="value")
-        buttons.tables.observe(lambda _: post(self._board.toggle_tables), names="value")
+            button.observe(lambda _: post(self._dashboard.toggle_panels), names="value")
+        buttons.speed.observe(lambda _: self._set_pace(), names="value")
+        self._set_pace()
+        buttons.more.observe(lambda _: post(self._dashboard.toggle_more), names="value")
+        buttons.tables.observe(lambda _: post(self._dashboard.toggle_tables), names="value")
 
     # -- what a button does, a method does ------------------------------------------------------
 
@@ -216,7 +239,8 @@ class PruningStudio(ipywidgets.VBox):
         """Prune until the target is reached; goes on after a pause."""
         if self._state == "running" or not self._ready():
             return
-        self._stopping = False
+        self._stopping = self._pausing = False
+        self._stage = Stage("getting ready")
         self._session.send("run")
         self._set_state("running")
 
@@ -224,7 +248,7 @@ class PruningStudio(ipywidgets.VBox):
         """Pause after the step that is running."""
         if self._state == "running":
             self._session.halt()
-            self._message = "pausing after this step"
+            self._pausing = True
             self._show()
 
     def step(self) -> None:
@@ -232,16 +256,16 @@ class PruningStudio(ipywidgets.VBox):
         if self._state == "running":
             self.pause()
         if self._ready():
-            self._stopping = False
+            self._stopping = self._pausing = False
+            self._stage = Stage("getting ready")
             self._session.send("step")
-            self._set_state("running", "one step")
+            self._set_state("running")
 
     def stop(self) -> None:
         """End the run, giving up a step in the making; :meth:`start` goes on all the same."""
         if self._state == "running":
             self._stopping = True
             self._session.halt(at_once=True)
-            self._message = "stopping"
             self._show()
         elif self._state == "paused":
             self._state = "stopped"
@@ -250,7 +274,7 @@ class PruningStudio(ipywidgets.VBox):
 
     def check(self) -> None:
         """Estimate without data how often the network still answers like the original."""
-        if self._state in ("paused", "finished", "stopped") and self._applied:
+        if self._state in ("paused", "finished", "stopped") and self._timeline.applied:
             self._check()
             self._show()
 
@@ -266,15 +290,15 @@ class PruningStudio(ipywidgets.VBox):
 
     def branch(self, moment: int) -> None:
         """Go back to after so many steps, to go on from there; the run so far stays overlaid."""
-        if not 0 <= moment <= self._applied:
-            raise ArgumentError(f"moment={moment} must be from 0 to {self._applied}.")
+        if not 0 <= moment <= self._timeline.applied:
+            raise ArgumentError(f"moment={moment} must be from 0 to {self._timeline.applied}.")
         self._session.halt()
         self._session.send("goto", moment)
 
     def reset(self) -> None:
         """Go back to the original model; the run so far stays overlaid."""
         self._session.halt()
-        self._stopping = False
+        self._stopping = self._pausing = False
         self._make()
         self._set_state("ready", self._message)
 
@@ -286,12 +310,12 @@ class PruningStudio(ipywidgets.VBox):
     @property
     def steps(self) -> tuple[Step, ...]:
         """The steps that are applied now."""
-        return tuple(m.step for m in self._moments[1 : self._applied + 1] if m.step is not None)
+        return self._timeline.steps
 
     @property
     def settings(self) -> Settings:
         """What the controls say."""
-        return self._board.settings()
+        return self._dashboard.settings()
 
     @property
     def result(self) -> PruningResult:
@@ -321,8 +345,15 @@ class PruningStudio(ipywidgets.VBox):
         Args:
             timeout: seconds after which to return all the same.
         """
-        self._main.wait(lambda: self._session.busy, timeout)
+        self._session.pace = 0.0  # whoever waits for the end does not want to watch
+        try:
+            self._main.wait(lambda: self._session.busy, timeout)
+        finally:
+            self._set_pace()
         return self._state
+
+    def _set_pace(self) -> None:
+        self._session.pace = PACES[self._dashboard.buttons.speed.value]
 
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write the run into a new folder, from which :meth:`load` goes on.
@@ -387,7 +418,7 @@ class PruningStudio(ipywidgets.VBox):
             self._set_state("failed")
             return False
         self._error = ""
-        changed = self.settings != self._settings or self._board.form.eps.value != self._eps
+        changed = self.settings != self._settings or self._dashboard.form.eps.value != self._eps
         if changed or self._run is None or self._fault is not None:
             self._remake()
         return True
@@ -396,42 +427,43 @@ class PruningStudio(ipywidgets.VBox):
         """Ask the worker for a fresh run, or for one that begins with a plan's steps."""
         if self._graph is None:
             return
-        settings, eps = self.settings, self._board.form.eps.value
+        settings, eps = self.settings, self._dashboard.form.eps.value
         model, data = self._model, self._data
         self._begin(settings)
 
-        def make() -> tuple[PrunerRun, list[Moment]]:
+        def make() -> tuple[PrunerRun, list[Snapshot]]:
             run = PrunerRun(model, settings, data, eps, self._session.pulse)
-            moments = [run.first()] if resume is None else run.replay(*resume)
-            return run, moments
+            snapshots = [run.first()] if resume is None else run.replay(*resume)
+            return run, snapshots
 
         self._session.send("make", make)
         self._message = "looking at the original" if resume is None else "replaying the run"
 
     def _remake(self) -> None:
         """Go on from the present step with changed settings."""
-        settings, eps = self.settings, self._board.form.eps.value
+        settings, eps = self.settings, self._dashboard.form.eps.value
         model, data = self._model, self._data
-        kept = self._moments[: self._applied + 1]
+        kept = self._timeline.line
         same = eps == self._eps and settings.replays_like(self._settings)
         # Survivors that were tuned at the old target are not, on the way to another.
         same = same and not any(moment.distilled for moment in kept)
         self._begin(settings)
 
-        def make() -> tuple[PrunerRun, list[Moment]]:
+        def make() -> tuple[PrunerRun, list[Snapshot]]:
             run = PrunerRun(model, settings, data, eps, self._session.pulse)
             if kept and same:
                 return run, run.catch_up(kept)
             steps = [m.step for m in kept[1:] if m.step is not None]
             plan = Plan(tuple(s.removals for s in steps), {}, "")
-            return run, run.replay(plan, [s.decisions for s in steps])
+            measures = [m.measure for m in kept[1:]]
+            return run, run.replay(plan, [s.decisions for s in steps], measures)
 
         self._session.send("make", make)
 
     def _begin(self, settings: Settings) -> None:
         self._settings = settings
         self._misfit = self._misfit_of(settings.domain)
-        self._eps = self._board.form.eps.value
+        self._eps = self._dashboard.form.eps.value
         self._fault = None
         self._error = ""
         self._making = True
@@ -460,23 +492,33 @@ class PruningStudio(ipywidgets.VBox):
         elif event.kind == "at":
             self._take_place(event.value)
         elif event.kind == "state":
-            stopped = event.value == "paused" and self._stopping
-            self._state = "stopped" if stopped else event.value
-            self._message = ""
-            if stopped and not self._applied:  # before the first step: nothing to undo
-                self._stopping = False
-                self._settle()
-            self._ended()
-        elif event.kind == "pulse" and (self._state == "running" or self._making):
-            self._message = "stopping" if self._stopping else event.value
+            self._take_state(event.value)
+        elif event.kind == "pulse":
+            what, share = event.value
+            self._stage = Stage.after(self._stage, what, share)
         elif event.kind == "failed":
             self._fault, self._making = event.value, False
-            self._state, self._error, self._message = "failed", _sentence(event.value), ""
+            where = f"Step {self._timeline.applied + 1} failed. " if self._moving else ""
+            self._state, self._error = "failed", where + _sentence(event.value)
+            self._message, self._stage = "", None
         elif event.kind == "error":
             self._error, self._message = _sentence(event.value), ""
         elif event.kind == "result":
             after, value = event.value
             after(value)
+
+    def _take_state(self, state: str) -> None:
+        stopped = state == "paused" and self._stopping
+        self._state = "stopped" if stopped else state
+        self._message, self._stage, self._pausing = "", None, False
+        if stopped and not self._timeline.applied:  # before the first step: nothing to undo
+            self._stopping = False
+            self._settle()
+        self._ended()
+
+    @property
+    def _moving(self) -> bool:
+        return self._state == "running"
 
     def _ended(self) -> None:
         """A run has ended or was stopped: tell how much of the original's behaviour is left."""
@@ -489,12 +531,12 @@ class PruningStudio(ipywidgets.VBox):
 
     def _check(self) -> None:
         """Have the worker estimate, without data, how the network agrees with the original."""
-        moment = self._moments[self._applied]
+        asked = self._timeline.now
         self._message = "checking against the original on synthetic inputs"
 
         def told(found: Checked) -> None:
             self._message = ""
-            if moment is self._moments[self._applied]:
+            if asked is self._timeline.now:
                 self._estimate = found
 
         def check(run: PrunerRun) -> Checked:
@@ -502,40 +544,34 @@ class PruningStudio(ipywidgets.VBox):
 
         self._session.send("do", (check, told))
 
-    def _take_begun(self, run: PrunerRun, moments: list[Moment]) -> None:
-        if len(self._moments) > len(moments):
-            self._earlier = self._moments
+    def _take_begun(self, run: PrunerRun, snapshots: list[Snapshot]) -> None:
+        self._timeline.begin(snapshots, self._told_settings)
         self._run, self._making = run, False
+        self._told_settings = self._settings.told()
         self._run_number = next(self._runs)
         self._known = self._asked = self._estimate = None
-        self._moments = moments
-        self._applied = self._shown = len(moments) - 1
-        if self._state != "running":
+        if self._moving:
+            self._stage = Stage("deciding the first step")
+        else:
             self._settle()
 
-    def _take_step(self, moment: Moment) -> None:
-        following = self._shown == self._applied
+    def _take_step(self, snapshot: Snapshot) -> None:
         self._estimate = None
-        self._message = "stopping" if self._stopping else ""
-        if len(self._moments) > self._applied + 1:
-            self._earlier = self._moments
-            self._moments = self._moments[: self._applied + 1]
-        self._moments = [*self._moments, moment]
-        self._applied += 1
-        if following:
-            self._shown = self._applied
+        self._message = ""
+        self._stage = Stage("deciding the next step") if self._moving else None
+        self._timeline.take(snapshot, self._told_settings)
 
     def _take_place(self, applied: int) -> None:
-        self._applied = self._shown = applied
+        self._timeline.go_to(applied)
         self._estimate = None
         self._stopping = False
         self._settle()
 
     def _settle(self) -> None:
         """The state of a run that does not move, from how far it is."""
-        step = self._moments[self._applied].step
+        step = self._timeline.now.step
         self._state = "ready" if step is None else "paused" if step.progress < 1 else "finished"
-        self._message = ""
+        self._message, self._stage = "", None
 
     # -- from the reader ------------------------------------------------------------------------
 
@@ -556,7 +592,7 @@ class PruningStudio(ipywidgets.VBox):
     def _save_pressed(self) -> None:
         if self._message == _SAVING:  # pressed twice
             return
-        path = self._board.buttons.folder.value.strip()
+        path = self._dashboard.buttons.folder.value.strip()
         if not path:
             self._error = "Name the folder to save to, beside the button."
             return
@@ -568,13 +604,13 @@ class PruningStudio(ipywidgets.VBox):
 
         def done(saved: str) -> None:
             self._message = f"saved to {saved}"
-            self._board.buttons.suggest_next(saved)
+            self._dashboard.buttons.suggest_next(saved)
 
         self._session.send("do", (write, done))
 
     def _seen(self, act: Callable[..., None] | None = None, *values: Any) -> None:
         """A trait changed in the browser; what we set ourselves is not news."""
-        if self._board.showing:
+        if self._dashboard.showing:
             return
         if act is None:
             self._main.wake()
@@ -582,21 +618,32 @@ class PruningStudio(ipywidgets.VBox):
             self._main.post(lambda: act(*values))
 
     def _look_at(self, moment: int) -> None:
-        self._shown = min(max(0, moment), self._applied)
+        self._timeline.look_at(moment)
 
     def _message_from_view(self, content: Any) -> None:
-        if isinstance(content, dict) and content.get("action") == "branch":
+        """Do what the view asks for; whatever is not understood is left alone."""
+        if not isinstance(content, dict):
+            return
+        action, name = content.get("action"), str(content.get("name", ""))
+        if action == "branch":
             self.branch(int(content.get("moment", -1)))
+        elif action == "rename-run":
+            self._timeline.rename(name, str(content.get("to", "")))
+        elif action == "overlay-run":
+            self._timeline.overlay(name, bool(content.get("on")))
+        elif action == "delete-run":
+            self._timeline.delete(name)
 
     # -- what is known about the chosen unit ----------------------------------------------------
 
     def _ask_about_unit(self) -> None:
         """Let the worker find out what only the pruner knows; not while it is at work."""
-        chosen = self._board.chosen()
-        if chosen is None or self._session.busy or self._shown != self._applied:
+        chosen = self._dashboard.chosen()
+        at = self._timeline.applied
+        if chosen is None or self._session.busy or self._timeline.shown != at:
             return
         group, unit = chosen
-        key = (group, unit, self._applied)
+        key = (group, unit, at)
         if self._asked == key:
             return
         self._asked = key
@@ -613,14 +660,16 @@ class PruningStudio(ipywidgets.VBox):
         self._show()
 
     def _now(self) -> Now:
+        waits = "stopping" if self._stopping and self._moving else ""
+        if self._pausing and self._moving:
+            waits = "pausing after this step"
         return Now(
             state=self._state,
             message=self._message or (self._misfit if self._state == "ready" else ""),
+            waits=waits,
+            stage=self._stage if self._session.busy else None,
             error=self._error,
-            moments=self._moments,
-            applied=self._applied,
-            shown=self._shown,
-            earlier=self._earlier,
+            timeline=self._timeline,
             settings=self._settings,
             eps=self._eps,
             run=self._run_number,
@@ -629,11 +678,12 @@ class PruningStudio(ipywidgets.VBox):
         )
 
     def _show(self) -> None:
-        self._board.show(self._now())
+        self._dashboard.show(self._now())
 
     def __repr__(self) -> str:
         # Cheap on purpose: the inherited one writes out every trait of every part.
-        return f"PruningStudio({self._board.name!r}, {self._state}, {self._applied} steps)"
+        name, steps = self._dashboard.name, self._timeline.applied
+        return f"PruningStudio({name!r}, {self._state}, {steps} steps)"
 
     def _ipython_display_(self) -> None:
         """Display the studio, and after it a picture for a page without a kernel.
@@ -643,13 +693,15 @@ class PruningStudio(ipywidgets.VBox):
         """
         from IPython.display import display
 
-        live = super()._repr_mimebundle_() | {"text/plain": f"Pruning studio: {self._board.name}"}
+        live = super()._repr_mimebundle_() | {
+            "text/plain": f"Pruning studio: {self._dashboard.name}"
+        }
         display(live, raw=True)
         self._stills.append(display(self._still(), raw=True, display_id=True))
 
     def _show_stills(self) -> None:
         """Draw the picture again where the run has come to rest."""
-        drawn = (self._state, self._run_number, self._applied)
+        drawn = (self._state, self._run_number, self._timeline.applied)
         if self._stills and not self._session.busy and drawn != self._drawn:
             self._drawn = drawn
             picture = self._still()
@@ -657,7 +709,7 @@ class PruningStudio(ipywidgets.VBox):
                 shown.update(picture, raw=True)
 
     def _still(self) -> dict[str, str]:
-        return self._board.still(self._now())
+        return self._dashboard.still(self._now())
 
 
 def _as_data(data: Any) -> tuple[tuple[Any, Any] | None, Any]:

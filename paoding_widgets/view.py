@@ -65,6 +65,8 @@ class StudioView(anywidget.AnyWidget):
     header = _synced(t.Dict())
     moment = t.Int(0).tag(sync=True)
     last = t.Int(0).tag(sync=True)
+    planned = t.Int(0).tag(sync=True)
+    runs = _synced(t.List())
     remarks = _synced(t.List())
     branchable = t.Bool(False).tag(sync=True)
     decisions = _synced(t.Dict())

@@ -11,7 +11,8 @@ from paoding.evaluation import cost
 from paoding.graph import inspect
 from paoding.pruner import Pruner
 from paoding_widgets.insight import Insight
-from paoding_widgets.scene import group_rows, make_scene
+from paoding_widgets.present import layer_rows
+from paoding_widgets.scene import make_scene
 
 
 def test_nodes_follow_the_data_and_know_what_feeds_them(branched: keras.Model) -> None:
@@ -33,10 +34,11 @@ def test_coupled_layers_share_one_group(branched: keras.Model) -> None:
 
 
 def test_a_protected_layer_says_why(branched: keras.Model) -> None:
-    scene = make_scene(inspect(branched)).values
-    scores = next(node for node in scene["nodes"] if node["name"] == "scores")
+    graph = inspect(branched)
+    scene = make_scene(graph)
+    scores = next(node for node in scene.values["nodes"] if node["name"] == "scores")
     assert "output" in scores["note"]
-    rows = {row["name"]: row for row in group_rows(inspect(branched))}
+    rows = {row["name"]: row for row in layer_rows(graph, scene, None, ())}
     assert not rows["scores"]["prunable"]
     assert rows["scores"]["reason"]
 

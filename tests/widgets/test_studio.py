@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import ipywidgets
 import keras
 import nbclient
 import nbformat
@@ -131,12 +132,14 @@ def form_of(studio: PruningStudio) -> list[Any]:
         child
         for row in studio.children
         for child in getattr(row, "children", ())
-        if hasattr(child, "description") and not hasattr(child, "click")
+        if hasattr(child, "description")
+        and not hasattr(child, "click")
+        and not isinstance(child, ipywidgets.HTML)
     ]
 
 
 def accuracy_chart(studio: PruningStudio) -> Any:
-    return studio._board.charts.accuracy
+    return studio._dashboard.charts.accuracy
 
 
 def test_a_moment_of_the_past_shows_everywhere(studio: PruningStudio) -> None:
@@ -159,7 +162,7 @@ def test_charts_get_new_arrays_of_doubles(studio: PruningStudio) -> None:
     studio.wait()
     assert chart.accuracy.y is not before
     assert len(chart.accuracy.y) == 2
-    for mark in (chart.accuracy, chart.robust, studio._board.charts.energy.accepted):
+    for mark in (chart.accuracy, chart.robust, studio._dashboard.charts.energy.accepted):
         assert np.asarray(mark.y).dtype == np.float64
 
 
@@ -216,14 +219,14 @@ def test_a_finished_run_goes_on_to_a_higher_target(table: Table) -> None:
     )
     studio.start()
     assert studio.wait() == "finished"
-    assert studio._moments[-1].distilled
-    studio._board.form.target.value = 0.5
+    assert studio._timeline.now.distilled
+    studio._dashboard.form.target.value = 0.5
     studio.wait()
     press(studio, "Go on")
     assert studio.wait() == "finished"
     assert len(studio.steps) == 4
     # What was tuned at the old target is shown as it is on the way to the new one.
-    assert [moment.distilled > 0 for moment in studio._moments] == [False] * 4 + [True]
+    assert [moment.distilled > 0 for moment in studio._timeline.snapshots] == [False] * 4 + [True]
     studio.close()
 
 
@@ -382,7 +385,7 @@ def test_data_that_accuracy_means_nothing_for_are_told_with_the_way_out(table: T
 def test_a_folder_that_was_saved_to_makes_way_for_the_next(
     studio: PruningStudio, tmp_path: Path
 ) -> None:
-    field = studio._board.buttons.folder
+    field = studio._dashboard.buttons.folder
     for name, following in (("", ""), ("run", "run-2"), ("run-2", "run-3")):
         studio.step()
         studio.wait()
@@ -445,13 +448,13 @@ def test_names_from_a_model_are_text_never_html() -> None:
     model = keras.Model(inputs, keras.layers.Dense(2)(x), name="m")
     model.layers[1].name = bad
     studio = PruningStudio(model, target=0.5, step=0.25, strategy="saliency", compensation="merge")
-    for button in (studio._board.buttons.explain, studio._board.buttons.code):
+    for button in (studio._dashboard.buttons.explain, studio._dashboard.buttons.code):
         button.value = True
-    studio._board.buttons.tables.value = True
+    studio._dashboard.buttons.tables.value = True
     studio.start()
     studio.wait()
-    html = [studio._board.explanation.value, studio._board.code.value]
-    html += [c.heading.value + c.table.value for c in studio._board.charts.all]
+    html = [studio._dashboard.explanation.value, studio._dashboard.code.value]
+    html += [c.heading.value + c.table.value for c in studio._dashboard.charts.all]
     html.append(studio._still()["text/html"])
     assert all("<img src=x" not in text for text in html)
     assert any("&lt;img" in text for text in html)
@@ -540,12 +543,12 @@ def test_a_chosen_unit_tells_its_story(studio: PruningStudio) -> None:
     view.selected = {"node": names.index(removal.group), "unit": removal.unit}
     studio.wait()
     story = view.inspected["unit"]["story"]
-    assert f"step 1, into unit {removal.into}" in story
+    assert f"step 1; unit {removal.into} took it over" in story
     alive = next(u for u in range(64) if u not in {r.unit for r in studio.steps[0].removals})
     view.selected = {"node": names.index(removal.group), "unit": alive}
     studio.wait()
     unit = view.inspected["unit"]
-    assert "still here" in unit["story"]
+    assert unit["story"].startswith("It stays: ")
     assert unit["alike"]
     assert {fact.get("tag") for fact in unit["facts"]} >= {"certified", "estimated"}
 
@@ -588,7 +591,7 @@ def test_where_settings_changed_on_the_way_the_plan_named_beside_the_code_repeat
     studio.step()
     studio.wait()
     for name, value in changed.items():
-        getattr(studio._board.form, name).value = value
+        getattr(studio._dashboard.form, name).value = value
     studio.start()
     assert studio.wait() == "finished"
     studio.save(tmp_path / "run")
@@ -697,11 +700,13 @@ def test_a_large_network_is_checked_only_when_asked(
 def test_behind_a_sigmoid_the_scores_are_certified(studio: PruningStudio) -> None:
     studio.step()
     studio.wait()
-    chart = studio._board.charts.change
+    chart = studio._dashboard.charts.change
     assert chart.axis.label == "score" and "certified" in chart.heading.value
     scores = studio.result.certificate.scores
     assert scores is not None and scores.lower is not None and scores.upper is not None
-    np.testing.assert_allclose(np.ravel(chart.bars.y), [scores.lower[0], scores.upper[0]])
+    most = np.maximum(np.abs(scores.lower), np.abs(scores.upper))
+    np.testing.assert_allclose(np.ravel(chart.bound.y), most)
+    assert 0 < chart.seen.y[0] <= chart.bound.y[0]
 
 
 def test_further_settings_reach_the_pruner_and_the_code(studio: PruningStudio) -> None:
@@ -772,10 +777,12 @@ def test_the_last_step_explains_that_survivors_were_distilled(table: Table) -> N
     studio.wait()
     studio.step()
     studio.wait()
-    assert "distilled" not in explain(studio._moments, studio._shown, studio.settings)
+    assert "distilled" not in explain(
+        studio._timeline.snapshots, studio._timeline.shown, studio.settings
+    )
     studio.start()
     assert studio.wait() == "finished"
-    told = explain(studio._moments, studio._shown, studio.settings)
+    told = explain(studio._timeline.snapshots, studio._timeline.shown, studio.settings)
     assert "(<b>distilled</b>, 5 steps)" in told and r"\nabla_x m\)" in told
     assert "distil=5" in studio.settings.code()
     studio.close()
@@ -812,7 +819,7 @@ def test_legal_inputs_that_the_first_layer_tells_are_shown(first, shown, code) -
     stack = [keras.Input((2,)), first, keras.layers.Dense(6, "relu"), keras.layers.Dense(2)]
     made = PruningStudio(keras.Sequential(stack), distil=0)
     assert made.wait() == "ready"
-    form = made._board.form
+    form = made._dashboard.form
     assert ((form.lo.value, form.hi.value) == shown) == (form.lo in form.fields)
     text = made.settings.code()
     assert code in text if code else "domain" not in text
@@ -824,7 +831,7 @@ def test_data_that_is_not_within_the_domain_is_told(table: Table) -> None:
     made = PruningStudio(model, data=(255 * data.x, data.y), compensation="merge")
     assert made.wait() == "ready"
     assert "where 0 to 1 is legal: set the domain" in made._now().says
-    made._board.form.hi.value = 255.0
+    made._dashboard.form.hi.value = 255.0
     made.reset()
     assert made.wait() == "ready" and "legal" not in made._now().says
     made.close()

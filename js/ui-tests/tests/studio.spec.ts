@@ -201,12 +201,14 @@ test('the timeline goes back, and a branch begins there with other settings', as
   await button(studio, 'Explain').click();
   await expect(studio.locator('.paoding-explain')).toContainText('Step 2 removed');
 
-  await studio.getByRole('button', { name: 'Drop the later steps' }).click();
+  await studio.getByRole('button', { name: 'Start from here' }).click();
   await expectState(studio, 'paused');
   await studio.getByLabel('Strategy').selectOption('Magnitude');
   await button(studio, 'Go on').click();
   await expectState(studio, 'finished');
-  await expect(studio.locator('.paoding-charts')).toContainText('the run before');
+  await expect(studio.locator('.paoding-live')).toContainText('dashed: run 1');
+  await studio.getByRole('tab', { name: 'Runs' }).click();
+  await expect(studio.getByLabel('Name of run 1')).toBeVisible();
 });
 
 test('further settings count, and the end tells what is left and what was tuned', async ({

@@ -79,6 +79,16 @@ export function reveal(camera: Camera, card: Card, size: Size): Camera {
   };
 }
 
+/** A card in the middle of the window, at a scale at which its name can be read. */
+export function centre(camera: Camera, card: Card, size: Size): Camera {
+  const scale = Math.max(camera.scale, READABLE);
+  return {
+    scale,
+    x: size.width / 2 - (card.x + card.width / 2) * scale,
+    y: size.height / 2 - (card.y + card.height / 2) * scale,
+  };
+}
+
 /** One card as large as the window allows. */
 export function fitCard(card: Card, size: Size): Camera {
   const scale = Math.min(

@@ -51,6 +51,8 @@ export interface Frame {
   height: number;
   theme: Theme;
   marks: Marks;
+  /** How far the last removals have come, 0 (still there) to 1 (gone, their share handed on). */
+  fade: number;
   /** Pictures of whole grids, kept between frames. */
   tiles: TileCache;
 }
@@ -124,6 +126,7 @@ export function drawFrame(context: CanvasRenderingContext2D, frame: Frame): void
   frame.layout.cards.forEach((card) => {
     if (isVisible(card, frame)) drawCard(context, frame, card, coupled);
   });
+  drawFading(context, frame);
   drawMerges(context, frame);
   drawMarks(context, frame);
   context.restore();
@@ -420,7 +423,9 @@ function drawMerges(context: CanvasRenderingContext2D, frame: Frame): void {
       const from = cellOfUnit(node, merge.from);
       const into = cellOfUnit(node, merge.into);
       if (from < 0 || into < 0) continue;
-      drawArc(context, unitCentre(card, from), unitCentre(card, into), card.cell);
+      const [start, end] = [unitCentre(card, from), unitCentre(card, into)];
+      drawArc(context, start, end, card.cell);
+      if (frame.fade < 1) drawShare(context, start, end, card.cell, frame.fade);
     }
   }
   context.globalAlpha = 1;
@@ -443,6 +448,50 @@ function drawArc(
   context.beginPath();
   context.arc(to.x, to.y, Math.max(1.4, cell * 0.24), 0, 2 * Math.PI);
   context.fill();
+}
+
+/** What a removed unit hands on, on its way to the survivor. */
+function drawShare(
+  context: CanvasRenderingContext2D,
+  from: { x: number; y: number },
+  to: { x: number; y: number },
+  cell: number,
+  at: number,
+): void {
+  const bow = 0.22;
+  const middleX = (from.x + to.x) / 2 - (to.y - from.y) * bow;
+  const middleY = (from.y + to.y) / 2 + (to.x - from.x) * bow;
+  const on = (start: number, middle: number, end: number): number =>
+    (1 - at) ** 2 * start + 2 * (1 - at) * at * middle + at ** 2 * end;
+  context.beginPath();
+  context.arc(
+    on(from.x, middleX, to.x),
+    on(from.y, middleY, to.y),
+    Math.max(2, cell * 0.36),
+    0,
+    2 * Math.PI,
+  );
+  context.fill();
+}
+
+/** Units of the last step that are still fading. */
+function drawFading(context: CanvasRenderingContext2D, frame: Frame): void {
+  if (frame.fade >= 1) return;
+  const gone = lastRemovals(frame.scene, frame.state, frame.moment);
+  context.fillStyle = frame.theme.warn;
+  context.globalAlpha = 0.8 * (1 - frame.fade);
+  for (const { group, from } of gone) {
+    for (const card of frame.layout.cards) {
+      const node = frame.scene.nodes[card.main] as SceneNode;
+      if (node.group !== group || node.units === 0 || !isVisible(card, frame)) continue;
+      const cell = cellOfUnit(node, from);
+      if (cell < 0) continue;
+      const centre = unitCentre(card, cell);
+      const side = card.cell * 0.8;
+      context.fillRect(centre.x - side / 2, centre.y - side / 2, side, side);
+    }
+  }
+  context.globalAlpha = 1;
 }
 
 function drawMarks(context: CanvasRenderingContext2D, frame: Frame): void {

@@ -34,6 +34,7 @@ function frameOf(scene: Scene, more: Partial<Frame> = {}): Frame {
     scene,
     layout: layoutScene(scene),
     state: emptyState(scene),
+    fade: 1,
     moment: 0,
     camera: { scale: 1, x: 0, y: 0 },
     width: 800,

@@ -1,6 +1,15 @@
 /** The structure of a model as a canvas that can be zoomed, panned, searched and walked by keys. */
 
-import { firstView, fitAll, fitCard, keepInSight, reveal, type Size, zoomAt } from './camera';
+import {
+  centre,
+  firstView,
+  fitAll,
+  fitCard,
+  keepInSight,
+  reveal,
+  type Size,
+  zoomAt,
+} from './camera';
 import { element } from './dom';
 import { type Camera, drawFrame, drawOverview, type Frame, TileCache } from './draw';
 import { type Card, cellAt, type Layout, layoutScene, memberAt } from './layout';
@@ -25,12 +34,19 @@ export interface StructureOptions {
 
 const ZOOM_STEP = 1.3;
 const OVERVIEW_HEIGHT = 34;
+/** How long removed units fade and hand their share on. */
+const FADE_MS = 450;
 /** A press that moves less than this many pixels is a click, not a drag. */
 const CLICK_SLACK = 4;
 const HELP =
   'Structure of the model. Left and right arrows go from layer to layer, up and down between ' +
   'branches, Enter chooses a layer and then enters its units, Escape leaves them, ' +
   'plus and minus zoom, zero shows everything.';
+
+/** Whether the reader asks for a page that does not move. */
+function quiet(): boolean {
+  return typeof matchMedia !== 'function' || matchMedia('(prefers-reduced-motion: reduce)').matches;
+}
 
 export class StructureView {
   readonly root: HTMLElement;
@@ -58,6 +74,8 @@ export class StructureView {
   /** Whether the reader has moved the picture; until then it is fitted to its window. */
   private moved = false;
   private pending = 0;
+  /** When the last step came into sight, while its removals fade; else 0. */
+  private faded = 0;
 
   constructor(
     parent: HTMLElement,
@@ -115,10 +133,24 @@ export class StructureView {
 
   /** Shows which units are gone once `moment` steps have been taken. */
   setState(state: UnitState, moment: number): void {
+    const forth = moment === this.moment + 1;
     this.state = state;
+    if (moment !== this.moment) this.faded = forth && !quiet() ? performance.now() : 0;
     this.moment = moment;
     this.tiles.clear();
     this.redraw();
+  }
+
+  /** How far the removals of the last step have faded; a frame follows while they do. */
+  private fade(): number {
+    if (this.faded === 0) return 1;
+    const share = (performance.now() - this.faded) / FADE_MS;
+    if (share < 1) {
+      this.redraw();
+      return share;
+    }
+    this.faded = 0;
+    return 1;
   }
 
   setSelected(selection: Selection | null): void {
@@ -240,6 +272,8 @@ export class StructureView {
     const height = this.canvas.clientHeight;
     if (width === 0 || height === 0) return;
     const ratio = globalThis.devicePixelRatio || 1;
+    // The first size means that the element is attached: only now can the page's theme be read.
+    if (this.size.width === 0) this.refreshTheme();
     this.size = { width, height };
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(height * ratio);
@@ -290,6 +324,7 @@ export class StructureView {
       width: this.size.width,
       height: this.size.height,
       theme: this.theme,
+      fade: this.fade(),
       tiles: this.tiles,
       marks: {
         selected: this.selected,
@@ -496,7 +531,7 @@ export class StructureView {
   private showFound(node = this.found[0]): void {
     this.searchCount.textContent = this.searching ? `${this.found.length} found` : '';
     const card = node === undefined ? undefined : this.cardOf(node);
-    if (card && this.searching) this.camera = reveal(this.camera, card, this.size);
+    if (card && this.searching) this.camera = centre(this.camera, card, this.size);
     this.redraw();
   }
 }

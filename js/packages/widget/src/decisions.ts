@@ -26,6 +26,7 @@ export function makeDecisions(
     'aria-label': 'Filter decisions by layer, unit or reason',
     class: 'paoding-filter',
   });
+  const more = element('input', { type: 'checkbox', 'aria-label': 'All numbers' });
   let groupOf: Int32Array = new Int32Array(0);
   let unitOf: Int32Array = new Int32Array(0);
   let verdictOf: Int32Array = new Int32Array(0);
@@ -37,7 +38,13 @@ export function makeDecisions(
   const root = element(
     'div',
     {},
-    element('div', { class: 'paoding-filters' }, filter, verdict),
+    element(
+      'div',
+      { class: 'paoding-filters' },
+      filter,
+      verdict,
+      element('label', { class: 'paoding-all' }, more, 'all numbers'),
+    ),
     caption,
     table.root,
   );
@@ -53,12 +60,12 @@ export function makeDecisions(
   };
   filter.addEventListener('input', applyFilter);
   verdict.addEventListener('change', applyFilter);
-  watch(model, ['decisions'], signal, () => {
+  const show = (): void => {
     const raw = model.get('decisions');
     groupOf = asInt32(raw.columns.group);
     unitOf = asInt32(raw.columns.unit);
     verdictOf = asInt32(raw.columns.verdict);
-    const columns = makeColumns(raw, groupOf, unitOf, verdictOf);
+    const columns = makeColumns(raw, groupOf, unitOf, verdictOf, more.checked);
     texts = (row) => columns.map((column) => column.text(row)).join(' ');
     caption.textContent = describeDecisions(raw, verdictOf);
     const chosen = verdict.selectedIndex;
@@ -68,7 +75,9 @@ export function makeDecisions(
     verdict.selectedIndex = Math.min(Math.max(0, chosen), raw.verdicts.length);
     table.setData(columns, raw.count);
     applyFilter();
-  });
+  };
+  more.addEventListener('change', show);
+  watch(model, ['decisions'], signal, show);
   return { root };
 }
 
@@ -86,6 +95,7 @@ function makeColumns(
   groupOf: Int32Array,
   unitOf: Int32Array,
   verdictOf: Int32Array,
+  all: boolean,
 ): Column[] {
   const into = asInt32(raw.columns.into);
   const reason = asInt32(raw.columns.reason);
@@ -102,21 +112,21 @@ function makeColumns(
     text,
     key: text,
   });
+  const numbers = NUMBERS.map(([name, title, help]): Column => {
+    const values = asFloat64(raw.columns[name]);
+    return {
+      title,
+      help,
+      numeric: true,
+      text: (row) => formatNumber(values[row] ?? Number.NaN),
+      key: (row) => values[row] ?? Number.NaN,
+    };
+  });
+  // What fits beside the structure comes first: who, what became of it, and why.
   return [
+    named('Unit', (row) => `${group(row)} ${unitOf[row] ?? ''}`),
     named('Verdict', (row) => raw.verdicts[verdictOf[row] ?? -1] ?? ''),
-    named('Layer', group),
-    whole('Unit', unitOf, 'The unit that would go'),
-    whole('Into', into, 'The unit that would take it over'),
-    ...NUMBERS.map(([name, title, help]): Column => {
-      const values = asFloat64(raw.columns[name]);
-      return {
-        title,
-        help,
-        numeric: true,
-        text: (row) => formatNumber(values[row] ?? Number.NaN),
-        key: (row) => values[row] ?? Number.NaN,
-      };
-    }),
     named('Reason', (row) => raw.reasons[reason[row] ?? -1] ?? ''),
+    ...(all ? [whole('Into', into, 'The unit that would take it over'), ...numbers] : []),
   ];
 }

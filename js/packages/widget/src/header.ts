@@ -17,7 +17,15 @@ const SIGNS: Record<Header['state'], string> = {
   failed: '!',
 };
 
-export function makeHeader(model: Model, signal: AbortSignal): Part {
+/** Keeps the place of the figures until they are known. */
+const WAITING: Figure[] = ['Parameters', 'FLOPs', 'Size'].map((label) => ({
+  label,
+  before: Number.NaN,
+  after: Number.NaN,
+  kind: 'count',
+}));
+
+export function makeHeader(model: Model, signal: AbortSignal): Part & { notes: HTMLElement } {
   const name = element('h2', { class: 'paoding-name' });
   const state = element('span', { class: 'paoding-state', 'aria-hidden': 'true' });
   const message = element('span', { class: 'paoding-message', 'aria-hidden': 'true' });
@@ -26,6 +34,7 @@ export function makeHeader(model: Model, signal: AbortSignal): Part {
   const estimate = element('div', { class: 'paoding-estimate', hidden: true });
   const figures = element('dl', { class: 'paoding-figures' });
   const bar = element('div', { class: 'paoding-progress-bar' });
+  const work = element('div', { class: 'paoding-work', hidden: true });
   const progress = element(
     'div',
     {
@@ -36,6 +45,7 @@ export function makeHeader(model: Model, signal: AbortSignal): Part {
       'aria-valuemax': 100,
     },
     bar,
+    work,
   );
   const root = element(
     'header',
@@ -43,10 +53,10 @@ export function makeHeader(model: Model, signal: AbortSignal): Part {
     element('div', { class: 'paoding-title' }, name, state, message),
     figures,
     progress,
-    estimate,
-    error,
     spoken,
   );
+  // What comes and goes stands where nothing that can be pressed moves with it.
+  const notes = element('div', { class: 'paoding-notes' }, error, estimate);
   const speak = speaker(spoken);
   watch(model, ['header'], signal, () => {
     const header = model.get('header');
@@ -54,16 +64,26 @@ export function makeHeader(model: Model, signal: AbortSignal): Part {
     state.textContent = `${SIGNS[header.state]} ${header.state}`;
     state.dataset.state = header.state;
     message.textContent = header.message;
+    message.title = header.message;
     error.textContent = header.error;
     error.hidden = header.error === '';
     estimate.hidden = header.estimate === '';
     estimate.replaceChildren(...showEstimate(header));
     bar.style.width = `${100 * header.progress}%`;
+    showWork(work, header.working);
     progress.setAttribute('aria-valuenow', String(Math.round(100 * header.progress)));
-    figures.replaceChildren(...header.figures.flatMap(showFigure));
+    const shown = header.figures.length > 0 ? header.figures : WAITING;
+    figures.replaceChildren(...shown.flatMap(showFigure));
     speak(header);
   });
-  return { root };
+  return { root, notes };
+}
+
+/** A bar for the piece of work that is going on; it wanders while its share is not known. */
+function showWork(bar: HTMLElement, share: number | null): void {
+  bar.hidden = share === null;
+  bar.classList.toggle('paoding-wanders', share !== null && share < 0);
+  bar.style.width = share !== null && share >= 0 ? `${100 * share}%` : '';
 }
 
 function showEstimate({ estimate, prior }: Header): (Node | string)[] {
@@ -81,7 +101,7 @@ function showFigure(figure: Figure): HTMLElement[] {
     share: (value: number) => percent(value, 1),
   }[figure.kind];
   const changed = figure.after !== figure.before && Number.isFinite(figure.after);
-  const value = element('dd', {}, text(figure.before));
+  const value = element('dd', {}, Number.isNaN(figure.before) ? '…' : text(figure.before));
   if (changed) {
     const ratio = figure.after / figure.before - 1;
     const sign = ratio > 0 ? '+' : '−';

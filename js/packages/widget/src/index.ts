@@ -6,6 +6,7 @@ import structureStyles from '@paoding/core/structure.css';
 import { keepFocus } from './focus';
 import { makeHeader } from './header';
 import { makeInspector } from './inspector';
+import { makeLost } from './lost';
 import { type Part, update, watch } from './parts';
 import studioStyles from './studio.css';
 import { makeTimeline } from './timeline';
@@ -24,9 +25,10 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     const header = makeHeader(model, signal);
     const inspector = makeInspector(model, signal);
     const timeline = makeTimeline(model, signal);
-    parts.push(header, inspector, timeline);
+    const lost = makeLost(model, el, signal);
+    parts.push(header, inspector, timeline, lost);
     const main = element('div', { class: 'paoding-main' }, structure.root, inspector.root);
-    el.append(header.root, main, timeline.root);
+    el.append(header.root, main, timeline.root, header.notes, lost.root);
   }
   watchPage(model, signal);
   keepFocus(el, signal);

@@ -4,6 +4,7 @@ import { drawHistogram, element, formatNumber } from '@paoding/core';
 import { makeDecisions } from './decisions';
 import { makeLayers } from './layers';
 import { type Part, update, watch } from './parts';
+import { makeRuns } from './runs';
 import { type Fact, type LayerDetails, type Model, type UnitDetails, unitState } from './traits';
 
 export function makeInspector(model: Model, signal: AbortSignal): Part {
@@ -14,10 +15,14 @@ export function makeInspector(model: Model, signal: AbortSignal): Part {
   const layer = element('div', { class: 'paoding-details' });
   const unit = element('div', { class: 'paoding-details' });
   const tabs = makeTabs([
-    ['Layers', makeLayers(model, signal, (group) => chooseUnit(group, -1)).root],
+    [
+      'Layers',
+      makeLayers(model, signal, (node) => update(model, 'selected', { node, unit: -1 })).root,
+    ],
     ['Layer', layer],
     ['Unit', unit],
     ['Decisions', makeDecisions(model, signal, chooseUnit).root],
+    ['Runs', makeRuns(model, signal).root],
   ]);
   watch(model, ['inspected', 'units', 'moment'], signal, () => {
     const { layer: layerDetails, unit: unitDetails } = model.get('inspected');
@@ -39,6 +44,7 @@ const MEANINGS: Record<string, string> = {
   Layers: 'Every layer, with a lock and a target of its own',
   Layer: 'What is known about the chosen layer',
   Unit: 'The story of the chosen unit',
+  Runs: 'This run and those that were left for it, compared',
   Decisions: 'Every candidate of the step, with the verdict and the reason',
 };
 

@@ -7,9 +7,9 @@ import type { LayerRow, Model } from './traits';
 /** Beyond this many rows only those that match the filter are made. */
 const MAX_ROWS = 200;
 const COLUMNS = [
-  ['Layer', 'The layer that makes the units; layers that share them are one group'],
-  ['Units', 'Neurons or filters in the original'],
-  ['Parameters', 'Weights that hang on these units, those of the layers that read them included'],
+  ['Layer', 'Every layer that has weights or units of its own'],
+  ['Units', 'Neurons or filters that are left, of those in the original'],
+  ['Parameters', 'Weights of the layer itself that are left; they add up to the model’s'],
   ['Lock', 'Keep every unit of the layer'],
   ['Target', 'Share of the layer to remove; empty: as for all'],
 ] as const;
@@ -17,9 +17,10 @@ const COLUMNS = [
 export function makeLayers(
   model: Model,
   signal: AbortSignal,
-  onChoose: (group: number) => void,
+  onChoose: (node: number) => void,
 ): Part {
   const body = element('tbody');
+  const foot = element('tfoot');
   const filter = element('input', {
     type: 'search',
     placeholder: 'Filter layers',
@@ -35,6 +36,7 @@ export function makeLayers(
     { class: 'paoding-table paoding-layers', 'aria-label': 'Layers' },
     element('thead', {}, element('tr', {}, ...head)),
     body,
+    foot,
   );
   const root = element(
     'div',
@@ -46,8 +48,9 @@ export function makeLayers(
     const query = filter.value.trim().toLowerCase();
     const rows = model.get('layers').filter((row) => row.name.toLowerCase().includes(query));
     body.replaceChildren(
-      ...rows.slice(0, MAX_ROWS).map((row) => makeRow(model, row, () => onChoose(row.group))),
+      ...rows.slice(0, MAX_ROWS).map((row) => makeRow(model, row, () => onChoose(row.node))),
     );
+    foot.replaceChildren(totalRow(model.get('layers')));
     const hidden = rows.length - MAX_ROWS;
     note.textContent = hidden > 0 ? `${hidden} more: type to narrow down` : editHint(model);
   };
@@ -77,9 +80,36 @@ function makeRow(model: Model, row: LayerRow, choose: () => void): HTMLElement {
     'tr',
     {},
     element('th', { scope: 'row' }, name),
-    element('td', { class: 'paoding-number' }, formatCount(row.units)),
-    element('td', { class: 'paoding-number' }, formatCount(row.parameters)),
+    element('td', { class: 'paoding-number' }, row.units ? leftOf(row.left, row.units) : ''),
+    element(
+      'td',
+      { class: 'paoding-number', title: `${formatCount(row.parameters)} in the original` },
+      formatCount(row.parameters_left),
+    ),
     ...cells.map((cell) => element('td', cells.length === 1 ? { colspan: 2 } : {}, cell)),
+  );
+}
+
+function leftOf(left: number, all: number): string {
+  return left === all ? formatCount(all) : `${formatCount(left)} of ${formatCount(all)}`;
+}
+
+/** The sum over all layers, so that it can be checked against the head of the studio. */
+function totalRow(rows: LayerRow[]): HTMLElement {
+  const sum = (of: (row: LayerRow) => number): string =>
+    formatCount(rows.reduce((total, row) => total + of(row), 0));
+  const before = sum((row) => row.parameters);
+  return element(
+    'tr',
+    { class: 'paoding-total' },
+    element('th', { scope: 'row' }, 'Whole model'),
+    element('td', {}),
+    element(
+      'td',
+      { class: 'paoding-number', title: `${before} in the original` },
+      sum((row) => row.parameters_left),
+    ),
+    element('td', { colspan: 2 }, `of ${before}`),
   );
 }
 

@@ -21,17 +21,25 @@ export interface Header {
   progress: number;
   /** What was estimated without data of the network as it stands, or an empty text. */
   estimate: string;
+  /** Share of the present piece of work, below 0 where it is not known, null where there is none. */
+  working: number | null;
+  /** Where the run is kept as it goes, or an empty text. */
+  saved: string;
   /** On what synthetic inputs the survivors were fitted, or an empty text. */
   prior: string;
 }
 
-/** One row of the table of layers: a group of coupled units. */
+/** One row of the table of layers: a layer with weights or units of its own. */
 export interface LayerRow {
+  node: number;
   group: number;
   name: string;
   op: string;
   units: number;
+  /** Units that are left. */
+  left: number;
   parameters: number;
+  parameters_left: number;
   prunable: boolean;
   reason: string;
 }
@@ -60,6 +68,20 @@ export interface UnitDetails {
   alike: { unit: number; saliency: number }[];
 }
 
+/** One row of the table of runs; the present one comes first. */
+export interface RunRow {
+  name: string;
+  present: boolean;
+  overlaid: boolean;
+  steps: number;
+  share: number;
+  accuracy: number | null;
+  robust: number | null;
+  parameters: number;
+  flops: number;
+  differs: string;
+}
+
 export interface Inspected {
   node: number;
   layer: LayerDetails | null;
@@ -84,6 +106,9 @@ export interface Traits {
   /** The moment shown, from 0 (the original) to `last`. */
   moment: number;
   last: number;
+  /** Steps of the whole run, as far as that is known; else 0. */
+  planned: number;
+  runs: RunRow[];
   /** One remark for each moment, such as `31 % removed, accuracy 0.93`. */
   remarks: string[];
   branchable: boolean;
@@ -104,8 +129,18 @@ export interface Model {
   set<K extends keyof Traits>(name: K, value: Traits[K]): void;
   save_changes(): void;
   on(event: string, act: () => void): void;
+  /** The page's manager of widgets; JupyterLab's knows the kernel. */
+  widget_manager?: { kernel?: Kernel | null };
   off(event: string, act: () => void): void;
   send(content: unknown): void;
+}
+
+/** The part of JupyterLab's connection to a kernel that tells whether it lives. */
+export interface Kernel {
+  statusChanged: {
+    connect(act: (sender: unknown, status: string) => void): unknown;
+    disconnect(act: (sender: unknown, status: string) => void): unknown;
+  };
 }
 
 function bytes(view: DataView | undefined): ArrayBuffer {

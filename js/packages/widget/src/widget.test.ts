@@ -73,9 +73,13 @@ function traits(): Traits {
       progress: 0.25,
       estimate: '',
       prior: '',
+      working: null,
+      saved: '',
     },
     moment: 1,
     last: 1,
+    planned: 8,
+    runs: [],
     remarks: ['nothing removed', 'a third removed'],
     branchable: true,
     decisions: {
@@ -97,13 +101,27 @@ function traits(): Traits {
     selected: { node: -1, unit: -1 },
     inspected: { node: -1, layer: null, unit: null },
     layers: [
-      { group: 0, name: EVIL, op: 'Dense', units: 3, parameters: 12, prunable: true, reason: '' },
       {
+        node: 1,
+        group: 0,
+        name: EVIL,
+        op: 'Dense',
+        units: 3,
+        left: 2,
+        parameters: 12,
+        parameters_left: 8,
+        prunable: true,
+        reason: '',
+      },
+      {
+        node: 0,
         group: -1,
         name: 'scores',
         op: 'Dense',
         units: 2,
+        left: 2,
         parameters: 8,
+        parameters_left: 8,
         prunable: false,
         reason: 'it is an output',
       },
@@ -204,13 +222,13 @@ test('the slider shows an earlier moment, from which a run can begin', () => {
   show();
   const slider = document.querySelector<HTMLInputElement>('.paoding-slider') as HTMLInputElement;
   const branch = document.querySelector<HTMLButtonElement>('.paoding-branch') as HTMLButtonElement;
-  expect(branch.hidden).toBe(true);
+  expect(branch.style.visibility).toBe('hidden');
   slider.value = '0';
   slider.dispatchEvent(new Event('input'));
   expect(model.get('moment')).toBe(0);
   expect(model.saved).toBeGreaterThan(0);
   expect(text('.paoding-moment')).toBe('Original · nothing removed');
-  expect(branch.hidden).toBe(false);
+  expect(branch.style.visibility).toBe('');
   branch.click();
   expect(model.sent).toEqual([{ action: 'branch', moment: 0 }]);
 });
@@ -218,11 +236,11 @@ test('the slider shows an earlier moment, from which a run can begin', () => {
 test('tabs are walked with arrow keys and show one page at a time', () => {
   show();
   tab('Layers').dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowLeft' }));
-  expect(tab('Decisions').getAttribute('aria-selected')).toBe('true');
+  expect(tab('Runs').getAttribute('aria-selected')).toBe('true');
   const shown = [...document.querySelectorAll<HTMLElement>('[role=tabpanel]')].filter(
     (page) => !page.hidden,
   );
-  expect(shown.map((page) => page.getAttribute('aria-label'))).toEqual(['Decisions']);
+  expect(shown.map((page) => page.getAttribute('aria-label'))).toEqual(['Runs']);
 });
 
 test('decisions can be filtered by verdict and by text', () => {

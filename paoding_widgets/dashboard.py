@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -18,9 +19,10 @@ from paoding_widgets.charts import Charts
 from paoding_widgets.controls import Buttons, Form
 from paoding_widgets.explain import explain, unit_story
 from paoding_widgets.insight import Insight
-from paoding_widgets.scene import Scene, group_rows
-from paoding_widgets.session import Moment
+from paoding_widgets.scene import Scene
+from paoding_widgets.session import Snapshot
 from paoding_widgets.settings import Settings
+from paoding_widgets.timeline import Timeline
 from paoding_widgets.view import StudioView, no_decisions, pack_units, untouched
 
 
@@ -32,39 +34,94 @@ class Checked:
     prior: str | None
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A piece of long work, so that the reader sees that it goes on, and how long it will.
+
+    Args:
+        what: it is, in a few words.
+        share: of it that is done; negative where that is not known.
+        began: when, on the monotonic clock.
+    """
+
+    what: str
+    share: float = -1.0
+    began: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def after(cls, before: Stage | None, what: str, share: float) -> Stage:
+        """The stage after a message of the pruner; the same work goes on with its clock."""
+        same = before is not None and before.what == what and before.share <= share
+        return cls(what, share, before.began) if same and before else cls(what, share)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until it is done, at the pace so far; None while nothing can be told."""
+        gone = time.monotonic() - self.began
+        if self.share < 0.02 or gone < 1:
+            return None
+        return gone * (1 - self.share) / self.share
+
+    @property
+    def text(self) -> str:
+        """Work, share and seconds left in a few words."""
+        parts = [self.what]
+        if self.share >= 0:
+            parts.append(f"{self.share:.0%}")
+        left = self.seconds_left
+        if left is not None and left >= 1:
+            parts.append(f"about {left:.0f} s left")
+        return ", ".join(parts)
+
+
 @dataclass(frozen=True, eq=False)
 class Now:
     """What is the case in a studio, as far as it can be seen.
 
     Args:
         state, message, error: for the head.
-        moments: the original and every step, also those that were taken back.
-        applied: how many steps are applied.
-        shown: the moment that the reader looks at.
-        earlier: the moments of the run before, overlaid in the chart.
+        waits: what was asked of a run that is still in its step, or an empty text.
+        stage: what the worker is at, or None.
+        timeline: the steps of the run, where it stands and where the reader looks.
         settings, eps: those that the run was made with.
         run: tells one run from another.
         known: (group, unit, steps applied) and what the worker found out about that unit.
         checked: what the worker estimated without data of the network as it stands, or None.
+        saved: where the run is kept as it goes, or an empty text.
     """
 
     state: str
     message: str
     error: str
-    moments: Sequence[Moment]
-    applied: int
-    shown: int
-    earlier: Sequence[Moment]
+    timeline: Timeline
     settings: Settings
     eps: float
     run: int
+    waits: str = ""
+    stage: Stage | None = None
     known: tuple[tuple[str, int, int], dict[str, Any]] | None = field(default=None)
     checked: Checked | None = field(default=None)
+    saved: str = ""
 
     @property
-    def applied_moments(self) -> Sequence[Moment]:
+    def snapshots(self) -> Sequence[Snapshot]:
+        """The original and every step, also those that were taken back."""
+        return self.timeline.snapshots
+
+    @property
+    def applied(self) -> int:
+        """How many steps are applied."""
+        return self.timeline.applied
+
+    @property
+    def shown(self) -> int:
+        """The moment that the reader looks at."""
+        return self.timeline.shown
+
+    @property
+    def applied_snapshots(self) -> Sequence[Snapshot]:
         """The original and the steps that are applied."""
-        return self.moments[: self.applied + 1]
+        return self.timeline.line
 
     @property
     def moving(self) -> bool:
@@ -72,23 +129,35 @@ class Now:
         return self.state == "running"
 
     @property
+    def planned(self) -> int:
+        """Steps of the whole run, as far as that is known."""
+        return max((one.planned for one in self.snapshots[:1]), default=0)
+
+    @property
     def says(self) -> str:
         """The message, or what goes without saying."""
-        if self.message:
-            return self.message
-        if self.state == "ready" and self.moments:
+        work = self.stage.text if self.stage else ""
+        told = self.waits or self.message
+        if told or work:
+            return " · ".join(filter(None, (told, work)))
+        if self.state == "failed":
+            return "put right what is named below"
+        if self.state == "ready" and self.snapshots:
             return "press Start to prune, or Step to go one step at a time"
         if self.state == "finished":
             return "the target is reached: raise it to go on, or press Reset to begin again"
-        step = self.moments[self.applied].step if self.moments else None
-        return f"step {self.applied}, {step.progress:.0%} of the target" if step else ""
+        step = self.timeline.now.step if self.snapshots else None
+        if step is None:
+            return ""
+        of = f" of {self.planned}" if self.planned >= self.applied else ""
+        return f"step {self.applied}{of}, {step.progress:.0%} of the target"
 
     def header(self, name: str) -> dict[str, Any]:
         """What the head of the studio shows."""
-        step = self.moments[self.applied].step if self.moments else None
+        step = self.timeline.now.step if self.snapshots else None
         figures = []
-        if self.moments:
-            figures = present.figures(self.moments[0], self.moments[self.shown])
+        if self.snapshots:
+            figures = present.figures(self.snapshots[0], self.snapshots[self.shown])
         return {
             "name": name,
             "state": self.state,
@@ -96,8 +165,10 @@ class Now:
             "error": self.error,
             "figures": figures,
             "progress": 0.0 if step is None else step.progress,
+            "working": None if self.stage is None else round(self.stage.share, 3),
             "estimate": self._estimate,
             "prior": (self.checked and self.checked.prior) or "",
+            "saved": self.saved,
         }
 
     @property
@@ -108,7 +179,7 @@ class Now:
         return present.sentence(self.checked.found)
 
 
-class Board:
+class Dashboard:
     """Controls, structure, inspector, timeline, charts and explanations of one studio.
 
     Args:
@@ -116,6 +187,7 @@ class Board:
         settings, eps: what the controls say at first.
         changed: called when the reader has changed a setting.
         press: called with the name of a button that was pressed.
+        speed: of the run at first.
     """
 
     def __init__(
@@ -127,13 +199,13 @@ class Board:
         *,
         changed: Callable[[], None],
         press: Callable[[str], None],
+        speed: str = "normal",
     ) -> None:
         self.scene, self.graph = scene, graph
         self.showing = False
         self._sent: dict[str, Any] = {}
         self.form = Form(settings, eps, changed)
-        self.buttons = Buttons(press, f"runs/{_file_name(self.name)}")
-        self.buttons.more.value = self.form.more.layout.display != "none"
+        self.buttons = Buttons(press, f"runs/{file_name(self.name)}", speed)
         self.charts = Charts()
         self.code = ipywidgets.HTML()
         self.explanation = ipywidgets.HTMLMath()
@@ -146,7 +218,7 @@ class Board:
             scene=scene.values,
             units=pack_units(removed_at, into, scene.flat(colours)),
             decisions=no_decisions(),
-            layers=[] if graph is None else group_rows(graph),
+            layers=[] if graph is None else present.layer_rows(graph, scene, None, ()),
             locked=list(settings.locked),
             targets=dict(settings.targets),
             target=settings.target,
@@ -165,6 +237,7 @@ class Board:
             self.form.box,
             self.form.more,
             self.view,
+            self.charts.live,
             self.buttons.more_row,
             self.explanation,
             self.code,
@@ -221,16 +294,26 @@ class Board:
         view.moment = now.shown
         view.editable = view.branchable = not now.moving
         view.target = float(self.form.target.value)
+        view.planned = now.planned
         graph = self.graph
-        if not now.moments or graph is None:
+        if graph is None:
             return
         run = (now.run, now.applied)
-        self._put("remarks", run, lambda: [present.remark(m) for m in now.applied_moments])
-        self._put("units", (run, now.shown), lambda: self._units(now))
-        step = now.moments[now.shown].step
-        self._put("decisions", (run, id(step)), lambda: present.decisions(step, graph))
-        key = (run, now.shown, dict(view.selected), now.known and now.known[0])
+        key = (run, now.shown, dict(view.selected), now.known and now.known[0], now.moving)
         self._put("inspected", key, lambda: self._inspected(now, graph))
+        if not now.snapshots:
+            return
+        self._put("remarks", run, lambda: [present.remark(m) for m in now.applied_snapshots])
+        self._put("units", (run, now.shown), lambda: self._units(now))
+        step = now.snapshots[now.shown].step
+        self._put("decisions", (run, id(step)), lambda: present.decisions(step, graph))
+        self._put("layers", (run, now.shown), lambda: self._layers(now, graph))
+        named = (run, now.timeline.name, now.timeline.runs)
+        self._put("runs", named, lambda: present.run_rows(now.timeline, now.settings.told()))
+
+    def _layers(self, now: Now, graph: Graph) -> list[dict[str, Any]]:
+        shown = now.snapshots[now.shown]
+        return present.layer_rows(graph, self.scene, shown, now.snapshots[1 : now.shown + 1])
 
     def _put(self, trait: str, key: Any, make: Callable[[], Any]) -> None:
         """Set a trait where what it depends on has changed."""
@@ -239,10 +322,10 @@ class Board:
             setattr(self.view, trait, make())
 
     def _units(self, now: Now) -> dict[str, bytes]:
-        removed_at, into = present.unit_arrays(self.scene, now.applied_moments)
-        colours = self.scene.flat(now.moments[now.shown].saliency)
+        removed_at, into = present.unit_arrays(self.scene, now.applied_snapshots)
+        colours = self.scene.flat(now.snapshots[now.shown].saliency)
         free = np.zeros(self.scene.total, bool)
-        for name, units in now.moments[0].free.items():
+        for name, units in now.snapshots[0].free.items():
             free[self.scene.starts[name] + np.array(list(units), int)] = True
         return pack_units(removed_at, into, colours, free)
 
@@ -250,7 +333,7 @@ class Board:
         node = int(self.view.selected.get("node", -1))
         if not 0 <= node < len(self.scene.values["nodes"]):
             return {"node": -1, "layer": None, "unit": None}
-        layer = present.layer_details(self.scene, graph, now.moments, now.shown, node)
+        layer = present.layer_details(self.scene, graph, now.snapshots, now.shown, node)
         chosen = self.chosen()
         if chosen is None:
             return {"node": node, "layer": layer, "unit": None}
@@ -258,12 +341,14 @@ class Board:
         known = None
         if now.known and now.known[0] == (group, unit, now.applied) and now.shown == now.applied:
             known = now.known[1]
-        story = unit_story(now.moments, now.shown, group, unit)
-        details = present.unit_details(self.scene, now.moments, now.shown, node, unit, story, known)
+        story = unit_story(now.snapshots, now.shown, group, unit)
+        details = present.unit_details(
+            self.scene, now.snapshots, now.shown, node, unit, story, known
+        )
         return {"node": node, "layer": layer, "unit": details}
 
     def _show_controls(self, now: Now) -> None:
-        undone = len(now.moments) - 1 - now.applied
+        undone = len(now.snapshots) - 1 - now.applied
         changed = self.settings() != now.settings or self.form.eps.value != now.eps
         self.buttons.show_state(now.state, steps=now.applied, undone=undone, changed=changed)
         self.form.show(editable=not now.moving)
@@ -271,23 +356,24 @@ class Board:
             code = f'<pre class="paoding-code">{escape(self.settings().code())}</pre>'
             if self.code.value != code:
                 self.code.value = code
-        if self.buttons.explain.value and now.moments:
-            text = explain(now.moments, now.shown, now.settings)
+        if self.buttons.explain.value and now.snapshots:
+            text = explain(now.snapshots, now.shown, now.settings, self.chosen())
             if self.explanation.value != text:
                 self.explanation.value = text
 
     def _show_charts(self, now: Now) -> None:
         # A hidden page keeps every update in memory until it is seen: it gets none.
-        if not now.moments or not self.view.page_visible:
+        if not now.snapshots or not self.view.page_visible:
             return
-        key = (now.run, now.applied, now.shown, len(now.earlier), now.eps)
+        key = (now.run, now.applied, now.shown, now.timeline.runs, now.eps)
         if self._sent.get("charts") == key:
             return
         self._sent["charts"] = key
         attack = f"FGSM, ε = {now.eps:g}"
-        applied = now.applied_moments
+        applied = now.applied_snapshots
         limit = min(1.0, max(now.settings.target, applied[-1].share) + 0.02)
-        self.charts.draw(applied, now.shown, limit, now.earlier, attack)
+        overlaid = [one for one in now.timeline.runs if one.overlaid]
+        self.charts.draw(applied, now.shown, limit, overlaid, attack)
 
     def still(self, now: Now) -> dict[str, str]:
         """The studio as text, HTML and a picture, for a page without a kernel."""
@@ -295,12 +381,13 @@ class Board:
         text = picture.as_text(self.name, now.state, now.says, header["figures"], now.error)
         groups = {}
         for group in () if self.graph is None else self.graph.prunable:
-            left = present.units_left(group, now.applied_moments[1:])
+            left = present.units_left(group, now.applied_snapshots[1:])
             groups[group.name] = (group.units, left)
-        png = base64.b64encode(picture.as_png(self.name, groups, now.applied_moments)).decode()
+        png = base64.b64encode(picture.as_png(self.name, groups, now.applied_snapshots)).decode()
         return {"text/plain": text, "text/html": picture.as_html(text, png), "image/png": png}
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
+    """A model's name as the name of a folder."""
     kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
     return kept.strip(".-")[:60] or "model"

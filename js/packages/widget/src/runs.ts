@@ -1,0 +1,90 @@
+/** The runs of a studio: each branch has a name, and can be overlaid, compared, renamed, deleted. */
+
+import { element, formatCount } from '@paoding/core';
+import { type Part, percent, watch } from './parts';
+import type { Model, RunRow } from './traits';
+
+const COLUMNS = [
+  'Run',
+  'Show',
+  'Removed',
+  'Accuracy',
+  'Robust',
+  'Parameters',
+  'FLOPs',
+  '',
+] as const;
+
+export function makeRuns(model: Model, signal: AbortSignal): Part {
+  const body = element('tbody');
+  const table = element(
+    'table',
+    { class: 'paoding-table paoding-runs', 'aria-label': 'Runs' },
+    element(
+      'thead',
+      {},
+      element('tr', {}, ...COLUMNS.map((title) => element('th', { scope: 'col' }, title))),
+    ),
+    body,
+  );
+  const hint = element(
+    'p',
+    { class: 'paoding-note' },
+    'Go back on the timeline and press Start from here: the run so far stays here under its name.',
+  );
+  watch(model, ['runs'], signal, () => {
+    const rows = model.get('runs') ?? [];
+    hint.hidden = rows.length > 1;
+    if (!body.contains(document.activeElement)) {
+      body.replaceChildren(...rows.flatMap((row) => makeRows(model, row)));
+    }
+  });
+  body.addEventListener('focusout', () => {
+    const again = (): void =>
+      body.replaceChildren(...(model.get('runs') ?? []).flatMap((row) => makeRows(model, row)));
+    setTimeout(() => body.contains(document.activeElement) || again());
+  });
+  const root = element('div', {}, hint, element('div', { class: 'paoding-table-scroll' }, table));
+  return { root };
+}
+
+function makeRows(model: Model, row: RunRow): HTMLElement[] {
+  const name = element('input', { type: 'text', 'aria-label': `Name of ${row.name}` });
+  name.value = row.name;
+  name.addEventListener('change', () =>
+    model.send({ action: 'rename-run', name: row.name, to: name.value }),
+  );
+  const share = (value: number | null): string => (value === null ? '–' : percent(value, 1));
+  const number = (text: string): HTMLElement => element('td', { class: 'paoding-number' }, text);
+  const cells = element(
+    'tr',
+    {},
+    element('th', { scope: 'row' }, name),
+    element('td', {}, row.present ? 'now' : overlayBox(model, row)),
+    number(percent(row.share)),
+    number(share(row.accuracy)),
+    number(share(row.robust)),
+    number(formatCount(row.parameters)),
+    number(formatCount(row.flops)),
+    element('td', {}, row.present ? '' : deleteButton(model, row)),
+  );
+  if (!row.differs) return [cells];
+  const differs = element('td', { colspan: COLUMNS.length, class: 'paoding-differs' }, row.differs);
+  return [cells, element('tr', {}, differs)];
+}
+
+function overlayBox(model: Model, row: RunRow): HTMLElement {
+  const box = element('input', { type: 'checkbox', 'aria-label': `Show ${row.name} in the chart` });
+  box.checked = row.overlaid;
+  box.addEventListener('change', () =>
+    model.send({ action: 'overlay-run', name: row.name, on: box.checked }),
+  );
+  return box;
+}
+
+function deleteButton(model: Model, row: RunRow): HTMLElement {
+  const label = `Delete ${row.name}`;
+  const made = element('button', { type: 'button', title: label, 'aria-label': label }, '×');
+  made.addEventListener('click', () => model.send({ action: 'delete-run', name: row.name }));
+  return made;
+}

@@ -1,0 +1,84 @@
+/** One screen at every width, in the theme that the page has from the start. */
+import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
+import type { Locator } from '@playwright/test';
+
+const SLOW = { timeout: 180_000 };
+const CODE = `import paoding
+from paoding_widgets import PruningStudio
+model, data = paoding.zoo.load("mnist-mlp")
+studio = PruningStudio(model, data=data, step=1/8, speed="full")
+studio`;
+
+test.use({ viewport: { width: 1400, height: 900 } });
+test.setTimeout(420_000);
+
+async function open(page: IJupyterLabPageFixture): Promise<Locator> {
+  await page.notebook.createNew();
+  await page.notebook.setCell(0, 'code', CODE);
+  await page.notebook.runCell(0, { inplace: true, wait: false });
+  const studio = page.locator('.paoding-studio').first();
+  await expect(studio).toBeVisible(SLOW);
+  await expect(studio.locator('.paoding-state')).toHaveAttribute('data-state', 'ready', SLOW);
+  await expect(studio.locator('.paoding-figures')).toContainText('Accuracy', SLOW);
+  await studio.evaluate((box) => box.scrollIntoView({ block: 'start' }));
+  return studio;
+}
+
+/** How light the canvas is at its edge, where nothing is drawn: 0 to 255. */
+async function lightness(studio: Locator): Promise<number> {
+  return studio.locator('.paoding-canvas').evaluate((canvas) => {
+    const context = (canvas as HTMLCanvasElement).getContext('2d');
+    const [red, green, blue] = context?.getImageData(2, 2, 1, 1).data ?? [0, 0, 0];
+    return ((red ?? 0) + (green ?? 0) + (blue ?? 0)) / 3;
+  });
+}
+
+for (const theme of ['light', 'dark'] as const) {
+  test(`everything is on one screen, in a page that is ${theme} from the start`, async ({
+    page,
+  }) => {
+    await (theme === 'dark' ? page.theme.setDarkTheme() : page.theme.setLightTheme());
+    const studio = await open(page);
+    const light = async () => (await lightness(studio)) > 128;
+    await expect.poll(light).toBe(theme === 'light');
+    await page.screenshot({ path: `screenshots/look-${theme}-ready.png` });
+
+    const start = studio.locator('.paoding-row button').first();
+    const before = await start.boundingBox();
+    await start.focus();
+    await page.keyboard.press('Enter');
+    await expect(studio.locator('.paoding-state')).toHaveAttribute('data-state', 'finished', SLOW);
+    // Nothing has moved, and the keyboard is still in the row of buttons.
+    expect((await start.boundingBox())?.y).toBe(before?.y);
+    expect(
+      await page.evaluate(() => document.activeElement?.closest('.paoding-row') !== null),
+    ).toBe(true);
+    const canvas = studio.locator('.paoding-canvas');
+    await canvas.focus();
+    for (const key of ['ArrowRight', 'ArrowRight', 'Enter', 'Enter', 'ArrowDown', 'Enter']) {
+      await page.keyboard.press(key);
+    }
+    await expect(studio.locator('.paoding-story')).not.toBeEmpty();
+    await page.sidebar.close('left');
+    for (const width of [1400, 1000, 700]) {
+      await page.setViewportSize({ width, height: width === 1400 ? 900 : 1300 });
+      await studio.evaluate((box) => box.scrollIntoView({ block: 'start' }));
+      await expect
+        .poll(() => studio.evaluate((box) => box.scrollWidth - box.clientWidth))
+        .toBeLessThanOrEqual(1);
+      await page.screenshot({ path: `screenshots/look-${theme}-${width}.png` });
+      if (width === 1400) {
+        for (const part of [
+          '.paoding-header',
+          '.paoding-panel',
+          '.paoding-live',
+          '.paoding-tabs',
+        ]) {
+          await expect(studio.locator(part)).toBeInViewport({ ratio: 0.95 });
+        }
+      }
+    }
+    await studio.getByRole('tab', { name: 'Decisions' }).click();
+    await page.screenshot({ path: `screenshots/look-${theme}-decisions.png` });
+  });
+}
