@@ -153,17 +153,29 @@ def load_data(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
             of numbers, or their lengths differ.
     """
     path = Path(path)
+    held = load_arrays(path)
+    missing = [key for key in ("x", "y") if key not in held]
+    if missing:
+        found = ", ".join(map(repr, held)) or "nothing"
+        raise DataError(
+            f"{path} has no array {' and '.join(map(repr, missing))} (found {found}); "
+            "save it with numpy.savez(path, x=..., y=...)."
+        )
+    _check_arrays(path, held["x"], held["y"])
+    return held["x"], held["y"]
+
+
+def load_arrays(path: PathLike) -> dict[str, np.ndarray]:
+    """Read every array of an ``.npz`` file, by its name.
+
+    Raises:
+        DataError: The file is missing, damaged or too large, or holds what are no plain values.
+    """
+    path = Path(path)
     try:
         _check_zip(path, DataError)
         with np.load(path, allow_pickle=False) as file:
-            missing = [key for key in ("x", "y") if key not in file]
-            if missing:
-                found = ", ".join(map(repr, file.files)) or "nothing"
-                raise DataError(
-                    f"{path} has no array {' and '.join(map(repr, missing))} (found {found}); "
-                    "save it with numpy.savez(path, x=..., y=...)."
-                )
-            x, y = (np.asanyarray(file[key]) for key in ("x", "y"))
+            return {key: np.asanyarray(file[key]) for key in file.files}
     except PaodingError:
         raise
     except FileNotFoundError:
@@ -172,8 +184,6 @@ def load_data(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
         raise DataError(
             f"{path} is not a whole .npz file of plain numbers ({_first_line(error)})."
         ) from error
-    _check_arrays(path, x, y)
-    return x, y
 
 
 def _check_arrays(path: Path, x: np.ndarray, y: np.ndarray) -> None:

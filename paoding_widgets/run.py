@@ -68,12 +68,14 @@ class Meter:
     def measure(self, weights: Sequence[np.ndarray]) -> Measured:
         """Evaluate the network with these weights, in the order of ``model.weights``."""
         self._copy.set_weights(list(weights))
-        report = evaluate(self._copy, self._x, self._y, attacks=[self._attack], latency=False)
+        report = evaluate(
+            self._copy, self._x, self._y, attacks=[self._attack], latency=False,
+            task="classification",
+        )  # fmt: skip
         change = self._score() - self._scores
         moved = change.min(axis=0), change.max(axis=0)
-        return Measured(
-            report.accuracy, float(report.robust_accuracy or 0.0), report.samples, moved
-        )
+        shares = float(report.accuracy or 0.0), float(report.robust_accuracy or 0.0)
+        return Measured(*shares, report.samples, moved)
 
     def _score(self) -> np.ndarray:
         """Scores before a softmax or sigmoid of a few samples: (samples, scores)."""

@@ -147,7 +147,8 @@ class PGD:
     ) -> np.ndarray:
         rng = np.random.default_rng(self.seed)
         found = np.array(x)
-        left = np.arange(len(x))  # samples that have withstood every run so far
+        worst = np.full(len(x), -np.inf)
+        left = np.arange(len(x))  # samples that may be led further astray
         for run in range(self.restarts):
             # Drawn for every sample, so that a sample's start does not depend on the others.
             start = x if run == 0 else clip.clip(x + self._noise(rng, x))
@@ -156,10 +157,10 @@ class PGD:
                 steps=self.steps, norm=self.norm, loss=self.loss, lo=clip.lo, hi=clip.hi,
                 batch_size=batch_size,
             )  # fmt: skip
-            fooled = network.predict(ends, batch_size).argmax(1) != y[left]
-            keep = fooled if run else slice(None)
-            found[left[keep]] = ends[keep]
-            left = left[~fooled]
+            harm = network.harm(ends, y[left], batch_size)
+            more = harm > worst[left]
+            found[left[more]], worst[left[more]] = ends[more], harm[more]
+            left = left[worst[left] < network.most_harm]
             if not len(left):
                 break
         return found

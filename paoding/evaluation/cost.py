@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from paoding.graph.keras_internals import flatten, functional_of
+from paoding.graph.keras_internals import flatten, functional_of, pack
 from paoding.layers.base import rule_for
 
 # Latency is a median of this many runs, after some that warm up.
@@ -93,13 +93,14 @@ def measure_latency(
         inputs = [tf.zeros([1, *(n or 1 for n in i.shape[1:])], i.dtype) for i in model.inputs]
     else:
         inputs = [tf.constant(sample, model.inputs[0].dtype)]
+    given = pack(functional_of(model) or model, inputs)
     # Its graph alone: the name of a model need not be one that TensorFlow takes for a scope.
     answer = (functional_of(model) or model).call
 
     @tf.function
     def run() -> tf.Tensor:
         with tf.name_scope("model"):  # within which a layer's name may begin with an underscore
-            return answer(inputs if len(inputs) > 1 else inputs[0], training=False)
+            return answer(given, training=False)
 
     times = []
     for _ in range(_WARM_UP + runs):

@@ -1,9 +1,10 @@
-"""Accuracy, robustness and cost of a model on labelled data, alone or against a reference."""
+"""Quality, robustness and cost of a model of any task, alone or against a reference."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,10 +12,14 @@ import numpy as np
 
 from paoding.domain import Box
 from paoding.errors import ArgumentError, DataError
+from paoding.evaluation import tasks
 from paoding.evaluation.attacks import Attack
 from paoding.evaluation.cost import cost
+from paoding.evaluation.data import Data, is_stream
 from paoding.evaluation.network import Network, network_of
+from paoding.evaluation.outputs import losses_of, measure
 from paoding.evaluation.report import AttackResult, Report
+from paoding.graph.heads import activation_of
 
 Certify = Callable[[keras.Model, keras.Model, np.ndarray], np.ndarray]
 
@@ -22,25 +27,39 @@ Certify = Callable[[keras.Model, keras.Model, np.ndarray], np.ndarray]
 def evaluate(
     model: keras.Model,
     x: Any,
-    y: Any,
+    y: Any = None,
     reference: keras.Model | None = None,
     attacks: Iterable[Attack] | Attack = (),
     clip: Box | tuple[Any, Any] | None = None,
     *,
+    weight: Any = None,
+    task: Any = None,
+    metrics: Any = None,
     batch_size: int = 256,
     latency: bool = True,
     certify: Certify | None = None,
 ) -> Report:
-    """Measure accuracy, loss, robustness and cost of a classifier.
+    """Measure quality, robustness and cost of a model, whatever it is for.
 
     Args:
-        model: A model of one input and one row of scores for each sample; a softmax or sigmoid
-            at its end is left out for losses and attacks.
-        x: Inputs, (n, *input_shape).
-        y: Labels: class numbers (n,) or (n, 1), or one-hot rows (n, classes); for a model of
-            one output 0 or 1 in any shape of n values.
+        model: Any model with a layer graph, of any inputs and outputs.
+        x: Inputs, (n, *input_shape); for several a list or a dictionary of arrays. Or a
+            ``tf.data.Dataset`` or ``keras.utils.PyDataset`` of ``(x, y)`` or ``(x, y, weight)``,
+            read batch by batch; or the path of an ``.npz`` file, or of a folder of images that
+            holds one folder for each class.
+        y: Labels, for several outputs a list or a dictionary; None compares with the reference
+            alone. Class numbers or one-hot rows; for one score 0 or 1, or -1 or 1; numbers in
+            the output's shape for what is no classifier.
         reference: The model to compare with, such as the one before pruning.
         attacks: Attacks to withstand; each is run on the model and on the reference.
+        weight: Which samples or places count: those of weight 0 do not, such as padding. Masks
+            that the model makes itself are kept to as well.
+        task: "classification", "multi-label", "regression", "segmentation", "tagging",
+            "embedding" or "reconstruction", for several outputs a list or a dictionary. By
+            default told from the loss of a compiled model, from the head and from the labels;
+            the report says what was taken.
+        metrics: More to measure: Keras metrics or ``callable(y, prediction)``, one, a list, or a
+            dictionary by output.
         clip: The legal range of inputs, a box or ``(lo, hi)``. By default [0, 1] where all of
             ``x`` lies in it, and else the range of ``x``.
         batch_size: How many samples are computed at once.
@@ -53,9 +72,10 @@ def evaluate(
         the model is robust too.
 
     Raises:
-        ModelError: A model has several inputs or outputs, or answers NaN.
+        ModelError: A model answers NaN.
         DataError: ``x`` or ``y`` does not fit the model, holds NaN, or leaves ``clip``.
-        ArgumentError: A setting lies outside of what it may be.
+        ArgumentError: A setting lies outside of what it may be, or robustness is not defined for
+            the task.
 
     Example:
         >>> import paoding
@@ -70,6 +90,12 @@ def evaluate(
     for attack in attacks:
         if not isinstance(attack, Attack):
             raise ArgumentError(f"{attack!r} is no attack; pass FGSM(eps), PGD(eps), ...")
+    why = _plain_classes(model, x, y, task)
+    if why is None or weight is not None or metrics is not None:
+        data = Data(model, x, y, weight, batch_size)
+        if certify is not None:
+            raise ArgumentError("A certified class needs a classifier of one input and labels.")
+        return _of_outputs(model, data, reference, attacks, clip, task, metrics, latency)
     mine = network_of(model)
     x, y = check_data(mine, x, y)
     other = None if reference is None else _reference(mine, reference)
@@ -86,11 +112,76 @@ def evaluate(
         attacks=results,
         robust_accuracy=_mean(ours.robust) if attacks else None,
         clip=None if box is None else (_plain(box.lo), _plain(box.hi)),
+        told=(why,),
     )
     if reference is None or theirs is None:
         return report
     certified = None if certify is None else _mean(np.asarray(certify(reference, model, x)))
     return _compared(report, reference, ours, theirs, certified, latency)
+
+
+def _plain_classes(model: keras.Model, x: Any, y: Any, task: Any) -> str | None:
+    """Return why the model is a classifier of one input with labels, or None where it is not.
+
+    What is measured of one goes further: its attacks share samples, so that retention and
+    transfer can be counted.
+    """
+    inputs, outputs = list(model.inputs or ()), list(model.outputs or ())
+    if len(inputs) != 1 or len(outputs) != 1 or y is None:
+        return None
+    if not isinstance(task, str | None):
+        return None
+    shape: tuple[int | None, ...] = tuple(outputs[0].shape[1:])
+    if len(shape) != 1 or None in shape or isinstance(x, dict | str | Path) or is_stream(x):
+        return None
+    if task is not None:
+        return "as task= says" if tasks.get(task).name == "classification" else None
+    try:
+        labels, given = np.asarray(y), np.asarray(x)
+        loss = losses_of(model, [""])[0]
+        found, why = tasks.infer(shape, activation_of(model), loss, labels, [given])
+    except (ValueError, TypeError, IndexError):
+        return "the labels cannot be read"  # which is said when they are checked
+    return f"Taken for classification: {why}." if found == "classification" else None
+
+
+def _of_outputs(
+    model: keras.Model,
+    data: Data,
+    reference: keras.Model | None,
+    attacks: tuple[Attack, ...],
+    clip: Box | tuple[Any, Any] | None,
+    task: Any,
+    metrics: Any,
+    latency: bool,
+) -> Report:
+    """Return the report of a model of any task."""
+    if reference is not None and len(reference.outputs) != len(model.outputs):
+        raise ArgumentError(
+            f"The reference '{reference.name}' has {len(reference.outputs)} outputs and "
+            f"'{model.name}' {len(model.outputs)}; they cannot be compared."
+        )
+    found = measure(model, data, reference, task, metrics)
+    results, box = [], None
+    if attacks:
+        from paoding.evaluation.astray import robustness
+
+        first = next(iter(data)).x[0]
+        box = _clip_box(clip, first.astype("float32"))
+        results = [robustness(a, model, reference, data, found.outputs, box) for a in attacks]
+    return Report(
+        model=model.name,
+        samples=found.samples,
+        accuracy=None,
+        loss=None,
+        cost=cost(model, latency=latency),
+        reference=None if reference is None else reference.name,
+        reference_cost=None if reference is None else cost(reference, latency=latency),
+        attacks=tuple(results),
+        clip=None if box is None else (_plain(box.lo), _plain(box.hi)),
+        measures=found.measures,
+        told=tuple(output.told for output in found.outputs),
+    )
 
 
 class _Side:
@@ -228,6 +319,8 @@ def class_numbers(network: Network, y: Any, count: int) -> np.ndarray:
             f"each, or one-hot rows of {network.classes}."
         )
     values = values.reshape(count)
+    if network.binary and values.min() == -1 and np.isin(values, (-1, 1)).all():
+        values = (values + 1) // 2
     numbers = np.where(np.isfinite(values), values, -1).astype("int64")
     wrong = (numbers != values) | (numbers < 0) | (numbers >= network.classes)
     if wrong.any():

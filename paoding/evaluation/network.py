@@ -13,12 +13,11 @@ import tensorflow as tf
 from keras import tree
 
 from paoding.errors import ModelError
+from paoding.graph.heads import activation_at
 from paoding.graph.keras_internals import Node, TensorRef, config_of, flatten, revive
-from paoding.layers.common import is_known
 
 # Compiled networks kept alive: a studio compares a few models again and again.
 _KEPT = 8
-_HEADS = ("softmax", "sigmoid")
 NORMS = ("linf", "l2")
 # The cross-entropy is softplus(m), m = logsumexp of the other logits - z_y ("log-odds"), and its
 # gradient a positive multiple of that of m. Where a model is sure, floating point loses part or
@@ -42,15 +41,21 @@ class Network:
     """Logits of a model, without its final softmax or sigmoid, and what attacks need of them.
 
     A single output ``z`` (a binary classifier) becomes the two logits ``(0, z)``, so that
-    class 1 wins where ``z > 0`` and nothing further has to know of the special case.
+    class 1 wins where ``z > 0`` and nothing further has to know of the special case. Of a single
+    tanh, whose classes are -1 and 1, it is twice the number before it: (1 + tanh z) / 2 is the
+    sigmoid of 2 z.
 
     Attributes:
         model: The model.
-        head: The final activation that was left out, "softmax", "sigmoid" or "none".
+        head: The final activation that was left out, "softmax", "sigmoid", "tanh" or "none".
         classes: The number of classes, at least 2.
         binary: Whether the model has a single output.
         shape: The shape of one input; ``None`` where any length goes.
     """
+
+    label_shape: tuple[None, ...] | None = (None,)
+    label_type: Any = tf.int64
+    most_harm = 1.0
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
@@ -94,7 +99,9 @@ class Network:
         calls: list[Callable[..., Any] | None] = [node.op for node in nodes]
         if last is None:
             return "none", tuple(calls), output
-        head = _head_of(last)
+        head = activation_at(last.op, last.kind)
+        if head == "unit" or (head == "tanh" and not self.binary):
+            head = "none"
         if head == "none":
             return head, tuple(calls), output
         if hasattr(last.op, "activation"):
@@ -121,12 +128,14 @@ class Network:
                 made = tree.flatten(call(*args, **kwargs))
             known.update(zip(node.outputs, made, strict=True))
         z = tf.cast(known[self._last], tf.float32)
+        if self.head == "tanh":
+            z = 2 * z
         return tf.concat([tf.zeros_like(z), z], axis=1) if self.binary else z
 
     def _compile(self) -> None:
         """Make the compiled functions; batch, eps and steps are tensors: nothing is retraced."""
         x = tf.TensorSpec([None, *self.shape], self._dtype)
-        y = tf.TensorSpec([None], tf.int64)
+        y = tf.TensorSpec(self.label_shape, self.label_type)
         number = tf.TensorSpec([], self._dtype)
         count = tf.TensorSpec([], tf.int32)
         bound = tf.TensorSpec(None, self._dtype)
@@ -157,15 +166,21 @@ class Network:
         """Return the gradient of the loss with respect to each input."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
-            z = self.logits(x)
-            if loss == "cross-entropy":
-                value = tf.nn.sparse_softmax_cross_entropy_with_logits(y, z)
-            else:
-                mine = tf.one_hot(y, self.classes, on_value=True, off_value=False, dtype=tf.bool)
-                others = tf.reduce_logsumexp(tf.where(mine, z.dtype.min, z), axis=1)
-                value = others - tf.gather(z, y, batch_dims=1)
+            value = self.loss(self.logits(x), y, loss)
         gradient = tape.gradient(value, x)
         return tf.zeros_like(x) if gradient is None else gradient
+
+    def loss(self, z: tf.Tensor, y: tf.Tensor, loss: str) -> tf.Tensor:
+        """Return what an attack climbs, (n,)."""
+        if loss == "cross-entropy":
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(y, z)
+        mine = tf.one_hot(y, self.classes, on_value=True, off_value=False, dtype=tf.bool)
+        others = tf.reduce_logsumexp(tf.where(mine, z.dtype.min, z), axis=1)
+        return others - tf.gather(z, y, batch_dims=1)
+
+    def harm(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> np.ndarray:
+        """Return how far astray each input leads: 1, the most, where its class is wrong."""
+        return (self.predict(x, batch_size).argmax(1) != y).astype("float64")
 
     # -- whole arrays ----------------------------------------------------------------------------
 
@@ -215,24 +230,12 @@ class Network:
         settings = (self._tensor(eps), self._tensor(step_size), tf.constant(steps, tf.int32))
         parts = []
         for b in self.batches(len(x), batch_size):
-            inputs = self._tensor(x[b]), self._tensor(start[b]), tf.constant(y[b], tf.int64)
+            inputs = self._tensor(x[b]), self._tensor(start[b]), tf.constant(y[b], self.label_type)
             parts.append(self._ascend[norm, loss](*inputs, *settings, low, high).numpy())
         return np.concatenate(parts)
 
     def _tensor(self, value: Any) -> tf.Tensor:
         return tf.constant(np.asarray(value), self._dtype)
-
-
-def _head_of(node: Node) -> str:
-    """Return the name of the softmax or sigmoid that ends the model, or "none"."""
-    activation = getattr(node.op, "activation", None)
-    if activation is not None:
-        name = getattr(activation, "__name__", "").lower() if is_known(activation) else "none"
-    else:
-        name = node.kind.lower()  # the Softmax layer, keras.ops.softmax, keras.ops.sigmoid
-        if name == "softmax" and getattr(node.op, "axis", -1) not in (-1, 1):
-            return "none"
-    return name if name in _HEADS else "none"
 
 
 def _linear(node: Node) -> Callable[..., Any]:

@@ -6,9 +6,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
+
+if TYPE_CHECKING:
+    from paoding.evaluation.measures import Measure, Metric
+    from paoding.evaluation.report import Report
 
 # An outline of many outputs is as good as a picture of all of them.
 _MOST_OUTPUTS = 24
@@ -55,6 +59,7 @@ def render(report: Mapping[str, Any]) -> str:
         lead=_lead(report),
         cards=_cards(report, evaluation),
         bars=None if evaluation is None else _bars(evaluation),
+        classes=evaluation is not None and evaluation.robust_accuracy is not None,
         note="" if evaluation is None else evaluation.note(),
         evaluation=[] if evaluation is None else list(evaluation.rows()),
         layers=[_layer(layer) for layer in report.get("layers", ())],
@@ -88,15 +93,38 @@ def _cards(report: Mapping[str, Any], evaluation: Any) -> list[dict[str, Any]]:
             unit = "B" if key == "bytes" else ""
             cards.append(_card(title, _short(now, unit), _short(was, unit), change, now > was))
     if evaluation is not None:
-        pairs = [("Accuracy", evaluation.accuracy, evaluation.reference_accuracy)]
-        if evaluation.robust_accuracy is not None:
-            robust = evaluation.robust_accuracy, evaluation.reference_robust_accuracy
-            pairs.append(("Robust accuracy", *robust))
-        for title, now, was in pairs:
-            change = "" if was is None else _signed(100 * (now - was), 1, " points")
-            shown = "" if was is None else f"{was:.3f}"
-            cards.append(_card(title, f"{now:.3f}", shown, change, was is not None and now < was))
+        for measured in _shown(evaluation):
+            cards.append(_measured_card(measured))
     return cards
+
+
+def _shown(evaluation: Report) -> list[Measure]:
+    """Return what deserves a card: the first measure, and what is left under every attack."""
+    from paoding.evaluation.measures import Measure, Metric
+
+    shown = list(evaluation.quality[:1])
+    if evaluation.robust_accuracy is not None:
+        robust = evaluation.robust_accuracy, evaluation.reference_robust_accuracy
+        return [*shown, Measure(Metric.share("robust accuracy"), *robust)]
+    return [*shown, *evaluation.robustness[:1]]
+
+
+def _measured_card(measured: Measure) -> dict[str, Any]:
+    metric, now, was = measured.metric, measured.value, measured.reference
+    title = measured.row()[0]
+    change, worse = "", False
+    if now is not None and was is not None:
+        share = metric.unit == "share"
+        change = _signed(100 * (now - was), 1, " points") if share else f"{now - was:+.3g}"
+        worse = metric.worse(now, was)
+    shown = "" if was is None else _value(metric, was)
+    return _card(title[:1].upper() + title[1:], _value(metric, now), shown, change, worse)
+
+
+def _value(metric: Metric, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if metric.unit == "share" else f"{value:.4g}"
 
 
 def _card(title: str, now: str, was: str, change: str, worse: bool) -> dict[str, Any]:
@@ -116,23 +144,34 @@ def _signed(value: float, digits: int, unit: str) -> str:
     return f"{value:+.{digits}f}{unit}".replace("-", "−")
 
 
-def _bars(evaluation: Any) -> dict[str, Any]:
-    """Return bars of accuracy, clean and under each attack, for both models."""
-    rows = [("clean", evaluation.accuracy, evaluation.reference_accuracy)]
-    for attack in evaluation.attacks:
-        rows.append((attack.name, attack.robust_accuracy, attack.reference_robust_accuracy))
+def _bars(evaluation: Report) -> dict[str, Any] | None:
+    """Return bars of the first measure, clean and under each attack, for both models.
+
+    Bars share a scale: measures of other units are in the table. None where none fits one.
+    """
+    if not evaluation.quality:
+        return None
+    first = evaluation.quality[0]
+    alike = [m for m in evaluation.robustness if m.metric.unit == first.metric.unit == "share"]
+    names = {attack.name for attack in evaluation.attacks}
+    rows = [("clean", first)]
+    rows += [(m.remark if m.remark in names else m.row()[0], m) for m in alike]
+    values = [v for _, m in rows for v in (m.value, m.reference) if v is not None and v >= 0]
+    most = 1.0 if first.metric.unit == "share" else max(values, default=0.0) or 1.0
     drawn = [
         {
             "name": name if len(name) <= 36 else name[:35] + "…",
             "y": 8 + 38 * i,
-            "now": f"{now:.3f}",
-            "was": None if was is None else f"{was:.3f}",
-            "now_width": round(_BAR_WIDTH * now, 1),
-            "was_width": round(_BAR_WIDTH * (was or 0), 1),
+            "now": _value(m.metric, m.value),
+            "was": None if m.reference is None else _value(m.metric, m.reference),
+            "now_width": round(_BAR_WIDTH * max(m.value or 0, 0) / most, 1),
+            "was_width": round(_BAR_WIDTH * max(m.reference or 0, 0) / most, 1),
         }
-        for i, (name, now, was) in enumerate(rows)
+        for i, (name, m) in enumerate(rows)
     ]
-    return {"rows": drawn, "height": 8 + 38 * len(rows)}
+    better = "higher" if first.metric.higher_is_better else "lower"
+    axis = f"{first.row()[0]} ({better} is better)"
+    return {"rows": drawn, "height": 8 + 38 * len(rows), "axis": axis[:1].upper() + axis[1:]}
 
 
 def _layer(layer: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from io import StringIO
 from typing import Any
 
 from paoding.evaluation.cost import Cost
+from paoding.evaluation.measures import Measure, Metric
 from paoding.evaluation.page import write_html
 
 __all__ = ["AttackResult", "Report", "write_html"]
@@ -27,15 +28,23 @@ class AttackResult:
         retention: Share of the reference's robust samples at which the model is robust too.
         transfer: Of the inputs that newly fool the reference, the share that fools the model.
         seconds: How long the attack on the model took.
+        measures: What is no classifier has these instead of shares of samples.
     """
 
     name: str
     settings: dict[str, Any]
-    robust_accuracy: float
+    robust_accuracy: float | None
     reference_robust_accuracy: float | None
     retention: float | None
     transfer: float | None
     seconds: float
+    measures: tuple[Measure, ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> AttackResult:
+        """Return the result that ``dataclasses.asdict`` took apart."""
+        measures = tuple(map(Measure.from_dict, values.get("measures", ())))
+        return cls(**{**values, "measures": measures})
 
 
 @dataclass(frozen=True)
@@ -45,8 +54,8 @@ class Report:
     Attributes:
         model: The model's name.
         samples: The number of samples, N, that every share is a share of.
-        accuracy: Share of samples whose class is right.
-        loss: Mean cross-entropy, in nats.
+        accuracy: Share of samples whose class is right; None where there are no such classes.
+        loss: Mean cross-entropy, in nats; None alike.
         cost: Parameters, FLOPs, bytes and latency.
         reference: The reference's name, or None; the ``reference_`` fields go with it.
         agreement: Share of samples to which model and reference give the same class.
@@ -55,12 +64,14 @@ class Report:
         retention: Share of the reference's robust samples, under every attack, that stay robust.
         clip: The range into which adversarial inputs are clipped, or None without attacks.
         certified: Share of samples whose class provably stays the reference's, or None.
+        measures: What was measured where ``accuracy`` is None.
+        told: What each output was taken for, and why.
     """
 
     model: str
     samples: int
-    accuracy: float
-    loss: float
+    accuracy: float | None
+    loss: float | None
     cost: Cost
     reference: str | None = None
     reference_accuracy: float | None = None
@@ -73,6 +84,36 @@ class Report:
     retention: float | None = None
     clip: tuple[Any, Any] | None = None
     certified: float | None = None
+    measures: tuple[Measure, ...] = ()
+    told: tuple[str, ...] = ()
+
+    @property
+    def quality(self) -> tuple[Measure, ...]:
+        """Everything that was measured without attacks, the most telling first, with its metric."""
+        if self.accuracy is None:
+            return self.measures
+        made = [
+            Measure(Metric.share("accuracy"), self.accuracy, self.reference_accuracy),
+            Measure(Metric.error("loss", "nats"), self.loss, self.reference_loss),
+        ]
+        if self.reference is not None:
+            remark = "same class as the reference"
+            made.append(Measure(Metric.share("agreement"), self.agreement, None, "", remark))
+        return tuple(made)
+
+    @property
+    def robustness(self) -> tuple[Measure, ...]:
+        """What is left under each attack, with its metric."""
+        made: list[Measure] = []
+        for attack in self.attacks:
+            if attack.robust_accuracy is None:
+                made += [replace(m, remark=attack.name) for m in attack.measures]
+                continue
+            metric = Metric.share(f"robust, {attack.name}")
+            remark = _remark(attack.retention, attack.transfer)
+            value, other = attack.robust_accuracy, attack.reference_robust_accuracy
+            made.append(Measure(metric, value, other, "", remark))
+        return tuple(made)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values only, as JSON knows them."""
@@ -89,22 +130,21 @@ class Report:
             key: None if values.get(key) is None else Cost(**values[key])
             for key in ("cost", "reference_cost")
         }
-        attacks = tuple(AttackResult(**attack) for attack in values.get("attacks", ()))
+        attacks = tuple(map(AttackResult.from_dict, values.get("attacks", ())))
         clip = values.get("clip")
-        rest = {"attacks": attacks, "clip": None if clip is None else tuple(clip)}
+        rest = {
+            "attacks": attacks,
+            "clip": None if clip is None else tuple(clip),
+            "measures": tuple(map(Measure.from_dict, values.get("measures", ()))),
+            "told": tuple(values.get("told", ())),
+        }
         return cls(**{**values, **costs, **rest})
 
     def rows(self) -> Iterator[tuple[str, str, str, str]]:
         """Yield (what, the model's value, the reference's, remark), as text."""
-        yield "accuracy", _share(self.accuracy), _share(self.reference_accuracy), ""
-        yield "loss", _number(self.loss), _number(self.reference_loss), "nats"
-        if self.reference is not None:
-            yield "agreement", _share(self.agreement), "", "same class as the reference"
-        for attack in self.attacks:
-            remark = _remark(attack.retention, attack.transfer)
-            other = _share(attack.reference_robust_accuracy)
-            yield f"robust, {attack.name}", _share(attack.robust_accuracy), other, remark
-        if len(self.attacks) > 1:
+        for measured in (*self.quality, *self.robustness):
+            yield measured.row()
+        if len(self.attacks) > 1 and self.robust_accuracy is not None:
             other = _share(self.reference_robust_accuracy)
             yield (
                 "robust, every attack",
@@ -125,11 +165,11 @@ class Report:
     def note(self) -> str:
         """Return the sentence that states what the shares are shares of."""
         text = f"{self.samples:,} samples"
-        if self.attacks:
+        if self.robust_accuracy is not None:
             text += "; robust: share of all samples right, clean and attacked"
         if self.clip is not None:
             text += f"; inputs clipped to [{_edge(self.clip[0])},\u00a0{_edge(self.clip[1])}]"
-        return text + "."
+        return " ".join([text + ".", *self.told])
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -175,10 +215,6 @@ class Report:
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
 
 
 def _count(value: int | None) -> str:

@@ -6,7 +6,11 @@ from typing import Any
 
 import keras
 
-from paoding.graph.keras_internals import Node, TensorRef
+from paoding.graph.keras_internals import Node, TensorRef, flatten
+from paoding.layers.common import is_known
+
+# What makes scores of numbers.
+HEADS = ("softmax", "sigmoid", "tanh")
 
 
 def logits(node: Node, known: dict[int, Any]) -> Any:
@@ -29,3 +33,24 @@ def head_of(op: Any) -> str:
         name = getattr(op.activation, "__name__", "")
         return name if name in ("softmax", "sigmoid") else ""
     return ""
+
+
+def activation_of(model: keras.Model, output: int = 0) -> str:
+    """How an output ends: "softmax", "sigmoid", "tanh", "unit" (rows of length 1) or "none"."""
+    flat = flatten(model)
+    last = next((node for node in flat.nodes if flat.outputs[output] in node.outputs), None)
+    return "none" if last is None else activation_at(last.op, last.kind)
+
+
+def activation_at(op: Any, kind: str) -> str:
+    """The same of an operation, whose kind is the name of its class."""
+    if isinstance(op, keras.layers.UnitNormalization) or kind == "Normalize":
+        return "unit"
+    activation = getattr(op, "activation", None)
+    if activation is not None:
+        name = getattr(activation, "__name__", "").lower() if is_known(activation) else "none"
+    else:
+        name = kind.lower()  # the Softmax layer, keras.ops.softmax, keras.ops.sigmoid
+        if name == "softmax" and getattr(op, "axis", -1) not in (-1, 1):
+            return "none"
+    return name if name in HEADS else "none"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -437,11 +437,38 @@ def ask(model: Any, arrays: list[Any]) -> list[np.ndarray]:
 
     It is called as it is: ``predict`` would compile it and set up a pipeline.
     """
+    return [values for values, _ in answers(model, arrays)]
+
+
+def answers(model: Any, arrays: list[Any]) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """A model's outputs as ``ask`` gives them, each with the mask that the model says, or None."""
+    made = model(pack(model, map(keras.ops.convert_to_tensor, arrays)), training=False)
+    masks = [getattr(y, "_keras_mask", None) for y in tree.flatten(made)]
+    numpy = keras.ops.convert_to_numpy
+    return [
+        (numpy(y), None if mask is None else numpy(mask))
+        for y, mask in zip(tree.flatten(made), masks, strict=True)
+    ]
+
+
+def pack(model: Any, inputs: Iterable[Any]) -> Any:
+    """Inputs in their order, as in ``inputs``, in the form in which the model takes them."""
+    given = list(inputs)
+    if isinstance(model, keras.Sequential):
+        return given[0]
+    return tree.pack_sequence_as(require_graph(model)._inputs_struct, given)
+
+
+def names_of(model: Any) -> tuple[list[str], list[str]]:
+    """The names of a model's inputs and outputs in their order: those of its dictionaries first."""
     functional = require_graph(model)
-    given = list(map(keras.ops.convert_to_tensor, arrays))
-    struct = tree.pack_sequence_as(functional._inputs_struct, given)
-    made = model(given[0] if isinstance(model, keras.Sequential) else struct, training=False)
-    return [keras.ops.convert_to_numpy(y) for y in tree.flatten(made)]
+
+    def keys(struct: Any, otherwise: list[str]) -> list[str]:
+        plain = isinstance(struct, dict) and len(struct) == len(otherwise)
+        return sorted(map(str, struct)) if plain else otherwise
+
+    inputs = keys(functional._inputs_struct, [x.name for x in functional.inputs])
+    return inputs, keys(functional._outputs_struct, list(functional.output_names))
 
 
 def copy_own_state(old: Any, fresh: Any) -> None:
