@@ -149,8 +149,8 @@ class Data:
 
 def _images(model: keras.Model, folder: Path, batch_size: int) -> Any:
     """Return a folder of images as a stream in the size and range that the model takes."""
-    from paoding.domain.legal import legal_inputs
     from paoding.graph import trace
+    from paoding.synthetic.legal import legal_inputs
 
     shape = model.inputs[0].shape
     if len(model.inputs) > 1 or len(shape) != 4 or shape[-1] not in (1, 3, 4):
