@@ -37,7 +37,7 @@ _HOMES = {
     "selfcheck": "paoding.self_check",
     "lossless": "paoding.free_units",
 }
-_MODULES = {"zoo", "errors", "domain"}
+_MODULES = {"zoo", "errors", "domain", "plot"}
 
 __all__ = ["__version__", *sorted(_HOMES), *sorted(_MODULES)]
 
