@@ -1,6 +1,7 @@
 # make lab    sets up and opens JupyterLab on the quickstart
 # make demo   runs the quickstart without a browser and leaves build/quickstart.html
 # make test   sets up with the test tools and runs every check
+# make docs   builds the documentation with the lessons executed: build/site/index.html
 # make lint, unit, js, notebooks, ui   run one part of `make test`
 # make bench  measures against the peer, side by side
 # make clean  removes what the build and the tests left; `make distclean` also the environment
@@ -35,7 +36,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # TensorFlow tells at length that it found no GPU; a newcomer need not read that.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help lab demo test install lint unit js notebooks ui bench constraints clean distclean
+.PHONY: help lab demo docs test install lint unit js notebooks ui bench constraints clean distclean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -62,7 +63,7 @@ $(STAMPS)/npm: js/package-lock.json | $(STAMPS)/build
 
 # The packages for JavaScript come first, so that the build inside pip finds them.
 $(STAMPS)/test: $(STAMPS)/npm $(PACKAGING)
-	$(INSTALL) --no-build-isolation --editable '.[test,export]'
+	$(INSTALL) --no-build-isolation --editable '.[test,export,docs]'
 	@touch $(STAMPS)/lab $@
 
 $(CHROMIUM):
@@ -88,6 +89,9 @@ demo: $(STAMPS)/lab
 	@mkdir -p build
 	jupyter nbconvert --to html --execute --output-dir build $(STATIC) $(QUICKSTART)
 	@echo "The executed quickstart is in build/quickstart.html"
+
+docs: $(STAMPS)/test
+	python docs/build.py
 
 # --- for developers ----------------------------------------------------------------------------
 

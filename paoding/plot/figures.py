@@ -183,7 +183,7 @@ def certificate(
     axes.set_yscale("symlog", linthresh=min(reach, 1e-2))
     axes.axhline(0, color=REFERENCE, linewidth=0.6)
     axes.set(xlabel="output", ylabel="change")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return axes
 
 

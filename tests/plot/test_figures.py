@@ -29,7 +29,11 @@ def _closed():
 @pytest.fixture(scope="module")
 def result() -> paoding.PruningResult:
     keras.utils.set_random_seed(0)
-    layers = [keras.Input((4,)), keras.layers.Dense(8, "relu", name="hidden"), keras.layers.Dense(2)]
+    layers = [
+        keras.Input((4,)),
+        keras.layers.Dense(8, "relu", name="hidden"),
+        keras.layers.Dense(2),
+    ]
     model = keras.Sequential(layers)
     return paoding.prune(model, target=0.5, step=0.25, compensation="merge")
 
