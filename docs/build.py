@@ -1,6 +1,7 @@
 """Builds the documentation site: ``python docs/build.py`` leaves it in ``build/site``.
 
-Lessons are executed (not with ``--unexecuted``) and become pages with their outputs; the reference is made of docstrings.
+Lessons are executed (not with ``--unexecuted``) and become pages with their outputs; the
+reference is made of docstrings.
 Nothing on the site comes from elsewhere: no fonts, no scripts, and formulas are MathML.
 """
 
