@@ -146,7 +146,7 @@ class _OutputGradients:
         }
         self._listeners = Listener.of(study.consumers)
         self._heard = [listener.node.inputs[0] for listener in self._listeners.values()]
-        self._traced = tf.function(self._look, autograph=False)
+        self._traced: Any = None
         self._size = 0  # of a chunk
 
     def __call__(self, chunk: slice) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
@@ -156,8 +156,13 @@ class _OutputGradients:
         rows = np.arange(chunk.start, chunk.start + self._size)
         rows[n:] = chunk.start  # the last chunk is filled up, so that nothing is traced again
         start = [tf.convert_to_tensor(v[rows]) for v in self._study.frontier.values()]
-        directions = zip(*(self._directions(n) for _ in range(_PROBES)), strict=True)
-        values, heard, slopes = self._traced(start, [np.stack(each) for each in directions])
+        drawn = zip(*(self._directions(n) for _ in range(_PROBES)), strict=True)
+        directions = [tf.constant(np.stack(each)) for each in drawn]
+        if self._traced is None:
+            # Made ready apart from its calls: TensorFlow takes a few runs for a mistake.
+            look = tf.function(self._look, autograph=False)
+            self._traced = look.get_concrete_function(start, directions)
+        values, heard, slopes = self._traced(start, directions)
         found = {t: x.numpy()[:n] for t, x in zip(self._keys, values, strict=True) if x is not None}
         for listener, x in zip(self._listeners.values(), heard, strict=True):
             found.update(listener.states(x[:n]))
