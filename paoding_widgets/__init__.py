@@ -26,3 +26,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """What ``%load_ext paoding_widgets`` calls: gives the notebook ``%prune``."""
+    with quiet_start():
+        ipython.register_magics(import_module("paoding_widgets.magic").PruneMagic)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from paoding.graph import Graph
 from paoding.self_check import SelfCheck
-from paoding_widgets import picture, present
+from paoding_widgets import picture, present, why
 from paoding_widgets.charts import Charts
 from paoding_widgets.controls import Buttons, Form
 from paoding_widgets.explain import explain, unit_story
@@ -345,7 +345,37 @@ class Dashboard:
         details = present.unit_details(
             self.scene, now.snapshots, now.shown, node, unit, story, known
         )
+        details |= self._why(now, graph, node, unit, known)
         return {"node": node, "layer": layer, "unit": details}
+
+    def _why(
+        self, now: Now, graph: Graph, node: int, unit: int, known: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """Rivals, pictures and what can be done, beside the words about a unit."""
+        values = self.scene.values["nodes"][node]
+        group = graph.groups[values["group"]]
+        steps = now.snapshots[1 : now.shown + 1]
+        gone = any(
+            (r.group, r.unit) == (group.name, unit)
+            for one in steps
+            if one.step is not None
+            for r in one.step.removals
+        )
+        other = why.survivor_of(steps, group.name, unit)
+        if not gone and known and known["alike"]:
+            other = int(known["alike"][0]["unit"])
+        shown = now.snapshots[now.shown] if now.snapshots else None
+        able = bool(shown) and now.shown == now.applied and not now.moving
+        return {
+            "name": group.name,
+            "unit": unit,
+            "rivals": why.rivals(shown, group.name, unit) if shown and not gone else [],
+            "pictures": why.pictures(graph, values["name"], group, unit, other),
+            "gone": gone,
+            "can_go": able and not gone and bool(group.removable[unit]) and group.prunable,
+            "can_return": able and gone,
+            "late": not known and not gone and now.moving,
+        }
 
     def _show_controls(self, now: Now) -> None:
         undone = len(now.snapshots) - 1 - now.applied
@@ -384,6 +414,7 @@ class Dashboard:
             left = present.units_left(group, now.applied_snapshots[1:])
             groups[group.name] = (group.units, left)
         png = base64.b64encode(picture.as_png(self.name, groups, now.applied_snapshots)).decode()
+        text += "\n  " + picture.told_when(now.saved)
         return {"text/plain": text, "text/html": picture.as_html(text, png), "image/png": png}
 
 

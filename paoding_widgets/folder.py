@@ -14,7 +14,7 @@ import numpy as np
 
 from paoding import run_folder, strategies
 from paoding.domain import Box
-from paoding.errors import ModelError, PaodingError, PlanError
+from paoding.errors import ArgumentError, ModelError, PaodingError, PlanError
 from paoding.io import load_data, load_model, output_file, output_folder
 from paoding.plan import COLUMNS, Decisions, Plan, Step
 from paoding_widgets.settings import DEFAULTS, Settings, from_arguments
@@ -69,13 +69,19 @@ def save(
         OutputExistsError: the folder exists.
         ArgumentError: it cannot be written there.
     """
-    with output_folder(path) as folder:
-        inner = run_folder.save(result, folder / "run", selfcheck=selfcheck, original=True)
-        for file in inner.iterdir():
-            file.rename(folder / file.name)
-        inner.rmdir()
-        _write_data(folder, data)
-        (folder / STUDIO).write_text(_studio_text(eps, runs), encoding="utf-8")
+    try:
+        with output_folder(path) as folder:
+            inner = run_folder.save(result, folder / "run", selfcheck=selfcheck, original=True)
+            for file in inner.iterdir():
+                file.rename(folder / file.name)
+            inner.rmdir()
+            _write_data(folder, data)
+            (folder / STUDIO).write_text(_studio_text(eps, runs), encoding="utf-8")
+    except PaodingError:
+        raise
+    except OSError as error:
+        why = error.strerror or error
+        raise ArgumentError(f"The run cannot be written to '{os.fspath(path)}': {why}.") from error
     return Path(path)
 
 
@@ -179,8 +185,10 @@ def load(path: str | os.PathLike[str], model: keras.Model | None = None) -> Save
     folder = Path(path)
     try:
         return _load(folder, model)
-    except PaodingError:
-        raise
+    except PaodingError as error:
+        if str(folder) in str(error):
+            raise
+        raise type(error)(f"The run in '{folder}' cannot be read. {error}") from None
     except _DAMAGE as error:
         why = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise ModelError(

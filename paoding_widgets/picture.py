@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from html import escape
 from typing import Any
 
@@ -81,6 +82,12 @@ def as_text(
     if error:
         lines.append(f"  {error}")
     return "\n".join(lines)
+
+
+def told_when(saved: str) -> str:
+    """When the picture was drawn, and how to go on where no kernel is left."""
+    text = f"As it stood on {datetime.now():%Y-%m-%d at %H:%M}; run the cell again for the studio."
+    return f"{text} Its steps are kept: PruningStudio.load({saved!r})" if saved else text
 
 
 def _number(value: float, kind: str) -> str:

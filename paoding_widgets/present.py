@@ -257,7 +257,7 @@ def unit_details(
     if snapshots and group["name"] in snapshots[shown].saliency:
         saliency = float(snapshots[shown].saliency[group["name"]][unit])
         if np.isfinite(saliency):
-            facts.append({"label": "Saliency", "value": f"{saliency:.4g}"})
+            facts.append({"label": "Importance", "value": f"{saliency:.4g}"})
     free = snapshots[0].free.get(group["name"], {}).get(unit) if snapshots else None
     if free:
         facts.append(

@@ -159,6 +159,8 @@ class PrunerRun:
         self._slow: set[str] = set()
         self._meter = None if data is None else Meter(self.pruner.graph, *data, eps)
         self._background = self.insight.magnitudes(self.pruner.state)
+        self.keep: Callable[[PrunerRun], None] = lambda run: None
+        self._log: list[Step] = []
         self._planned = planned_steps(self.pruner)
         self._quick = self.insight.cost(self.pruner.state).flops <= MAX_FIRST_STUDY
 
@@ -182,7 +184,29 @@ class PrunerRun:
         """Take one step and measure; None where the target is reached, or it was given up."""
         self.pruner.resume()
         step = next(self.pruner, None)
-        return None if step is None else self._snapshot(step)
+        return None if step is None else self._taken(step)
+
+    def by_hand(self, removal: Removal) -> Snapshot:
+        """Remove one unit that a person chose, as a step of its own.
+
+        Raises:
+            PlanError: the unit cannot go now; nothing is changed.
+        """
+        return self._taken(self.pruner.apply([removal]))
+
+    def method(self, group: str, into: int | None) -> str:
+        """How the compensation of this run treats a unit that goes into another, or into none."""
+        return self.pruner.compensation.method(self.pruner.graph.by_name[group], into)
+
+    def _taken(self, step: Step) -> Snapshot:
+        self._log = [*self._log[: len(self.pruner.steps) - 1], step]
+        self.keep(self)
+        return self._snapshot(step)
+
+    @property
+    def log(self) -> list[Step]:
+        """The steps that are applied, with the candidates that led to them."""
+        return self._log[: len(self.pruner.steps)]
 
     def give_up(self) -> None:
         """Give up the step that is being decided; callable from any thread."""
@@ -190,11 +214,15 @@ class PrunerRun:
 
     def undo(self) -> bool:
         """Take the last step back."""
-        return self.pruner.undo() is not None
+        undone = self.pruner.undo() is not None
+        self.keep(self)
+        return undone
 
     def redo(self) -> bool:
         """Take a step again that was taken back."""
-        return self.pruner.redo() is not None
+        redone = self.pruner.redo() is not None
+        self.keep(self)
+        return redone
 
     def replay(
         self, plan: Plan, decisions: Sequence[Decisions], measures: Sequence[str] = ()
@@ -210,8 +238,9 @@ class PrunerRun:
         measures = measures or [self.settings.measure] * len(plan.steps)
         for removals, decided, measure in zip(plan.steps, decisions, measures, strict=True):
             step = self.pruner.apply(removals)
-            made = self._snapshot(replace(step, decisions=decided))
-            snapshots.append(replace(made, measure=measure))
+            step = replace(step, decisions=decided)
+            self._log.append(step)
+            snapshots.append(replace(self._snapshot(step), measure=measure))
         return snapshots
 
     def catch_up(self, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
@@ -219,6 +248,7 @@ class PrunerRun:
         for moment in snapshots[1:]:
             assert moment.step is not None
             self.pruner.apply(moment.step.removals)
+            self._log.append(moment.step)
         return list(snapshots)
 
     def result(self) -> PruningResult:

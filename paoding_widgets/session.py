@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from paoding.errors import PaodingError
 from paoding.plan import Step
 from paoding_widgets.insight import Cost
 
@@ -137,7 +138,8 @@ class Session:
         """Ask the worker for something; it is done after what was asked before.
 
         ``make`` (function that makes a run), ``run``, ``step``, ``undo``, ``redo``, ``goto``
-        (number of steps), ``do`` (function of the run, function of its value), ``close``.
+        (number of steps), ``hand`` (function of the run that takes a step),
+        ``do`` (function of the run, function of its value), ``close``.
         """
         with self._lock:
             self._waiting += 1
@@ -193,6 +195,8 @@ class Session:
             self._advance(command.halts, None)
         elif command.kind == "step":
             self._advance(command.halts, 1)
+        elif command.kind == "hand":
+            self._by_hand(command.value)
         elif command.kind == "undo":
             self._go_to(self._applied - 1)
         elif command.kind == "redo":
@@ -226,6 +230,17 @@ class Session:
             if not done and taken != most:
                 self._linger(halts, started)
         self._tell("state", "finished" if done else "paused")
+
+    def _by_hand(self, act: Callable[[Any], Snapshot]) -> None:
+        """Take a step that a person chose; one that is not possible leaves the run as it was."""
+        try:
+            snapshot = act(self._run)
+        except PaodingError as error:
+            self._tell("error", error)
+        else:
+            self._applied += 1
+            self._tell("step", snapshot)
+        self._tell("at", self._applied)
 
     def _linger(self, halts: int, started: float) -> None:
         """Wait until the step has lasted as long as the pace says; a halt ends it."""

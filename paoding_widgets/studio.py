@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from paoding.domain.box import compact
-from paoding.errors import ArgumentError, BusyError, PaodingError
+from paoding.errors import ArgumentError, BusyError, PaodingError, PlanError
 from paoding.graph import Graph, inspect
-from paoding.plan import Decisions, Plan, Step
+from paoding.plan import Decisions, Plan, Removal, Step
+from paoding.pruner import fingerprint
 from paoding.synthetic.legal import legal_inputs, misfit
 from paoding_widgets import folder
-from paoding_widgets.dashboard import Checked, Dashboard, Now, Stage
+from paoding_widgets.dashboard import Checked, Dashboard, Now, Stage, file_name
 from paoding_widgets.mainloop import MainLoop
 from paoding_widgets.run import PrunerRun, check_fits
 from paoding_widgets.scene import Scene, make_scene
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 
 _SAVING = "saving"
+# The picture for a page without a kernel is drawn again no more often while a run goes.
+STILL_SECONDS = 5.0
 # Seconds that a step is shown at least, so that the eye can follow.
 PACES = {"slow": 2.0, "normal": 0.5, "full": 0.0}
 
@@ -55,6 +59,8 @@ class PruningStudio(ipywidgets.VBox):
         targets: layer name -> its own target.
         locked: layer names, types or patterns that keep their units.
         speed: ``"slow"``, ``"normal"``, or ``"full"``: how long a step is shown at least.
+        autosave: keep the run as it goes, from the first step on: in a folder of that name, or
+            beside the notebook in ``runs/`` once the studio is displayed. False: never.
         options: further arguments of ``paoding.Pruner``.
 
     A mistake in the arguments is told in the studio; what is wrong with the model is told there
@@ -87,6 +93,7 @@ class PruningStudio(ipywidgets.VBox):
         targets: dict[str, float] | None = None,
         locked: str | Sequence[str] = (),
         speed: str = "normal",
+        autosave: bool | str | os.PathLike[str] = True,
         **options: Any,
     ) -> None:
         self._model = model
@@ -127,6 +134,9 @@ class PruningStudio(ipywidgets.VBox):
         super().__init__(self._dashboard.parts)
         self.add_class("paoding-studio")
         self._listen()
+        self._may_keep = bool(autosave)
+        if not isinstance(autosave, bool):
+            self._keep_in(autosave)
         if self._fault is None:
             self._make()
         self._show()
@@ -142,6 +152,8 @@ class PruningStudio(ipywidgets.VBox):
         self._runs = itertools.count()
         self._run_number = 0
         self._timeline = Timeline()
+        self._autosave: folder.Autosave | None = None
+        self._saved = ""
         self._stage: Stage | None = None
         self._stopping = False
         self._pausing = False
@@ -150,6 +162,7 @@ class PruningStudio(ipywidgets.VBox):
         self._asked: tuple[str, int, int] | None = None
         self._estimate: Checked | None = None
         self._stills: list[Any] = []
+        self._drawn_at = 0.0
         self._drawn: tuple[str, int, int] | None = None
         self._main = MainLoop(self._turn, self._call_failed)
         self._session = Session(self._main.wake)
@@ -368,8 +381,10 @@ class PruningStudio(ipywidgets.VBox):
             OutputExistsError: the folder exists.
             BusyError: a run is going.
         """
-        folder.save(path, self.result, self._data, self._eps, self._found)
-        self._message = f"saved to {os.fspath(path)}"
+        runs = self._timeline.runs
+        folder.save(path, self.result, self._data, self._eps, self._found, runs)
+        self._saved = os.fspath(path)
+        self._message = f"saved to {self._saved}"
         self._show()
         return os.fspath(path)
 
@@ -388,7 +403,8 @@ class PruningStudio(ipywidgets.VBox):
             model: the original model, where it was not saved with the run.
 
         Raises:
-            PlanError, ModelError: the folder holds no run, or a broken one.
+            PlanError, ModelError, DataError: the folder holds no run, a broken one, or the run
+                of another model.
         """
         saved = folder.load(path, model)
         settings = saved.settings
@@ -406,9 +422,69 @@ class PruningStudio(ipywidgets.VBox):
             locked=settings.locked,
             **{name: value for name, value in settings.extra.items() if name != "energy"},
         )
+        graph = studio._graph
+        if graph is not None and saved.plan.fingerprint not in ("", fingerprint(graph)):
+            raise PlanError(
+                f"The run in '{os.fspath(path)}' belongs to another model than "
+                f"'{graph.model.name}' (its fingerprint differs); pass the model that was pruned."
+            )
+        studio._timeline.runs = saved.runs
+        studio._saved = os.fspath(path)
         studio._make(resume=(saved.plan, saved.decisions))
         studio._show()
         return studio
+
+    # -- by hand --------------------------------------------------------------------------------
+
+    def remove(self, group: str, unit: int, into: int | None = None) -> None:
+        """Remove one unit as a step of its own; the plan holds it like any other.
+
+        Args:
+            group: the layer that makes the unit.
+            unit: its number in the original.
+            into: the survivor that takes it over; None: as the run's compensation does.
+        """
+        self._session.halt()
+        self._session.send(
+            "hand", lambda run: run.by_hand(Removal(group, unit, into, run.method(group, into)))
+        )
+
+    def take_back(self, group: str, unit: int) -> None:
+        """Bring one unit back that went in any step; the other removals are applied again.
+
+        Raises:
+            ArgumentError: the unit has not been removed.
+        """
+        steps = self._timeline.steps
+        wanted = (group, unit)
+        if not any((r.group, r.unit) == wanted for step in steps for r in step.removals):
+            raise ArgumentError(f"Unit {unit} of '{group}' is here: there is nothing to take back.")
+        kept = [
+            (tuple(r for r in step.removals if (r.group, r.unit) != wanted), step.decisions)
+            for step in steps
+        ]
+        kept = [(removals, decided) for removals, decided in kept if removals]
+        self._session.halt()
+        plan = Plan(tuple(removals for removals, _ in kept), {}, "")
+        self._make(resume=(plan, [decided for _, decided in kept]))
+
+    # -- kept as it goes ------------------------------------------------------------------------
+
+    def _keep_in(self, path: str | os.PathLike[str]) -> None:
+        self._autosave = folder.Autosave(path, self._model, self._data, self._eps)
+
+    def _keep(self, run: PrunerRun) -> None:
+        """In the worker, after each step: what cannot be written ends the keeping, not the run."""
+        kept = self._autosave
+        if kept is None:
+            return
+        try:
+            kept.write(run.pruner.plan, run.log, self._timeline.runs)
+            self._saved = os.fspath(kept.path)
+        except (PaodingError, OSError) as error:
+            self._autosave = None
+            sentence = f"The run is no longer kept as it goes: {error}"
+            self._session.events.put(Event("error", ArgumentError(sentence)))
 
     # -- to the worker --------------------------------------------------------------------------
 
@@ -433,6 +509,7 @@ class PruningStudio(ipywidgets.VBox):
 
         def make() -> tuple[PrunerRun, list[Snapshot]]:
             run = PrunerRun(model, settings, data, eps, self._session.pulse)
+            run.keep = self._keep
             snapshots = [run.first()] if resume is None else run.replay(*resume)
             return run, snapshots
 
@@ -451,6 +528,7 @@ class PruningStudio(ipywidgets.VBox):
 
         def make() -> tuple[PrunerRun, list[Snapshot]]:
             run = PrunerRun(model, settings, data, eps, self._session.pulse)
+            run.keep = self._keep
             if kept and same:
                 return run, run.catch_up(kept)
             steps = [m.step for m in kept[1:] if m.step is not None]
@@ -597,12 +675,14 @@ class PruningStudio(ipywidgets.VBox):
             self._error = "Name the folder to save to, beside the button."
             return
         data, eps, found = self._data, self._eps, self._found
+        runs = self._timeline.runs
         self._message, self._error = _SAVING, ""
 
         def write(run: PrunerRun) -> str:
-            return str(folder.save(path, run.result(), data, eps, found))
+            return str(folder.save(path, run.result(), data, eps, found, runs))
 
         def done(saved: str) -> None:
+            self._saved = saved
             self._message = f"saved to {saved}"
             self._dashboard.buttons.suggest_next(saved)
 
@@ -627,6 +707,11 @@ class PruningStudio(ipywidgets.VBox):
         action, name = content.get("action"), str(content.get("name", ""))
         if action == "branch":
             self.branch(int(content.get("moment", -1)))
+        elif action == "remove-unit":
+            into = content.get("into")
+            self.remove(name, int(content.get("unit", -1)), None if into is None else int(into))
+        elif action == "take-back":
+            self.take_back(name, int(content.get("unit", -1)))
         elif action == "rename-run":
             self._timeline.rename(name, str(content.get("to", "")))
         elif action == "overlay-run":
@@ -675,6 +760,7 @@ class PruningStudio(ipywidgets.VBox):
             run=self._run_number,
             known=self._known,
             checked=self._estimate,
+            saved=self._saved,
         )
 
     def _show(self) -> None:
@@ -693,6 +779,14 @@ class PruningStudio(ipywidgets.VBox):
         """
         from IPython.display import display
 
+        if self._may_keep and self._autosave is None:
+            path = f"runs/{file_name(self._dashboard.name)}-autosave"
+            self._keep_in(path)
+            earlier = folder.latest(path)
+            if earlier is not None and not self._saved and not self._timeline.applied:
+                line = f"PruningStudio.load({os.fspath(earlier)!r})"
+                self._message = f"an earlier run is kept: {line} opens it"
+                self._show()
         live = super()._repr_mimebundle_() | {
             "text/plain": f"Pruning studio: {self._dashboard.name}"
         }
@@ -700,10 +794,11 @@ class PruningStudio(ipywidgets.VBox):
         self._stills.append(display(self._still(), raw=True, display_id=True))
 
     def _show_stills(self) -> None:
-        """Draw the picture again where the run has come to rest."""
+        """Draw the picture again where the run has come to rest, and now and then on the way."""
         drawn = (self._state, self._run_number, self._timeline.applied)
-        if self._stills and not self._session.busy and drawn != self._drawn:
-            self._drawn = drawn
+        late = time.monotonic() - self._drawn_at > STILL_SECONDS
+        if self._stills and drawn != self._drawn and (late or not self._session.busy):
+            self._drawn, self._drawn_at = drawn, time.monotonic()
             picture = self._still()
             for shown in self._stills:
                 shown.update(picture, raw=True)

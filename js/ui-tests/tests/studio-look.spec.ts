@@ -82,3 +82,45 @@ for (const theme of ['light', 'dark'] as const) {
     await page.screenshot({ path: `screenshots/look-${theme}-decisions.png` });
   });
 }
+
+test('a unit tells why, is removed and taken back by hand; a lost kernel leaves its run', async ({
+  page,
+}) => {
+  await page.theme.setDarkTheme();
+  const studio = await open(page);
+  await page.sidebar.close('left');
+  const canvas = studio.locator('.paoding-canvas');
+  await canvas.focus();
+  for (const key of ['ArrowRight', 'ArrowRight', 'Enter', 'Enter', 'ArrowDown', 'Enter']) {
+    await page.keyboard.press(key);
+  }
+  const acts = studio.locator('.paoding-acts');
+  await expect(acts.getByText('Merge into').first()).toBeEnabled(SLOW);
+  await expect(studio.locator('.paoding-pictures canvas')).toHaveCount(3);
+  await studio.evaluate((box) => box.scrollIntoView({ block: 'start' }));
+  await page.screenshot({ path: 'screenshots/look-unit.png' });
+  await acts.getByText('Merge into').first().click();
+  await expect(studio.locator('.paoding-story')).toContainText('It went in step 1', SLOW);
+  await acts.getByText('Take back').click();
+  await expect(studio.locator('.paoding-story')).toContainText('It is here', SLOW);
+
+  await studio.locator('.paoding-row button').filter({ hasText: 'Step' }).click();
+  await expect(studio.locator('.paoding-moment')).toContainText('Step 1', SLOW);
+  await studio.getByText('Explain').click();
+  await expect(studio.locator('.paoding-explain')).toContainText('Step 1 removed');
+  // The kernel dies, as when it runs out of memory; JupyterLab starts another.
+  await page.notebook.addCell('code', 'import os\nos._exit(1)');
+  await page.notebook.runCell(1, { inplace: true, wait: false });
+  const told = page.locator('.jp-Dialog button.jp-mod-accept');
+  await told.click({ timeout: 120_000 });
+  const lost = studio.locator('.paoding-lost');
+  await expect(lost).toContainText('PruningStudio.load("runs/mnist_mlp-autosave")', SLOW);
+  await expect(studio.locator('.paoding-row button').first()).toBeDisabled();
+  await studio.evaluate((box) => box.scrollIntoView({ block: 'start' }));
+  await page.screenshot({ path: 'screenshots/look-lost.png' });
+  const line = (await lost.locator('code').textContent()) ?? '';
+  await page.notebook.setCell(1, 'code', line.replace('; ', '\n'));
+  await page.notebook.runCell(1, { inplace: true, wait: false });
+  const again = page.locator('.paoding-studio').last();
+  await expect(again.locator('.paoding-moment')).toContainText('Step 1', SLOW);
+});

@@ -6,6 +6,7 @@ import { makeLayers } from './layers';
 import { type Part, update, watch } from './parts';
 import { makeRuns } from './runs';
 import { type Fact, type LayerDetails, type Model, type UnitDetails, unitState } from './traits';
+import { unitLead, unitPictures, unitRivals } from './unit';
 
 export function makeInspector(model: Model, signal: AbortSignal): Part {
   const chooseUnit = (group: number, unit: number): void => {
@@ -28,7 +29,7 @@ export function makeInspector(model: Model, signal: AbortSignal): Part {
     const { layer: layerDetails, unit: unitDetails } = model.get('inspected');
     layer.replaceChildren(...showLayer(model, layerDetails));
     unit.replaceChildren(
-      ...showUnit(unitDetails, (other) => chooseUnit(unitDetails?.group ?? -1, other)),
+      ...showUnit(model, unitDetails, (other) => chooseUnit(unitDetails?.group ?? -1, other)),
     );
   });
   watch(model, ['selected'], signal, () => {
@@ -129,7 +130,7 @@ function showLayer(model: Model, details: LayerDetails | null): HTMLElement[] {
   if (group) {
     const state = unitState(model);
     const values = state.saliency.subarray(group.start, group.start + group.units);
-    const title = 'Saliency of its living units';
+    const title = 'Importance of its living units';
     const histogram = drawHistogram(values, title);
     if (histogram) parts.push(element('h4', {}, title), element('div', {}, histogram));
   }
@@ -142,18 +143,21 @@ function showLayer(model: Model, details: LayerDetails | null): HTMLElement[] {
   return parts;
 }
 
-function showUnit(details: UnitDetails | null, choose: (unit: number) => void): HTMLElement[] {
+function showUnit(
+  model: Model,
+  details: UnitDetails | null,
+  choose: (unit: number) => void,
+): HTMLElement[] {
   if (!details) return [hint('Click a unit (a square) in the structure to see its story.')];
-  const parts: HTMLElement[] = [
-    element('h3', {}, details.title),
-    element('p', { class: 'paoding-story' }, details.story),
-    factList(details.facts),
-  ];
+  const parts = [...unitLead(model, details), ...unitRivals(details, choose)];
+  parts.push(...unitPictures(details));
+  if (details.facts.length > 0) parts.push(element('h4', {}, 'What is known'));
+  parts.push(factList(details.facts));
   if (details.alike.length > 0) {
     const items = details.alike.map(({ unit, saliency }) => {
       const link = element('button', { type: 'button', class: 'paoding-link' }, `unit ${unit}`);
       link.addEventListener('click', () => choose(unit));
-      return element('li', {}, link, `, saliency of the pair ${formatNumber(saliency)}`);
+      return element('li', {}, link, `, distance ${formatNumber(saliency)}`);
     });
     parts.push(element('h4', {}, 'Most alike'), element('ol', {}, ...items));
   }

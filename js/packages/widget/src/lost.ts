@@ -24,10 +24,13 @@ export function makeLost(model: Model, view: HTMLElement, signal: AbortSignal): 
   const kernel = model.widget_manager?.kernel;
   kernel?.statusChanged.connect(onStatus);
   signal.addEventListener('abort', () => kernel?.statusChanged.disconnect(onStatus));
-  for (const event of ['comm:close', 'comm_live_update']) {
-    model.on(event, tell);
-    signal.addEventListener('abort', () => model.off(event, tell));
-  }
+  // Elsewhere the connection's end is all that is known; the page's own view marks it.
+  const onLine = (): void =>
+    queueMicrotask(() => {
+      if (view.closest('.jupyter-widgets-disconnected')) tell();
+    });
+  model.on('comm_live_update', onLine);
+  signal.addEventListener('abort', () => model.off('comm_live_update', onLine));
   return { root };
 }
 

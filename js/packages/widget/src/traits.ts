@@ -66,6 +66,24 @@ export interface UnitDetails {
   story: string;
   group: number;
   alike: { unit: number; saliency: number }[];
+  /** The group's name, for what is asked of Python. */
+  name: string;
+  unit: number;
+  rivals: { unit: number; value: number; place: number; of: number }[];
+  pictures: Picture[];
+  gone: boolean;
+  can_go: boolean;
+  can_return: boolean;
+  /** Whether more will be known once the run rests. */
+  late: boolean;
+}
+
+/** Weights from -1 to 1, row by row; null where there is none. */
+export interface Picture {
+  title: string;
+  rows: number;
+  columns: number;
+  values: (number | null)[];
 }
 
 /** One row of the table of runs; the present one comes first. */

@@ -35,6 +35,10 @@ class MockModel {
     this.sent.push(content);
   }
 
+  trigger(event: string): void {
+    for (const act of this.handlers.get(event) ?? []) act();
+  }
+
   get listeners(): number {
     return [...this.handlers.values()].reduce((sum, set) => sum + set.size, 0);
   }
@@ -275,6 +279,17 @@ test('a chosen unit opens its page, with what is certified told from what is est
       story: 'It is still here.',
       group: 0,
       alike: [{ unit: 2, saliency: 0.25 }],
+      name: EVIL,
+      unit: 0,
+      rivals: [
+        { unit: 2, value: 0.25, place: 1, of: 2 },
+        { unit: 0, value: 0.5, place: 2, of: 2 },
+      ],
+      pictures: [{ title: 'unit 0', rows: 1, columns: 2, values: [0.5, null] }],
+      gone: false,
+      can_go: true,
+      can_return: false,
+      late: false,
     },
   });
   expect(tab('Unit').getAttribute('aria-selected')).toBe('true');
@@ -349,4 +364,85 @@ test('a button that was disabled while it worked gets the focus back', async () 
   step.disabled = false;
   await new Promise((resolve) => setTimeout(resolve));
   expect(document.activeElement).toBe(tab('Unit'));
+});
+
+test('a unit is removed, merged and taken back by hand', () => {
+  show();
+  const details = {
+    title: 'layer, unit 1 of 3',
+    facts: [],
+    story: 'It stays.',
+    group: 0,
+    alike: [{ unit: 2, saliency: 0.25 }],
+    name: 'layer',
+    unit: 1,
+    rivals: [{ unit: 1, value: 0.25, place: 1, of: 2 }],
+    pictures: [],
+    gone: false,
+    can_go: true,
+    can_return: false,
+    late: false,
+  };
+  const press = (text: string): void => {
+    const all = [...document.querySelectorAll<HTMLButtonElement>('.paoding-acts button')];
+    all.find((one) => one.textContent === text)?.click();
+  };
+  model.set('inspected', { node: 1, layer: null, unit: details });
+  press('Remove');
+  press('Merge into 2');
+  model.set('inspected', { node: 1, layer: null, unit: { ...details, gone: true } });
+  press('Take back'); // looked at in the past: it can't be
+  model.set('inspected', {
+    node: 1,
+    layer: null,
+    unit: { ...details, gone: true, can_return: true },
+  });
+  press('Take back');
+  expect(model.sent).toEqual([
+    { name: 'layer', unit: 1, action: 'remove-unit' },
+    { name: 'layer', unit: 1, action: 'remove-unit', into: 2 },
+    { name: 'layer', unit: 1, action: 'take-back' },
+  ]);
+});
+
+test('a lost kernel is told with the line that goes on, and nothing can be pressed', async () => {
+  show();
+  const lost = document.querySelector<HTMLElement>('.paoding-lost');
+  expect(lost?.hidden).toBe(true);
+  model.set('header', { ...traits().header, saved: 'runs/net-autosave' });
+  model.trigger('comm_live_update'); // it came alive
+  await Promise.resolve();
+  expect(lost?.hidden).toBe(true);
+  document.querySelector('.paoding-view')?.classList.add('jupyter-widgets-disconnected');
+  model.trigger('comm_live_update');
+  await Promise.resolve();
+  expect(lost?.hidden).toBe(false);
+  expect(lost?.textContent).toContain('PruningStudio.load("runs/net-autosave")');
+  const slider = document.querySelector<HTMLInputElement>('.paoding-slider');
+  expect(slider?.disabled).toBe(true);
+});
+
+test('runs are overlaid, renamed and deleted from their table', () => {
+  show();
+  const run = {
+    name: 'run 2',
+    present: true,
+    overlaid: true,
+    steps: 1,
+    share: 0.1,
+    accuracy: 0.9,
+    robust: null,
+    parameters: 800,
+    flops: 1600,
+    differs: 'strategy Magnitude',
+  };
+  model.set('runs', [run, { ...run, name: EVIL, present: false, differs: '' }]);
+  expect(document.querySelector('.paoding-runs img')).toBeNull();
+  const box = document.querySelector<HTMLInputElement>('.paoding-runs input[type=checkbox]');
+  box?.click();
+  document.querySelector<HTMLButtonElement>('.paoding-runs button')?.click();
+  expect(model.sent).toEqual([
+    { action: 'overlay-run', name: EVIL, on: false },
+    { action: 'delete-run', name: EVIL },
+  ]);
 });
