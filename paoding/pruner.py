@@ -217,7 +217,7 @@ class Pruner:
             return self._assumed or None
         steps = self.options["distil"]
         end = f"At the target all survivors are distilled on such inputs ({steps} steps)."
-        told = (self._assumed, study.chosen.sentence, end if steps else "")
+        told = (self._assumed, study.chosen.sentence, study.told, end if steps else "")
         return " ".join(filter(None, told))
 
     # -- the loop -----------------------------------------------------------------------------

@@ -122,7 +122,7 @@ def _drawn(work: Work, state: State, rng: np.random.Generator) -> list[np.ndarra
     study = study_of(work, state.alive) if work.fits else None
     chosen = sampler_of(work) if study is None else study.chosen
     size = min(_pool_size(work.graph), chosen.most or _POOL)
-    if study is None or study.samples < size:
+    if study is None or study.own < size:
         return chosen.draw(rng, size)
     return [x[:size] for x in study.inputs]
 

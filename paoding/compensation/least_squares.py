@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,13 @@ from paoding.compensation.study import ActivationStudy, Walk, study_of
 from paoding.criteria import PLAIN, WIDE, Ranking, renewal
 from paoding.graph import Graph, Group, State
 from paoding.plan import Removal
+from paoding.synthetic.judges import verdict
 
 RIDGE = 1e-3  # share of the mean variance that is added to each, against what the prior invents
+STRENGTHS = (RIDGE, 1e-2, 1e-1, 1.0)  # candidates, see :func:`chosen_fit`
+_PARTS = (1.0, 0.75, 0.5, 0.25, 0.0)  # of a fit that are tried
+_FLOOR = 1e-3  # of what is missing on its own kind that is missing on every kind, at the least
+_CLEARLY = 0.02  # how much better a candidate's verdict must be than one before it
 _DUAL = 6144  # columns from which a fit is solved among the samples instead of the columns
 _CHUNK = 4096  # rows of a product that is summed in double precision
 _EXACT = 1024  # columns up to which products are taken in double precision
@@ -105,7 +111,10 @@ class LeastSquares(Plain):
         if not np.isfinite(residual).all():
             return  # the network overflows on these inputs: what is removed stays plainly removed
         place = constant_of(graph, consumer)
-        change, constant = self._solve(rows[:, keep], residual, place is not None)
+        kinds = np.repeat(study.kinds, len(rows) // len(study.kinds))
+        study.fits[number], change, constant = self._solve(
+            rows[:, keep], residual, place is not None, kinds
+        )
         if consumer.full:
             matrix[keep] += change
         else:
@@ -121,9 +130,10 @@ class LeastSquares(Plain):
             values[place.variable] = (before + place.sign * constant).astype(before.dtype)
 
     def _solve(
-        self, rows: np.ndarray, residual: np.ndarray, centred: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        return ridge(rows, residual, centred)
+        self, rows: np.ndarray, residual: np.ndarray, centred: bool, kinds: np.ndarray
+    ) -> tuple[str, np.ndarray, np.ndarray]:
+        """The name of a fit, its change of weights and its constant."""
+        return chosen_fit(rows, residual, centred, kinds)
 
 
 class Mean(LeastSquares):
@@ -147,11 +157,85 @@ class Mean(LeastSquares):
         return ranking
 
     def _solve(
-        self, rows: np.ndarray, residual: np.ndarray, centred: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        change = np.zeros((rows.shape[1], residual.shape[1]))
-        constant = residual.mean(axis=0) if centred else np.zeros(residual.shape[1])
-        return change, constant
+        self, rows: np.ndarray, residual: np.ndarray, centred: bool, kinds: np.ndarray
+    ) -> tuple[str, np.ndarray, np.ndarray]:
+        return "mean", *mean_folding(rows, residual[kinds <= 1], centred)
+
+
+def mean_folding(
+    rows: np.ndarray, residual: np.ndarray, centred: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """No change of weights, and the mean of what is missing as the constant."""
+    change = np.zeros((rows.shape[1], residual.shape[1]))
+    constant = residual.mean(axis=0) if centred else np.zeros(residual.shape[1])
+    return change, constant
+
+
+def chosen_fit(
+    rows: np.ndarray, residual: np.ndarray, centred: bool, kinds: np.ndarray
+) -> tuple[str, np.ndarray, np.ndarray]:
+    """The fit that leaves least on inputs that it was not made from, of several kinds.
+
+    Candidates are ridges of several strengths, mean folding, and each of them in part, down to
+    plain removal: where kinds of inputs disagree, the part that pays is small. What wins is made
+    anew from all inputs of its own kind. The plain ridge keeps its place unless another is clearly
+    better.
+
+    Args:
+        rows: what survivors put out (n, k).
+        residual: what is missing (n, m).
+        centred: whether a constant may be used.
+        kinds: (n,) 0 for rows to fit on, 1 for rows held back, and 2 or more for other kinds.
+
+    Returns:
+        A name, the change (k, m) and the constant (m,).
+    """
+    fitted, own = kinds == 0, kinds <= 1
+    judging = [kinds == kind for kind in range(1, int(kinds.max(initial=0)) + 1)]
+    if not judging or not fitted.any() or len(rows) < rows.shape[1] > _DUAL:
+        return f"ridge {RIDGE:g}", *ridge(rows[own], residual[own], centred)
+    ways: dict[str, Any] = {
+        f"ridge {strength:g}": partial(ridge, strength=strength) for strength in STRENGTHS
+    }
+    ways["mean"] = mean_folding
+    best, least = "", np.inf
+    share = 1.0
+    for name, way in ways.items():
+        change, constant = way(rows[fitted], residual[fitted], centred)
+        part, found = _best_part(rows, residual, change, constant, judging)
+        if found < least - (0.0 if not best else _CLEARLY):
+            best, least, share = name, found, part
+    if share == 0:
+        return "plain", *(np.zeros_like(x) for x in (change, constant))
+    change, constant = ways[best](rows[own], residual[own], centred)
+    told = best if share == 1 else f"{share:.0%} of {best}"
+    return told, share * change, share * constant
+
+
+def _best_part(
+    rows: np.ndarray,
+    residual: np.ndarray,
+    change: np.ndarray,
+    constant: np.ndarray,
+    judging: Sequence[np.ndarray],
+) -> tuple[float, float]:
+    """Which part of a fit leaves least, and the verdict on it."""
+    sums = []
+    floor = 0.0
+    for mask in judging:
+        missing_ = residual[mask].astype(np.float64)
+        found = rows[mask] @ change + constant
+        power = float(np.square(missing_).sum()) / len(missing_)
+        # A kind on which hardly anything is missing says little.
+        floor = floor or _FLOOR * power + 1e-30
+        cross, own = float((missing_ * found).sum()), float(np.square(found).sum())
+        sums.append((power + floor, cross / len(missing_), own / len(missing_)))
+    verdicts = {
+        part: verdict([(p - 2 * part * cross + part**2 * own) / p for p, cross, own in sums])
+        for part in _PARTS
+    }
+    part = min(verdicts, key=verdicts.__getitem__)
+    return part, verdicts[part]
 
 
 def plain_removal(graph: Graph, alive: np.ndarray) -> list[np.ndarray]:

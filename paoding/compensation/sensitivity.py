@@ -222,7 +222,7 @@ def _slope_samples(study: ActivationStudy) -> int:
     passes = 1 + 2 * _PROBES
     cost = passes * sum(map(flops_of, study.graph.sample_nodes[study.start :]))
     affordable = max(int(_SLOPE_WORK / max(cost, 1)), LEAST_SAMPLES)
-    return min(study.samples, _SLOPES, affordable)
+    return min(study.fitted, _SLOPES, affordable)
 
 
 @dataclass(frozen=True, eq=False)

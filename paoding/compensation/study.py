@@ -6,6 +6,7 @@ the prior, the seed and the number of samples, so that a plan needs to store onl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,12 +21,15 @@ from paoding.graph.keras_internals import Node, call
 from paoding.graph.passes import bytes_of, chunks, flops_of
 from paoding.synthetic.choice import Sampler
 from paoding.synthetic.drawing import MOST_SAMPLES, drawn, sampler_of
+from paoding.synthetic.judges import OWN, draw_kinds
 
 LEAST_SAMPLES = 64
 SLOPES = 1024  # samples on which sensitivity is measured, at the most
 _WORK = 3e12  # floating-point operations that the whole run may spend on samples
 _PASSES = 16  # walks of the pruned network in a run, about
 _HELD_BYTES = 1 << 30  # activations of all samples that are held at once
+_HELD_BACK = 8  # one input of so many is not fitted on, but chooses the fits ...
+_MOST_JUDGES = 128  # ... up to this many, and as many of each other kind
 _MOST_ROWS = 16384  # rows from which a layer is fitted, if its columns are fewer
 STUDY = "study"  # where a run remembers it
 
@@ -46,6 +50,10 @@ class ActivationStudy:
         targets: for each consumer, the original's pre-activation at these places (rows,
             outputs), or what it reads, where only channels are fitted.
         ends: shape of one sample of each output, in numbers.
+        kinds: for each input, the kind that it is of: 0 for those that are fitted on, which come
+            first, 1 for the same held back, then others.
+        names: of these kinds.
+        fits: consumer's number -> which fit it was given last.
     """
 
     graph: Graph
@@ -60,12 +68,35 @@ class ActivationStudy:
     where: list[np.ndarray | None] = field(default_factory=list)
     targets: list[np.ndarray] = field(default_factory=list)
     ends: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    kinds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    names: tuple[str, ...] = ()
+    fits: dict[int, str] = field(default_factory=dict)
     sensitivity: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
         """How many inputs were drawn."""
         return len(self.inputs[0])
+
+    @property
+    def own(self) -> int:
+        """How many of them are of the kind that is fitted on."""
+        return int((self.kinds <= 1).sum())
+
+    @property
+    def fitted(self) -> int:
+        """How many of them are fitted on."""
+        return int((self.kinds == 0).sum())
+
+    @property
+    def told(self) -> str:
+        """Which fits were chosen, in a sentence; empty where nothing was fitted."""
+        if not self.fits:
+            return ""
+        counts = Counter(self.fits.values())
+        each = ", ".join(f"{name} for {n}" for name, n in sorted(counts.items()))
+        kinds = f" and on {', '.join(self.names[2:])}" if self.names[2:] else ""
+        return f"Fits were chosen layer by layer on inputs held back{kinds}: {each}."
 
 
 def study_of(work: Any, alive: np.ndarray | None = None) -> ActivationStudy:
@@ -98,12 +129,31 @@ def _make(work: Any, groups: frozenset[str]) -> ActivationStudy:
     samples = work.options.get("samples") or min(how_many(graph, start), most)
     work.pulse("drawing synthetic inputs", 0.0)
     inputs = drawn(work, chosen, samples)
+    inputs, kinds, names = _with_judges(work, chosen, inputs)
     frontier = _frontier(graph, inputs, start, work.pulse)
     study = ActivationStudy(
         graph, chosen, inputs, work.seed, groups, start, frontier, consumers, work.pulse
     )
+    study.kinds, study.names = kinds, names
     _record(study)
     return study
+
+
+def _with_judges(
+    work: Any, chosen: Sampler, inputs: list[np.ndarray]
+) -> tuple[list[np.ndarray], np.ndarray, tuple[str, ...]]:
+    """Inputs with some of other kinds after them; the last of their own are held back."""
+    count = len(inputs[0])
+    held = int(np.clip(count // _HELD_BACK, 1, _MOST_JUDGES)) if count > 1 else 0
+    kinds = np.zeros(count, np.int64)
+    kinds[count - held :] = 1
+    if not work.fits:
+        return inputs, np.zeros(count, np.int64), ()
+    others = draw_kinds(work, chosen, held) if held else {}
+    parts = [inputs, *others.values()]
+    every = [np.concatenate(x).astype(x[0].dtype) for x in zip(*parts, strict=True)]
+    labels = [kinds, *(np.full(held, 2 + place) for place in range(len(others)))]
+    return every, np.concatenate(labels), (chosen.sentence, OWN, *others)
 
 
 def how_many(graph: Graph, start: int) -> int:
