@@ -13,8 +13,9 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -23,11 +24,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from paoding import __version__
-from paoding.errors import ArgumentError, PaodingError
+from paoding.errors import ArgumentError, OutputExistsError, PaodingError
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
     from rich.console import Console
 
     from paoding.domain import Box
@@ -88,7 +88,8 @@ DataOption = Annotated[
     str | None,
     typer.Option(
         metavar="XY.npz",
-        help="Arrays x and y, or zoo:NAME. A model of the zoo brings its own.",
+        help="Arrays x and y, or by the names of inputs and outputs; a folder with one folder of "
+        "images for each class; or zoo:NAME. A model of the zoo brings its own.",
         show_default=False,
     ),
 ]
@@ -299,7 +300,10 @@ def prune(
             lossless_first=lossless_first,
             distil=distil,
         )
-        warning = "" if case.xy is None else misfit(pruner.graph, pruner.boxes, case.xy[0])
+        arrays = case.xy is not None and not isinstance(case.xy[0], Path)
+        warning = (
+            "" if not arrays or case.xy is None else misfit(pruner.graph, pruner.boxes, case.xy[0])
+        )
         if warning:
             tell(f"{warning} (--domain LO HI)")
         complete = run_with_progress(pruner)
@@ -349,6 +353,14 @@ def evaluate(
         ),
     ] = None,
     attack: AttackOption = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="classification, multi-label, regression, segmentation, tagging, embedding or "
+            "reconstruction; told from the model and the labels by default.",
+            show_default=False,
+        ),
+    ] = None,
     domain: Annotated[
         tuple[float, float] | None,
         typer.Option(
@@ -385,6 +397,7 @@ def evaluate(
             reference=original,
             attacks=parse_attacks(attack),
             clip=clip,
+            task=task,
             certify=None if certify is None else certifier(certify, clip),
         )
     if json_only:
@@ -500,12 +513,10 @@ def load(reference: str) -> keras.Model:
     return paoding.load_model(reference)
 
 
-def load_with_data(
-    reference: str, data: str | None
-) -> tuple[keras.Model, tuple[np.ndarray, np.ndarray] | None]:
+def load_with_data(reference: str, data: str | None) -> tuple[keras.Model, tuple[Any, Any] | None]:
     """Return the model, and the data if it is given or if the model of the zoo brings it."""
     import paoding
-    from paoding.io import load_data
+    from paoding.io import load_arrays, load_data
 
     # Data first: reading it is quick, and shows at once when it is not there.
     source = data or (reference if reference.startswith(ZOO) else None)
@@ -514,6 +525,11 @@ def load_with_data(
     if source.startswith(ZOO):
         split = paoding.zoo.load(source.removeprefix(ZOO))[1]
         return load(reference), (split.x, split.y)
+    path = Path(source)
+    if path.is_dir():
+        return load(reference), (path, None)  # images, read in the model's size
+    if path.is_file() and "x" not in (held := load_arrays(path)) and "y" not in held:
+        return load(reference), (path, None)  # arrays by the names of inputs and outputs
     xy = load_data(source)
     return load(reference), xy
 
@@ -523,20 +539,20 @@ class Case:
     """The model to prune, with what to judge the result by: data and attacks, or neither."""
 
     original: keras.Model
-    xy: tuple[np.ndarray, np.ndarray] | None
+    xy: tuple[Any, Any] | None
     attacks: list[Any]
 
     @classmethod
     def of(cls, model: str, data: str | None, attack: list[str] | None) -> Case:
         """Load everything, and say that data does not fit before the work, not after it."""
-        import paoding
+        from paoding.evaluation import check
 
         original, xy = load_with_data(model, data)
         attacks = parse_attacks(attack)
         if attacks and xy is None:
             raise ArgumentError("An attack needs data: give --data XY.npz with arrays x and y.")
         if xy is not None:
-            paoding.evaluate(original, *xy, latency=False)
+            check(original, *xy)
         return cls(original, xy, attacks)
 
     def finish(
@@ -557,9 +573,44 @@ class Case:
                 result.model, *self.xy, reference=self.original, attacks=self.attacks
             )
         checked = self_checked(result, check)
-        result.save(out, evaluation=report, selfcheck=checked, original=keep_original)
+        out = save_somewhere(
+            out,
+            lambda to: result.save(
+                to, evaluation=report, selfcheck=checked, original=keep_original
+            ),
+        )
         plain = run_folder.summary(result, report, checked)
         return Told({"out": str(out), "complete": complete, **plain}, report, checked)
+
+
+def save_somewhere(out: Path, save: Callable[[Path], None]) -> Path:
+    """Save a finished run; where that fails, ask for another place, or take a temporary one.
+
+    Returns:
+        Where it was saved.
+    """
+    while True:
+        try:
+            save(out)
+            return out
+        except (OSError, ArgumentError, OutputExistsError) as error:
+            why = f"cannot write the finished run to {out}: {_why(error)}"
+        if sys.stdin is None or not sys.stdin.isatty():
+            break
+        tell(f"{why}; it is kept in memory.")
+        print("Another folder for --out (empty to give up): ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline().strip()
+        if not answer:
+            break
+        out = Path(answer)
+    spare = Path(tempfile.mkdtemp(prefix="paoding-")) / out.name
+    save(spare)
+    tell(f"{why}; it was saved in {spare} instead.")
+    return spare
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -579,7 +630,11 @@ def self_checked(result: PruningResult, wanted: bool | None) -> SelfCheck | None
     samples = quick_samples(cost(result.graph.model, latency=False).flops)
     if wanted is False or (wanted is None and not samples):
         return None
-    return result.selfcheck(samples) if samples else result.selfcheck()
+    try:
+        return result.selfcheck(samples) if samples else result.selfcheck()
+    except Exception as error:  # what only tells about a result may not lose it
+        tell(f"the self-check failed ({type(error).__name__}: {error}); the result is saved.")
+        return None
 
 
 def parse_attacks(texts: list[str] | None) -> list[Any]:
@@ -615,6 +670,8 @@ def run_with_progress(pruner: Pruner) -> bool:
         if asked:
             raise Stopped("stopped; nothing was written")
         asked = True
+        if pruner.progress >= 1:
+            tell("the last fit is finished first; press Ctrl-C again to give everything up.")
         pruner.stop()
 
     before = signal.signal(signal.SIGINT, ask)

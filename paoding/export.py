@@ -17,7 +17,7 @@ import numpy as np
 
 from paoding.domain import Box, Domain
 from paoding.errors import ArgumentError, DataError, ExportError, ModelError, PaodingError
-from paoding.graph.keras_internals import allow_export, signature_of_one
+from paoding.graph.keras_internals import allow_export, require_tensorflow, signature_of_one
 from paoding.io import output_file
 
 FORMATS = ("tflite", "onnx")
@@ -70,6 +70,7 @@ def export(
         ...     export(model, folder + "/model.tflite", quantize="float16").stat().st_size < 20_000
         True
     """
+    require_tensorflow("Export")
     if format not in FORMATS:
         raise ArgumentError(f"format must be {' or '.join(map(repr, FORMATS))}, not {format!r}.")
     if quantize not in QUANTIZATIONS:

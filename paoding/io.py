@@ -109,11 +109,14 @@ def save_model(model: keras.Model, path: PathLike, *, overwrite: bool = False) -
         ArgumentError: Another suffix, or the folder cannot be written to.
         OutputExistsError: The file exists and ``overwrite`` is false.
     """
+    from paoding.graph.keras_internals import require_loadable  # late: it loads Keras
+
     path = Path(path)
     if path.suffix != ".keras":
         raise ArgumentError(f"A model is saved as .keras, not as {path.name}.")
     with output_file(path, overwrite=overwrite) as temporary:
         model.save(temporary)
+        require_loadable(model, temporary)
     return path
 
 
@@ -210,8 +213,18 @@ def output_file(path: PathLike, *, overwrite: bool = False) -> Iterator[Path]:
         # The temporary file has the final name, since writers look at its suffix.
         temporary = folder / path.name
         yield temporary
-        refuse_existing(path, overwrite)
-        os.replace(temporary, path)
+        if overwrite:
+            refuse_existing(path, overwrite)
+            os.replace(temporary, path)
+            return
+        try:
+            os.link(temporary, path)  # which fails where the name was taken in the meantime
+        except FileExistsError:
+            refuse_existing(path)
+            raise
+        except OSError:  # a disk without links
+            refuse_existing(path)
+            os.replace(temporary, path)
 
 
 @contextmanager

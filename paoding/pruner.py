@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from paoding.bounds.certificate import Certifier
 from paoding.bounds.scoring import DEFAULT_BUDGET, Scorer
 from paoding.compensation import Compensation, Work
 from paoding.compensation.base import gone
+from paoding.compensation.constraints import constrained, projected
 from paoding.compensation.distillation import affordable, distilled
 from paoding.compensation.study import STUDY
 from paoding.criteria import PLAIN, Ranking, magnitude, products
@@ -27,11 +29,12 @@ from paoding.domain import Box, Domain
 from paoding.domain.box import compact
 from paoding.errors import ArgumentError, BoundsError, PlanError
 from paoding.graph import Graph, Group, State, trace
+from paoding.graph.keras_internals import require_tensorflow
 from paoding.history import History
 from paoding.io import check_weights
 from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.result import Certificate, PruningResult
-from paoding.settings import as_settings, check_options, plain, quotas
+from paoding.settings import as_settings, check_memory, check_options, plain, quotas
 from paoding.strategies import Magnitude, Saliency, Strategy, Turn
 from paoding.synthetic.calibration import calibration_of
 from paoding.synthetic.legal import legal_inputs
@@ -89,6 +92,7 @@ class Pruner:
         lossless_first: bool = False,
         distil: int | None = None,
     ) -> None:
+        require_tensorflow("Pruning")
         self.settings = as_settings(
             targets,
             locked,
@@ -113,6 +117,8 @@ class Pruner:
         }
         self.graph = trace(model, inexact=inexact)
         check_weights(model)
+        check_memory(self.graph, samples)
+        self._tell_constraints()
         if distil is None:
             distil = affordable(self.graph) if self.compensation.distils else 0
         self.options["distil"] = int(distil)
@@ -139,6 +145,16 @@ class Pruner:
             self._reach,
             self.compensation.pathless,
         )
+
+    def _tell_constraints(self) -> None:
+        held = constrained(self.graph)
+        if held:
+            each = ", ".join(f"{name} ({kind})" for name, kind in held.items())
+            warnings.warn(
+                f"Constraints are kept to: what survivors take over is projected onto those of "
+                f"{each}.",
+                stacklevel=3,
+            )
 
     def _check_merges(self) -> None:
         if self.settings.recursive or not self.compensation.merges:
@@ -288,10 +304,10 @@ class Pruner:
         """The state after a step: where that was the last one, survivors are distilled."""
         after = self._apply(state, removals)
         steps = self._distilling(after.alive)
-        if not steps:
-            return after
-        with self._threads():
-            return distilled(self._work, after, steps)
+        if steps:
+            with self._threads():
+                after = distilled(self._work, after, steps)
+        return projected(self.graph, after)
 
     def _distilling(self, alive: np.ndarray) -> int:
         return self.options["distil"] if self._progress(alive) >= 1 else 0
@@ -328,7 +344,9 @@ class Pruner:
         for place, (name, total) in enumerate(self.quotas.items()):
             group = self.graph.by_name[name]
             lost = int((~state.alive[group.ids]).sum())
-            wanted = min(int(np.ceil(self.settings.step * group.units - 1e-9)), total - lost)
+            wanted = min(
+                max(1, int(np.ceil(self.settings.step * group.units - 1e-9))), total - lost
+            )
             if wanted <= 0:
                 continue
             rng = np.random.default_rng([self.settings.seed, len(self._history.steps), place])

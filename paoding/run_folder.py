@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paoding.errors import ModelError
+from paoding.graph.keras_internals import require_loadable
 from paoding.io import load_model, output_folder
 from paoding.plan import Plan
 from paoding.result import Certificate
@@ -76,6 +77,7 @@ def save(
     with output_folder(path) as folder:
         report = summary(result, evaluation, selfcheck)
         result.model.save(folder / MODEL)
+        require_loadable(result.model, folder / MODEL)
         if original:
             result.graph.model.save(folder / ORIGINAL)
         result.plan.save(folder / PLAN)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import numbers
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
@@ -70,6 +72,18 @@ def check_options(prior: Any, samples: Any, bounds: Any, distil: Any) -> None:
         )
     if bounds not in ("interval", "linear"):
         raise ArgumentError(f"bounds={bounds!r} is not known; choose 'interval' or 'linear'.")
+
+
+def check_memory(graph: Graph, samples: int | None) -> None:
+    """Raise ``ArgumentError`` where so many synthetic inputs alone would not fit into memory."""
+    each = 4 * sum(math.prod(shape) for shape in graph.sample_shapes)
+    held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    wanted = (samples or 0) * each
+    if wanted > held:
+        raise ArgumentError(
+            f"samples={samples:,} inputs of '{graph.model.name}' take {wanted / 2**30:,.0f} GB, "
+            f"and this machine has {held / 2**30:,.0f}: choose fewer."
+        )
 
 
 def _whole(value: Any, least: int) -> bool:
@@ -185,6 +199,11 @@ def own_targets(graph: Graph, targets: Mapping[str, float]) -> dict[str, float]:
             raise ArgumentError(
                 f"targets names '{name}', which makes no units; "
                 f"the model has {_some(g.name for g in graph.prunable)}."
+            )
+        if value and not graph.by_name[key].prunable:
+            raise ArgumentError(
+                f"targets asks to prune '{name}', and all its units stay: "
+                f"{graph.by_name[key].reason}; leave it out, or set it to 0."
             )
         found[key] = value
     return found

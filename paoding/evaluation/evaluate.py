@@ -20,6 +20,7 @@ from paoding.evaluation.network import Network, network_of
 from paoding.evaluation.outputs import losses_of, measure
 from paoding.evaluation.report import AttackResult, Report
 from paoding.graph.heads import activation_of
+from paoding.graph.keras_internals import require_tensorflow
 
 Certify = Callable[[keras.Model, keras.Model, np.ndarray], np.ndarray]
 
@@ -84,6 +85,7 @@ def evaluate(
         >>> report.accuracy > 0.95 and report.robust_accuracy <= report.accuracy
         True
     """
+    require_tensorflow("Evaluation")
     if batch_size < 1:
         raise ArgumentError(f"batch_size must be at least 1, not {batch_size}.")
     attacks = tuple(attacks) if isinstance(attacks, Iterable) else (attacks,)

@@ -139,6 +139,7 @@ def flatten(model: Any) -> Flat:
         ModelError: the model has no layer graph.
     """
     functional = require_graph(model)
+    _require_model_name(functional.name)
     shapes: list[Shape] = []
     dtypes: list[str] = []
     nodes: list[Node] = []
@@ -170,6 +171,57 @@ def flatten(model: Any) -> Flat:
     outputs = visit(functional, inputs, "")
     kinds = tuple(dtypes)
     return Flat(tuple(nodes), tuple(inputs), tuple(outputs), tuple(shapes), kinds, entries)
+
+
+def _require_model_name(name: str) -> None:
+    if "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise ModelError(
+            f"Model {name!a} has a name that no file can hold: rename it, with whole letters only."
+        )
+
+
+def require_untied(flat: Flat) -> None:
+    """Raise ``ModelError`` where two layers hold the same weight.
+
+    Keras makes a layer anew from its configuration, which does not say so: the smaller model
+    would have two weights where there was one.
+    """
+    owners: dict[int, Node] = {}
+    for node in flat.nodes:
+        for variable in node.op.variables if isinstance(node.op, keras.layers.Layer) else ():
+            first = owners.setdefault(id(variable), node)
+            if first.op is not node.op:
+                raise ModelError(
+                    f"Layers '{first.name}' and '{node.name}' hold the same weight "
+                    f"('{variable.name}'), a tie that a smaller copy would lose: give each its "
+                    "own, or call one layer twice, to prune the model."
+                )
+
+
+def require_tensorflow(what: str) -> None:
+    """Raise ``ModelError`` where Keras runs on another backend than TensorFlow."""
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ModelError(
+            f"{what} needs TensorFlow, and Keras runs on {backend}: set KERAS_BACKEND=tensorflow "
+            "before Python starts."
+        )
+
+
+def require_loadable(model: Any, path: Any) -> None:
+    """Raise ``ModelError`` where Keras cannot read a model again that it has just written."""
+    try:
+        # The file was made here, from objects that are here already: nothing foreign is read.
+        keras.saving.load_model(
+            path, custom_objects=custom_classes(model), compile=False, safe_mode=False
+        )
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"Keras writes model '{model.name}' in a form that it cannot read again ({reason}), so "
+            "nothing is saved: a layer that a model shares with a model inside it has this "
+            "effect; call it in one of them."
+        ) from error
 
 
 def _require_name(op: Any, prefix: str) -> None:

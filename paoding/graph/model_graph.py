@@ -374,6 +374,7 @@ def trace(model: Any, *, inexact: bool = False) -> Graph:
         raise ModelError(f"Model '{model.name}' has no layers between its inputs and outputs.")
     for node in flat.nodes:
         keras_internals.require_plain(node)
+    keras_internals.require_untied(flat)
     keras_internals.require_free_batch(model, flat)
     ties = Ties()
     layouts: dict[int, Layout] = {t: (None,) * len(flat.shapes[t]) for t in flat.inputs}
