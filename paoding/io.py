@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import json
 import os
 import re
 import shutil
+import socket
 import tempfile
 import warnings
 import zipfile
@@ -287,13 +290,34 @@ def _temporary_sibling(path: Path) -> Iterator[Path]:
     """Make a folder on the same disk as ``path`` and remove it at the end."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}-", dir=path.parent))
+        prefix = f".{path.name[:100]}-{_host()}."
+        _remove_leftovers(path.parent, prefix)
+        folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=path.parent))
     except OSError as error:
         raise _cannot_write(path, error) from error
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _host() -> str:
+    return re.sub(r"\W", "", socket.gethostname())[:20]
+
+
+def _remove_leftovers(around: Path, prefix: str) -> None:
+    """Remove what a run left that was killed while it wrote: this machine's, no longer alive."""
+    if os.name != "posix":
+        return
+    for folder in around.glob(f"{glob.escape(prefix)}*-*"):
+        number = folder.name.removeprefix(prefix).partition("-")[0]
+        with contextlib.suppress(PermissionError):
+            try:
+                os.kill(int(number), 0)  # asks only whether it is alive
+            except ProcessLookupError:
+                shutil.rmtree(folder, ignore_errors=True)
+            except (ValueError, OverflowError):
+                continue  # another's name that happens to look alike
 
 
 # -- what a file is, and how large it is inside --------------------------------------------------

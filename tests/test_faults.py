@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
 
 import keras
@@ -15,7 +16,7 @@ import paoding
 from paoding import cli
 from paoding.errors import ArgumentError, ModelError, OutputExistsError
 from paoding.export import export
-from paoding.io import output_file, save_model
+from paoding.io import output_file, output_folder, save_model
 
 QUICK = {"target": 0.5, "step": 0.25, "distil": 0}
 
@@ -93,8 +94,7 @@ def test_constraints_hold_after_every_compensation_and_are_told(constraint, comp
 
 @pytest.mark.parametrize("name", ["a\x00b", "a\ud800"])
 def test_a_model_name_that_no_file_can_hold_is_refused_before_the_work(name):
-    model = small()
-    model._name = name  # as a file may bring it
+    model = small(name)
     with pytest.raises(ModelError, match="no file can hold") as caught:
         paoding.Pruner(model)
     str(caught.value).encode("utf-8")
@@ -137,6 +137,23 @@ def test_a_name_that_is_taken_in_the_meantime_is_not_written_over(tmp_path):
     with pytest.raises(OutputExistsError):
         writing.__exit__(None, None, None)
     assert path.read_text() == "another's" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_killed_run_left_goes_with_the_next_and_a_living_ones_stays(tmp_path):
+    path = tmp_path / "run"
+    killed = (
+        "import os, pathlib, sys; from paoding.io import output_folder; "
+        "w = output_folder(pathlib.Path(sys.argv[1])); w.__enter__(); os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(path)], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    living = output_folder(path)
+    living.__enter__()
+    with output_folder(path):
+        assert len(list(tmp_path.iterdir())) == 2  # the living one's and this one's
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(OutputExistsError):
+        living.__exit__(None, None, None)
 
 
 def test_a_finished_run_is_saved_elsewhere_where_the_disk_is_full(tmp_path, monkeypatch, capsys):
