@@ -15,7 +15,7 @@ import numpy as np
 from paoding.graph import Graph
 from paoding.self_check import SelfCheck
 from paoding_widgets import picture, present, why
-from paoding_widgets.charts import Charts
+from paoding_widgets.charts import Charts, Seen
 from paoding_widgets.controls import Buttons, Form
 from paoding_widgets.explain import explain, unit_story
 from paoding_widgets.insight import Insight
@@ -403,7 +403,7 @@ class Dashboard:
         applied = now.applied_snapshots
         limit = min(1.0, max(now.settings.target, applied[-1].share) + 0.02)
         overlaid = [one for one in now.timeline.runs if one.overlaid]
-        self.charts.draw(applied, now.shown, limit, overlaid, attack)
+        self.charts.draw(Seen(applied, now.shown, limit, overlaid, attack))
 
     def still(self, now: Now) -> dict[str, str]:
         """The studio as text, HTML and a picture, for a page without a kernel."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from paoding.energy import TRUST
 from paoding.plan import Step
-from paoding_widgets.charts import short
+from paoding_widgets.charts.base import short
 from paoding_widgets.session import Snapshot
 from paoding_widgets.settings import Settings
 

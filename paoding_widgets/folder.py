@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from paoding.evaluation import Report
     from paoding.pruner import PruningResult
     from paoding.self_check import SelfCheck
 
@@ -62,6 +63,7 @@ def save(
     eps: float,
     selfcheck: SelfCheck | None = None,
     runs: Sequence[NamedRun] = (),
+    evaluation: Report | None = None,
 ) -> Path:
     """Write a run, the original model, and the evaluation data unless they are large.
 
@@ -71,7 +73,13 @@ def save(
     """
     try:
         with output_folder(path) as folder:
-            inner = run_folder.save(result, folder / "run", selfcheck=selfcheck, original=True)
+            inner = run_folder.save(
+                result,
+                folder / "run",
+                evaluation=evaluation,
+                selfcheck=selfcheck,
+                original=True,
+            )
             for file in inner.iterdir():
                 file.rename(folder / file.name)
             inner.rmdir()

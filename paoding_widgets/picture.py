@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from paoding_widgets.charts import ACCURACY, EARLIER, ROBUST
+from paoding_widgets.charts.base import ACCURACY, EARLIER, ROBUST
 from paoding_widgets.session import Snapshot
 
 _MAX_BARS = 12

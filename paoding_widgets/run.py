@@ -14,14 +14,14 @@ import numpy as np
 from paoding import surgery
 from paoding.bounds.certificate import Certifier
 from paoding.errors import ArgumentError, BoundsError
-from paoding.evaluation import FGSM, evaluate
+from paoding.evaluation import FGSM, Report, evaluate
 from paoding.evaluation.network import network_of
 from paoding.free_units import free_units
 from paoding.graph import Graph, State
 from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.pruner import Pruner, PruningResult
 from paoding.self_check import SelfCheck, quick_samples
-from paoding_widgets.charts import short
+from paoding_widgets.charts.base import short
 from paoding_widgets.insight import Insight
 from paoding_widgets.session import Measured, Snapshot
 from paoding_widgets.settings import Settings
@@ -59,6 +59,7 @@ class Meter:
         check_fits(graph, x, y)
         _check_measurable(graph.model, y)
         self._copy = surgery.mask(graph, graph.original)
+        self._original = graph.model
         self._attack = FGSM(eps)
         take = np.linspace(0, len(x) - 1, min(len(x), MAX_SAMPLES)).astype(int)
         self._x, self._y = np.asarray(x)[take], np.asarray(y)[take]
@@ -76,6 +77,17 @@ class Meter:
         moved = change.min(axis=0), change.max(axis=0)
         shares = float(report.accuracy or 0.0), float(report.robust_accuracy or 0.0)
         return Measured(*shares, report.samples, moved)
+
+    def compare(self, model: keras.Model) -> Report:
+        """Evaluate a smaller model beside the original."""
+        return evaluate(
+            model,
+            self._x,
+            self._y,
+            reference=self._original,
+            attacks=[self._attack],
+            latency=False,
+        )
 
     def _score(self) -> np.ndarray:
         """Scores before a softmax or sigmoid of a few samples: (samples, scores)."""
@@ -250,6 +262,10 @@ class PrunerRun:
             self.pruner.apply(moment.step.removals)
             self._log.append(moment.step)
         return list(snapshots)
+
+    def evaluation(self) -> Report | None:
+        """The smaller model against the original on the data of the studio; None without."""
+        return None if self._meter is None else self._meter.compare(self.pruner.model())
 
     def result(self) -> PruningResult:
         """What the steps so far have led to."""

@@ -382,7 +382,8 @@ class PruningStudio(ipywidgets.VBox):
             BusyError: a run is going.
         """
         runs = self._timeline.runs
-        folder.save(path, self.result, self._data, self._eps, self._found, runs)
+        result, evaluation = self.result, None if self._run is None else self._run.evaluation()
+        folder.save(path, result, self._data, self._eps, self._found, runs, evaluation)
         self._saved = os.fspath(path)
         self._message = f"saved to {self._saved}"
         self._show()
@@ -679,7 +680,8 @@ class PruningStudio(ipywidgets.VBox):
         self._message, self._error = _SAVING, ""
 
         def write(run: PrunerRun) -> str:
-            return str(folder.save(path, run.result(), data, eps, found, runs))
+            found_out = run.evaluation()
+            return str(folder.save(path, run.result(), data, eps, found, runs, found_out))
 
         def done(saved: str) -> None:
             self._saved = saved

@@ -65,6 +65,15 @@ def test_runs_that_were_left_are_kept_with_the_run(studio: PruningStudio, tmp_pa
     assert left.name == "run 1" and len(left.points) == 5
 
 
+def test_the_report_has_the_evaluation_of_the_studio(studio: PruningStudio, tmp_path: Path) -> None:
+    studio.step()
+    studio.wait()
+    studio.save(tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    shown = {row["label"]: row["after"] for row in view_of(studio).header["figures"]}
+    assert report["evaluation"]["accuracy"] == pytest.approx(shown["Accuracy"])
+
+
 def test_the_run_of_another_model_is_refused(
     studio: PruningStudio, branched: Any, tmp_path: Path
 ) -> None:

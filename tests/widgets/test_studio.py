@@ -19,6 +19,8 @@ import pytest
 import paoding
 from paoding.errors import ArgumentError, BusyError, ModelError, OutputExistsError, PlanError
 from paoding_widgets import ModelStructure, PruningStudio
+from paoding_widgets.charts.candidates import EnergyChart
+from paoding_widgets.charts.change import ChangeChart
 from paoding_widgets.explain import explain
 from paoding_widgets.view import StudioView
 
@@ -162,7 +164,7 @@ def test_charts_get_new_arrays_of_doubles(studio: PruningStudio) -> None:
     studio.wait()
     assert chart.accuracy.y is not before
     assert len(chart.accuracy.y) == 2
-    for mark in (chart.accuracy, chart.robust, studio._dashboard.charts.energy.accepted):
+    for mark in (chart.accuracy, chart.robust, studio._dashboard.charts.of(EnergyChart).accepted):
         assert np.asarray(mark.y).dtype == np.float64
 
 
@@ -700,7 +702,7 @@ def test_a_large_network_is_checked_only_when_asked(
 def test_behind_a_sigmoid_the_scores_are_certified(studio: PruningStudio) -> None:
     studio.step()
     studio.wait()
-    chart = studio._dashboard.charts.change
+    chart = studio._dashboard.charts.of(ChangeChart)
     assert chart.axis.label == "score" and "certified" in chart.heading.value
     scores = studio.result.certificate.scores
     assert scores is not None and scores.lower is not None and scores.upper is not None

@@ -1,0 +1,77 @@
+"""Charts of the studio: one of the user's own, and what the axes of ours show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import bqplot
+import numpy as np
+import pytest
+
+from paoding_widgets import PruningStudio, charts
+from paoding_widgets.charts.accuracy import AccuracyChart
+from paoding_widgets.charts.base import set_line
+from paoding_widgets.charts.change import _told_of_change
+from paoding_widgets.insight import Cost
+from paoding_widgets.session import Measured, Snapshot
+
+
+class Seconds(charts.Chart):
+    """A user's own chart: how long each step took."""
+
+    def __init__(self) -> None:
+        scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}
+        self.line = bqplot.Lines(x=np.zeros(0), y=np.zeros(0), scales=scales)
+        super().__init__("Seconds", [self.line], [bqplot.Axis(scale=scales["x"])])
+
+    def draw(self, seen: charts.Seen) -> None:
+        """Show the seconds of each step."""
+        if len(seen.snapshots) > 2:
+            raise ValueError("too many <steps>")
+        steps = [one.step for one in seen.snapshots if one.step is not None]
+        set_line(self.line, [step.index for step in steps], [step.seconds for step in steps])
+
+
+@pytest.fixture
+def own() -> Iterator[None]:
+    """The registry with the user's chart, and as it was afterwards."""
+    charts.register(Seconds)
+    yield
+    charts.KINDS.remove(Seconds)
+
+
+@pytest.mark.usefixtures("own")
+def test_a_chart_of_ones_own_is_one_class_and_its_failure_harms_nothing(table: Any) -> None:
+    options = {"strategy": "saliency", "compensation": "merge", "step": 0.125}
+    studio = PruningStudio(table[0], data=table[1], **options)
+    studio.step()
+    studio.wait()
+    chart = studio._dashboard.charts.of(Seconds)
+    assert list(chart.line.x) == [1] and chart.line.y[0] > 0
+    studio.start()
+    assert studio.wait() == "finished"
+    assert "this chart failed" in chart.heading.value and "<steps>" not in chart.heading.value
+
+
+def snapshot(share: float, accuracy: float, **more: Any) -> Snapshot:
+    measured = Measured(accuracy, accuracy / 2, 100)
+    return Snapshot(None, {}, {}, Cost(1, 1, 1), share=share, measured=measured, **more)
+
+
+def test_the_axis_of_accuracy_fits_the_data_or_shows_the_whole_range() -> None:
+    chart = AccuracyChart()
+    line = [snapshot(0, 0.97), snapshot(0.1, 0.96, distilled=5)]
+    chart.draw(charts.Seen(line, 1, 0.5, [], "FGSM"))
+    assert 0.3 < chart.y.min < 0.48 and chart.y.max == 1.0
+    assert list(chart.tuned.y) == [0.96]
+    chart.whole.value = True
+    assert (chart.y.min, chart.y.max) == (0.0, 1.0)
+
+
+def test_a_bound_that_says_nothing_is_said_to_say_nothing() -> None:
+    loose = snapshot(0.1, 0.9, lower=np.full(2, -1e4), upper=np.full(2, 1e4), scores=True)
+    told = _told_of_change(loose, np.full(2, 1e4), np.full(2, 0.5), "score")
+    assert "20,000 times looser than seen: it says nothing" in told
+    told = _told_of_change(loose, np.full(2, 1.0), np.full(2, 0.5), "score")
+    assert "2.0 times looser than seen" in told and "nothing" not in told
