@@ -141,7 +141,7 @@ class Now:
         if told or work:
             return " · ".join(filter(None, (told, work)))
         if self.state == "failed":
-            return "put right what is named below"
+            return self.error
         if self.state == "ready" and self.snapshots:
             return "press Start to prune, or Step to go one step at a time"
         if self.state == "finished":
