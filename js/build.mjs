@@ -42,7 +42,7 @@ const labextension = {
   entryPoints: ['packages/labextension/src/index.ts'],
   outfile: 'packages/labextension/lib/index.js',
   external: ['@jupyterlab/*', '@lumino/*', 'fflate', 'h5wasm'],
-  loader: { '.svg': 'text' },
+  loader: { '.css': 'text', '.svg': 'text' },
 };
 
 async function buildWidget(watch) {

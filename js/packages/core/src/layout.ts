@@ -77,7 +77,7 @@ export function foldNodes(nodes: readonly SceneNode[]): { cards: number[][]; car
     const source = node.inputs.length === 1 ? (node.inputs[0] as number) : -1;
     const card = source >= 0 && source < index ? cards[cardOf[source] as number] : undefined;
     const follows = card !== undefined && card[card.length - 1] === source;
-    if (card && follows && node.units === 0 && consumers[source] === 1) {
+    if (card && follows && node.units === 0 && !node.alone && consumers[source] === 1) {
       cardOf.push(cardOf[source] as number);
       card.push(index);
     } else {

@@ -16,6 +16,8 @@ export interface SceneNode {
   /** The group's unit that each of its own units is (-1: none); absent where they are the same. */
   map?: readonly number[];
   parameters: number;
+  /** Whether it has a card of its own though it shows no units. */
+  alone?: boolean;
   /** Why its units stay, or an empty text. */
   note: string;
 }

@@ -80,6 +80,11 @@ export class DataTable {
     this.refresh();
   }
 
+  /** Draws the rows in sight anew, such as after another one was chosen. */
+  redraw(): void {
+    this.render();
+  }
+
   private refresh(): void {
     this.shown = this.rows.filter((row) => this.filter(row));
     const column = this.columns[this.sortColumn];

@@ -1,6 +1,7 @@
 /** The launcher card and the command that open a new notebook, ready for pruning. */
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette, showErrorMessage } from '@jupyterlab/apputils';
+import { PathExt } from '@jupyterlab/coreutils';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
@@ -49,7 +50,10 @@ export const launcherPlugin: JupyterFrontEndPlugin<void> = {
       describedBy: {
         args: {
           type: 'object',
-          properties: { cwd: { type: 'string', description: trans.__('The folder to write to') } },
+          properties: {
+            cwd: { type: 'string', description: trans.__('The folder to write to') },
+            model: { type: 'string', description: trans.__('The model file to prune') },
+          },
         },
       },
       execute: async (args) => {
@@ -62,8 +66,11 @@ export const launcherPlugin: JupyterFrontEndPlugin<void> = {
           );
           return undefined;
         }
-        const folder = (args.cwd as string | undefined) ?? browser?.model.path ?? '';
-        const content = starterNotebook(kernel, trans);
+        const model = args.model as string | undefined;
+        const beside = model === undefined ? undefined : PathExt.dirname(model);
+        const folder = (args.cwd as string | undefined) ?? beside ?? browser?.model.path ?? '';
+        const named = model === undefined ? undefined : PathExt.relative(folder, model);
+        const content = starterNotebook(kernel, trans, named);
         try {
           const path = await createNotebook(app.serviceManager, folder, content);
           // Returned so that the launcher gives its place to the notebook.

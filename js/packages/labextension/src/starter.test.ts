@@ -25,3 +25,10 @@ test('every cell has an id of its own, as notebook format 4.5 asks', () => {
   const ids = notebook.cells.map((cell) => cell.id);
   expect(new Set(ids).size).toBe(notebook.cells.length);
 });
+
+test('a path is written as a Python string, whatever is in it', () => {
+  const odd = starterNotebook(kernel, nullTranslator.load('paoding'), 'my "net"\\1.keras');
+  const [load] = odd.cells.filter((cell) => cell.cell_type === 'code').map((cell) => cell.source);
+  expect(load).toContain(String.raw`paoding.load_model("my \"net\"\\1.keras")`);
+  expect(load).not.toContain('zoo');
+});

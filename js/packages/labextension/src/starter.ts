@@ -6,11 +6,13 @@ import type { Kernel } from './kernel';
 /**
  * Write the content of a new pruning notebook.
  *
- * The cells only name the public Python interface, so that they run as they are.
+ * With the path of a model file, relative to the notebook, it loads that one instead of one of the
+ * zoo. The cells only name the public Python interface, so that they run as they are.
  */
 export function starterNotebook(
   kernel: Kernel,
   trans: TranslationBundle,
+  model?: string,
 ): nbformat.INotebookContent {
   return {
     nbformat: 4,
@@ -33,9 +35,19 @@ export function starterNotebook(
       ),
       code(
         'load',
-        'import paoding\nfrom paoding_widgets import PruningStudio\n\nmodel, data = paoding.zoo.load("mnist-mlp")',
+        'import paoding\nfrom paoding_widgets import PruningStudio\n\n' +
+          (model === undefined
+            ? 'model, data = paoding.zoo.load("mnist-mlp")'
+            : `model = paoding.load_model(${JSON.stringify(model)})\nprint(paoding.inspect(model))`),
       ),
-      code('studio', 'studio = PruningStudio(model, data=(data.x, data.y), target=0.5)\nstudio'),
+      code(
+        'studio',
+        model === undefined
+          ? 'studio = PruningStudio(model, data=(data.x, data.y), target=0.5)\nstudio'
+          : '# data=(x, y) adds accuracy and robustness to the charts; domain=paoding.Box(lo, hi)\n' +
+              '# says which inputs are legal.\n' +
+              'studio = PruningStudio(model, target=0.5)\nstudio',
+      ),
       markdown(
         'after',
         trans.__('When the run has finished, `studio.result` holds the smaller network.'),

@@ -1,0 +1,156 @@
+/** Model files, good and hostile, read without a browser. */
+
+import { deflateRawSync } from 'node:zlib';
+import { expect, test } from 'vitest';
+import { type ByteSource, FileError, readDirectory, readText } from './archive';
+import { parseModel, sceneOf, shapeText } from './model';
+
+function sourceOf(bytes: Uint8Array): ByteSource {
+  return { size: bytes.length, read: async (start, end) => bytes.slice(start, end) };
+}
+
+/** A zip of one entry; what its directory claims may differ from what it holds. */
+function zip(name: string, content: string, claims: { size?: number } = {}): Uint8Array {
+  const packed = deflateRawSync(Buffer.from(content));
+  const label = Buffer.from(name);
+  const local = Buffer.alloc(30);
+  local.writeUInt32LE(0x04034b50, 0);
+  local.writeUInt16LE(8, 8);
+  local.writeUInt16LE(label.length, 26);
+  const entry = Buffer.alloc(46);
+  entry.writeUInt32LE(0x02014b50, 0);
+  entry.writeUInt16LE(8, 10);
+  entry.writeUInt32LE(packed.length, 20);
+  entry.writeUInt32LE(claims.size ?? content.length, 24);
+  entry.writeUInt16LE(label.length, 28);
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(0x06054b50, 0);
+  end.writeUInt16LE(1, 10);
+  end.writeUInt32LE(46 + label.length, 12);
+  end.writeUInt32LE(30 + label.length + packed.length, 16);
+  return new Uint8Array(Buffer.concat([local, label, packed, entry, label, end]));
+}
+
+async function contentOf(bytes: Uint8Array, most = 1 << 20): Promise<string> {
+  const source = sourceOf(bytes);
+  const [entry] = await readDirectory(source);
+  if (!entry) throw new Error('no entry');
+  return readText(source, entry, most);
+}
+
+const tensor = (layer: string, shape: (number | null)[]) => ({
+  class_name: '__keras_tensor__',
+  config: { shape, dtype: 'float32', keras_history: [layer, 0, 0] },
+});
+const layer = (name: string, type: string, config: object, reads: object[] = []) => ({
+  class_name: type,
+  name,
+  config: { name, ...config },
+  inbound_nodes: reads.length > 0 ? [{ args: reads, kwargs: {} }] : [],
+});
+const model = (layers: object[], more: object = {}) =>
+  JSON.stringify({
+    class_name: 'Functional',
+    config: { name: 'net', layers, input_layers: ['x', 0, 0], output_layers: ['y', 0, 0], ...more },
+  });
+const INPUT = layer('x', 'InputLayer', { batch_shape: [null, 4] });
+
+test('an entry is read whole, and a directory without touching what is before it', async () => {
+  expect(await contentOf(zip('config.json', '{"a": 1}'))).toBe('{"a": 1}');
+});
+
+test.each([
+  ['no zip', new Uint8Array(100).fill(65)],
+  ['empty', new Uint8Array(0)],
+  ['cut off', zip('config.json', 'x'.repeat(1000)).slice(0, 40)],
+])('a file that is %s is refused in a sentence', async (_, bytes) => {
+  await expect(readDirectory(sourceOf(bytes))).rejects.toThrow(/^This is no .keras file/);
+});
+
+test('an entry that unpacks to more than is allowed is given up, whatever the file promises', async () => {
+  const bomb = zip('config.json', '0'.repeat(3 << 20), { size: 10 });
+  await expect(contentOf(bomb)).rejects.toThrow(/unpacks to more than the file promises/);
+  await expect(contentOf(zip('config.json', '0'.repeat(3 << 20)))).rejects.toThrow(/at most 1 MB/);
+});
+
+test('mutated files end in a model or a sentence, never in another error', async () => {
+  const good = zip(
+    'config.json',
+    model([INPUT, layer('y', 'Dense', { units: 2 }, [tensor('x', [null, 4])])]),
+  );
+  let seed = 1;
+  const random = (n: number) => {
+    seed = (seed * 48271) % 2147483647;
+    return seed % n;
+  };
+  for (let round = 0; round < 500; round++) {
+    const bytes = good.slice(0, random(4) === 0 ? random(good.length) : good.length);
+    for (let k = 0; k < 3 && bytes.length > 0; k++) bytes[random(bytes.length)] = random(256);
+    try {
+      const source = sourceOf(bytes);
+      const [entry] = await readDirectory(source);
+      if (entry) parseModel(await readText(source, entry, 1 << 20));
+    } catch (error) {
+      expect(error, `round ${round}`).toBeInstanceOf(FileError);
+    }
+  }
+});
+
+test('shapes come from what is read, parameters from the configuration', () => {
+  const found = parseModel(
+    model([
+      INPUT,
+      layer('h', 'Dense', { units: 8, use_bias: true }, [tensor('x', [null, 4])]),
+      layer('y', 'Dense', { units: 2, use_bias: false }, [tensor('h', [null, 8])]),
+    ]),
+  );
+  expect(found.layers.map((each) => shapeText(each.shape))).toEqual(['4', '8', '2']);
+  expect(found.layers.map((each) => each.parameters)).toEqual([0, 40, 16]);
+  expect(found.parameters).toBe(56);
+  expect(sceneOf(found).nodes[2]?.inputs).toEqual([1]);
+});
+
+test('a nested model is shown in its place, with its name before its layers', () => {
+  const inner = {
+    class_name: 'Sequential',
+    name: 'inner',
+    config: {
+      name: 'inner',
+      layers: [layer('d', 'Dense', { units: 3 })],
+    },
+    inbound_nodes: [{ args: [tensor('x', [null, 4])], kwargs: {} }],
+  };
+  const found = parseModel(
+    model([INPUT, inner, layer('y', 'ReLU', {}, [tensor('inner', [null, 3])])]),
+  );
+  expect(found.layers.map((each) => each.name)).toEqual(['x', 'inner/d', 'y']);
+  expect(found.layers[2]?.inputs).toEqual([1]);
+  expect(found.layers[1]?.parameters).toBe(15);
+});
+
+test('layers that wait for each other are named', () => {
+  const around = [
+    INPUT,
+    layer('a', 'Add', {}, [tensor('x', [null, 4]), tensor('b', [null, 4])]),
+    layer('b', 'ReLU', {}, [tensor('a', [null, 4])]),
+  ];
+  expect(() => parseModel(model(around))).toThrow(/Layer 'a' waits for a layer/);
+});
+
+test('30,000 references of one layer and models nested without end are refused', () => {
+  const many = Array.from({ length: 30_000 }, () => tensor('x', [null, 4]));
+  expect(() => parseModel(model([INPUT, layer('y', 'Add', {}, many)]))).toThrow(FileError);
+  let nested: object = layer('d', 'ReLU', {});
+  for (let k = 0; k < 40; k++)
+    nested = { class_name: 'Sequential', config: { name: `n${k}`, layers: [nested] } };
+  expect(() => parseModel(JSON.stringify(nested))).toThrow(/nested more than/);
+  expect(() => parseModel(`${'['.repeat(100_000)}${']'.repeat(100_000)}`)).toThrow(FileError);
+});
+
+test('a Lambda is told to hold code, and a subclassed model to have none to show', () => {
+  const found = parseModel(
+    model([INPUT, layer('y', 'Lambda', { function: {} }, [tensor('x', [null, 4])])]),
+  );
+  expect(found.layers[1]?.holdsCode).toBe(true);
+  expect(() => parseModel('{"class_name": "Mine", "config": {}}')).toThrow(/The file holds Mine/);
+});

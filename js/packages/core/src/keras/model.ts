@@ -1,0 +1,299 @@
+/** A Keras model as its configuration tells it: layers in order, with shapes and parameters. */
+
+import type { Scene } from '../scene';
+import { FileError } from './archive';
+import { parametersOf, type Shape } from './parameters';
+
+type Config = Record<string, unknown>;
+
+export interface KerasLayer {
+  /** With the names of the nested models around it: `encoder/conv`. Text, never HTML. */
+  name: string;
+  type: string;
+  config: Config;
+  /** Numbers of the layers that feed it. */
+  inputs: number[];
+  /** Of the output; null where the file does not tell. */
+  shape: Shape | null;
+  parameters: number | null;
+  /** Whether it holds code that would run when Keras loads it. */
+  holdsCode: boolean;
+}
+
+export interface KerasModel {
+  name: string;
+  type: string;
+  layers: KerasLayer[];
+  /** The sum of what is known. */
+  parameters: number;
+  /** Layers whose parameters are not known. */
+  unknown: number;
+  compile: Config | null;
+}
+
+const MOST_LAYERS = 20_000;
+const MOST_DEPTH = 16;
+/** References that one layer may have to others in all its calls. */
+const MOST_REFERENCES = 10_000;
+
+const object = (value: unknown): Config =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Config) : {};
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+const text = (value: unknown, otherwise: string): string =>
+  typeof value === 'string' ? value : otherwise;
+
+/** Reads `config.json`. Throws a `FileError` with one sentence where it holds no model. */
+export function parseModel(json: string): KerasModel {
+  let root: Config;
+  try {
+    root = object(JSON.parse(json));
+  } catch {
+    throw new FileError("'config.json' is damaged: it is no JSON.");
+  }
+  const config = object(root.config);
+  if (!Array.isArray(config.layers)) {
+    const type = text(root.class_name, 'an object without a class');
+    throw new FileError(
+      `The file holds ${type}, whose layers are made by code of its own: they cannot be shown.`,
+    );
+  }
+  const layers: KerasLayer[] = [];
+  flatten(root, '', [], layers, 0);
+  const compile = object(root.compile_config);
+  return {
+    name: text(config.name, 'model'),
+    type: text(root.class_name, 'Model'),
+    layers,
+    parameters: total(layers),
+    unknown: layers.filter((layer) => layer.parameters === null).length,
+    compile: Object.keys(compile).length > 0 ? compile : null,
+  };
+}
+
+/** Weights of a layer that is called several times are counted once. */
+function total(layers: KerasLayer[]): number {
+  const counted = new Map(layers.map((layer) => [layer.name, layer.parameters ?? 0]));
+  return [...counted.values()].reduce((sum, parameters) => sum + parameters, 0);
+}
+
+interface Reference {
+  layer: string;
+  node: number;
+  shape: Shape | null;
+}
+
+/** Adds the layers of a model, nested ones in their place; returns the numbers of its outputs. */
+function flatten(
+  model: Config,
+  prefix: string,
+  feeds: number[],
+  layers: KerasLayer[],
+  depth: number,
+): number[] {
+  if (depth > MOST_DEPTH) {
+    throw new FileError(`Models are nested more than ${MOST_DEPTH} deep.`);
+  }
+  const config = object(model.config);
+  const entries = list(config.layers).map(object);
+  if (
+    entries.some((entry) => list(entry.inbound_nodes).length > 0) ||
+    model.class_name === 'Functional'
+  ) {
+    return functional(config, entries, prefix, feeds, layers, depth);
+  }
+  let last = feeds;
+  entries.forEach((entry, at) => {
+    const built = (of: Config | undefined) => shapeOf(object(of?.build_config).input_shape);
+    last = add(entry, last, built(entry), built(entries[at + 1]), prefix, layers, depth);
+  });
+  return last;
+}
+
+function functional(
+  config: Config,
+  entries: Config[],
+  prefix: string,
+  feeds: number[],
+  layers: KerasLayer[],
+  depth: number,
+): number[] {
+  const shapes = new Map<string, Shape>();
+  const calls = entries.map((entry) => list(entry.inbound_nodes).map(references));
+  for (const reference of calls.flat(2)) {
+    if (reference.shape) shapes.set(`${reference.layer}:${reference.node}`, reference.shape);
+  }
+  const inputNames = tensorNames(config.input_layers);
+  const made = new Map<string, number[]>();
+  const waiting = entries.flatMap((entry, index) =>
+    (calls[index]?.length ? calls[index] : [[]]).map((inputs, call) => ({ entry, inputs, call })),
+  );
+  // Layers are saved in an order in which nearly all come after what feeds them.
+  let left = waiting;
+  while (left.length > 0) {
+    const later: typeof left = [];
+    for (const { entry, inputs, call } of left) {
+      const own = text(entry.name, text(object(entry.config).name, 'layer'));
+      if (inputs.some((each) => !made.has(`${each.layer}:${each.node}`))) {
+        later.push({ entry, inputs, call });
+        continue;
+      }
+      const fed = inputs.flatMap((each) => made.get(`${each.layer}:${each.node}`) ?? []);
+      const place = inputNames.indexOf(own);
+      const outside = place >= 0 && feeds[place] !== undefined ? [feeds[place]] : null;
+      const output = shapes.get(`${own}:${call}`) ?? null;
+      const numbers =
+        entry.class_name === 'InputLayer' && outside
+          ? outside
+          : add(entry, fed, inputs[0]?.shape ?? null, output, prefix, layers, depth);
+      made.set(`${own}:${call}`, numbers);
+    }
+    if (later.length === left.length) {
+      const name = text(left[0]?.entry.name, '?').slice(0, 80);
+      throw new FileError(`Layer '${name}' waits for a layer that is not there, or for itself.`);
+    }
+    left = later;
+  }
+  const outputs = tensorNames(config.output_layers).flatMap((name) => made.get(`${name}:0`) ?? []);
+  return outputs.length > 0 ? outputs : [layers.length - 1];
+}
+
+/** Adds one call of one layer; a nested model adds all of its own. */
+function add(
+  entry: Config,
+  inputs: number[],
+  input: Shape | null,
+  output: Shape | null,
+  prefix: string,
+  layers: KerasLayer[],
+  depth: number,
+): number[] {
+  const config = object(entry.config);
+  const type = text(entry.class_name, '?').slice(0, 200);
+  const name = prefix + text(config.name, text(entry.name, 'layer')).slice(0, 500);
+  if (Array.isArray(config.layers)) return flatten(entry, `${name}/`, inputs, layers, depth + 1);
+  if (layers.length >= MOST_LAYERS) {
+    throw new FileError(`The model has more than ${MOST_LAYERS.toLocaleString('en-US')} layers.`);
+  }
+  const read = input ?? layers[inputs[0] ?? -1]?.shape ?? null;
+  const shape = output ?? guessed(type, config, read);
+  layers.push({
+    name,
+    type,
+    config,
+    inputs,
+    shape,
+    parameters: wrapped(type, config, read, object(object(entry.build_config).shapes_dict)),
+    holdsCode: type === 'Lambda' || JSON.stringify(config).includes('"__lambda__"'),
+  });
+  return [layers.length - 1];
+}
+
+/** Parameters of a layer, or of the layer that a wrapper holds. */
+function wrapped(type: string, config: Config, input: Shape | null, built: Config): number | null {
+  const inner = object(config.layer);
+  const [kind, own] = [text(inner.class_name, ''), object(inner.config)];
+  if (type === 'Bidirectional') {
+    const once = parametersOf(kind, own, input);
+    return once === null ? null : 2 * once;
+  }
+  if (type === 'TimeDistributed') {
+    return parametersOf(kind, own, input ? [input[0] ?? null, ...input.slice(2)] : null);
+  }
+  return parametersOf(type, config, input, built);
+}
+
+/** The shape of an output that nothing reads, where the layer's configuration tells it. */
+function guessed(type: string, config: Config, input: Shape | null): Shape | null {
+  if (type === 'InputLayer') return shapeOf(config.batch_shape ?? config.batch_input_shape);
+  if (!input) return null;
+  const units = config.units;
+  if (type === 'Dense' && typeof units === 'number') return [...input.slice(0, -1), units];
+  if (/^(LSTM|GRU|SimpleRNN)$/.test(type) && typeof units === 'number') {
+    return config.return_sequences === true ? [...input.slice(0, -1), units] : [null, units];
+  }
+  if (type === 'Flatten') {
+    const each = input.slice(1);
+    return [
+      null,
+      each.every((s) => s !== null) ? each.reduce<number>((n, s) => n * (s ?? 1), 1) : null,
+    ];
+  }
+  if (/^Global(Max|Average)Pooling\dD$/.test(type)) return [null, input.at(-1) ?? null];
+  const same =
+    /^(Activation|ReLU|LeakyReLU|ELU|PReLU|Softmax|Dropout|\w*Normalization|Add|Multiply|Rescaling|Identity)$/;
+  return same.test(type) ? input : null;
+}
+
+/** The tensors that a call reads: Keras 3 writes them as objects, Keras 2 as lists. */
+function references(call: unknown): Reference[] {
+  const found: Reference[] = [];
+  const open: unknown[] = [call];
+  let steps = 0;
+  while (open.length > 0) {
+    if (++steps > 50 * MOST_REFERENCES || found.length > MOST_REFERENCES) {
+      throw new FileError('A layer reads more tensors than any model has.');
+    }
+    const value = open.pop();
+    const here = object(value);
+    if (here.class_name === '__keras_tensor__') {
+      const [layer, node] = list(object(here.config).keras_history);
+      found.push({
+        layer: text(layer, ''),
+        node: Number(node),
+        shape: shapeOf(object(here.config).shape),
+      });
+    } else if (
+      Array.isArray(value) &&
+      typeof value[0] === 'string' &&
+      typeof value[1] === 'number'
+    ) {
+      found.push({ layer: value[0], node: value[1], shape: null });
+    } else if (typeof value === 'object' && value !== null) {
+      open.push(...Object.values(value).reverse());
+    }
+  }
+  return found;
+}
+
+/** Names in `input_layers` or `output_layers`: one `[name, 0, 0]`, a list or a dictionary of them. */
+function tensorNames(value: unknown): string[] {
+  if (Array.isArray(value) && typeof value[0] === 'string') return [value[0]];
+  const many = Array.isArray(value) ? value : Object.values(object(value));
+  return many.map((each) => text(list(each)[0], ''));
+}
+
+function shapeOf(value: unknown): Shape | null {
+  const sizes = list(value);
+  const good = sizes.length > 0 && sizes.every((s) => s === null || typeof s === 'number');
+  return good ? (sizes as Shape) : null;
+}
+
+/** A shape without its batch axis, for people. */
+export function shapeText(shape: Shape | null): string {
+  return shape
+    ? shape
+        .slice(1)
+        .map((s) => s ?? '?')
+        .join(' × ') || 'one number'
+    : '?';
+}
+
+/** The same model as the structure view draws it. */
+export function sceneOf(model: KerasModel): Scene {
+  return {
+    name: model.name,
+    groups: [],
+    nodes: model.layers.map((layer) => ({
+      name: layer.name,
+      op: layer.type === 'InputLayer' ? 'Input' : layer.type,
+      detail: shapeText(layer.shape),
+      inputs: [...new Set(layer.inputs)],
+      units: 0,
+      group: -1,
+      parameters: layer.parameters ?? 0,
+      // What normalizes or only passes on stands on the card before it.
+      alone: layer.parameters !== 0 && !/Normalization$/.test(layer.type),
+      note: '',
+    })),
+  };
+}

@@ -1,0 +1,43 @@
+/** A file of the server, read in parts where the server can; the whole of it is never needed. */
+import { type ByteSource, FileError } from '@paoding/core/keras';
+
+/** A server that cannot send parts sends everything: up to here that is put up with. */
+const MOST_WHOLE = 256 << 20;
+
+type Fetch = (url: string, headers: Record<string, string>) => Promise<Response>;
+
+/** Opens a file by its address. Parts that were read stay known, since readers ask in small bites. */
+export async function openUrl(url: string, fetchPart: Fetch): Promise<ByteSource> {
+  const ask = async (start: number, end: number): Promise<Response> => {
+    const answer = await fetchPart(url, { Range: `bytes=${start}-${end - 1}` });
+    if (!answer.ok) throw new FileError(`The server does not give the file (${answer.status}).`);
+    return answer;
+  };
+  const first = await ask(0, 1);
+  const total = Number(/\/(\d+)$/.exec(first.headers.get('Content-Range') ?? '')?.[1]);
+  if (first.status === 206 && Number.isFinite(total)) {
+    return {
+      size: total,
+      read: async (start, end) => {
+        if (end <= start) return new Uint8Array(0);
+        const answer = await ask(start, Math.min(end, total));
+        const bytes = new Uint8Array(await answer.arrayBuffer());
+        // A part that is the whole file is sent as a whole, without saying which part it is.
+        const told = /\/(\d+)$/.exec(answer.headers.get('Content-Range') ?? '')?.[1];
+        if (Number(told ?? bytes.length) !== total) {
+          throw new FileError('The file has changed while it was read: open it again.');
+        }
+        return told === undefined ? bytes.subarray(start, end) : bytes;
+      },
+    };
+  }
+  const length = Number(first.headers.get('Content-Length') ?? 0);
+  if (length > MOST_WHOLE) {
+    await first.body?.cancel();
+    throw new FileError(
+      `This server sends files only whole, and ${Math.round(length / (1 << 20))} MB are too many.`,
+    );
+  }
+  const whole = new Uint8Array(await first.arrayBuffer());
+  return { size: whole.length, read: async (start, end) => whole.subarray(start, end) };
+}
