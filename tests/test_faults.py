@@ -139,6 +139,42 @@ def test_a_name_that_is_taken_in_the_meantime_is_not_written_over(tmp_path):
     assert path.read_text() == "another's" and len(list(tmp_path.iterdir())) == 1
 
 
+class Block(layers.Layer):
+    """A layer of one's own with layers inside, whose units nobody sees."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.inner = layers.Dense(6, "relu", name="inner")
+
+    def build(self, shape):
+        self.inner.build(shape)
+        self.built = True
+
+    def call(self, x):
+        return self.inner(x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "said"),
+    [
+        (lambda: Block(name="odd"), (6,), "it hides 'inner', whose units are seen only"),
+        (
+            lambda: layers.SpectralNormalization(layers.Dense(6), name="odd"),
+            (6,),
+            "put the layer in it into the model by itself",
+        ),
+        (lambda: layers.RNN(layers.LSTMCell(6), name="odd"), (5, 6), "LSTM, GRU or SimpleRNN"),
+        (lambda: layers.ConvLSTM1D(4, 2, name="odd"), (5, 6, 2), "recurrent filters"),
+    ],
+    ids=["own", "SpectralNormalization", "RNN", "ConvLSTM"],
+)
+def test_a_layer_without_a_rule_says_what_would_have_to_be_so(layer, shape, said):
+    x = keras.Input(shape)
+    model = keras.Model(x, layers.Dense(2)(layers.Flatten()(layer()(x))))
+    graph = paoding.inspect(model)
+    assert said in graph.unknown["odd"] and said in str(graph)
+
+
 def test_what_a_killed_run_left_goes_with_the_next_and_a_living_ones_stays(tmp_path):
     path = tmp_path / "run"
     killed = (

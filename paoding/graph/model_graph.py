@@ -14,6 +14,7 @@ from paoding.graph import keras_internals, sizes
 from paoding.graph.coupling import Coupling, solve, spread
 from paoding.graph.keras_internals import Flat, Node
 from paoding.layers import FIXED, Binding, Call, Labels, Layout, Ties, rule_for
+from paoding.layers.hidden import why_unknown
 
 ROLE_REASONS = {
     "produce": "makes the units",
@@ -418,7 +419,7 @@ def any_units(layout: Layout) -> bool:
 def _trace_call(call: Call, unknown: dict[str, str]) -> Sequence[Layout]:
     rule = rule_for(call.op)
     if rule is None:
-        what = f"its meaning for channels is not known ({call.kind})"
+        what = why_unknown(call.op)
         if any(map(any_units, call.layouts)):
             unknown[call.name] = f"{what}, so the units that it reads stay"
         elif getattr(call.op, "weights", None):

@@ -1,0 +1,38 @@
+"""Why units in and before a layer without a rule stay, and what would have to be so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+# Keras's own layers that have no rule: what would let their units go.
+_WANTED = {
+    "SpectralNormalization": "put the layer in it into the model by itself, with the kernel that "
+    "training left, once training is over",
+    "RNN": "a single cell would have to be a layer of its own: LSTM, GRU or SimpleRNN",
+    "StackedRNNCells": "each cell would have to be a layer of its own",
+    "ConvLSTM1D": "no rule knows its recurrent filters",
+    "ConvLSTM2D": "no rule knows its recurrent filters",
+    "ConvLSTM3D": "no rule knows its recurrent filters",
+}
+
+
+def why_unknown(op: Any) -> str:
+    """What to say of an operation whose meaning for channels is not known."""
+    kind = type(op).__name__
+    text = f"its meaning for channels is not known ({kind})"
+    if type(op).__module__.startswith("keras."):
+        wanted = _WANTED.get(kind)
+        return f"{text}: {wanted}" if wanted else text
+    if not isinstance(op, keras.layers.Layer):
+        return text
+    inside = [x for x in op._flatten_layers(include_self=False) if x.weights]
+    if not inside:
+        return text
+    names = ", ".join(f"'{layer.name}'" for layer in inside[:4])
+    more = f" and {len(inside) - 4} more" if len(inside) > 4 else ""
+    return (
+        f"{text}: it hides {names}{more}, whose units are seen only where a functional model takes "
+        "its place"
+    )
