@@ -34,6 +34,8 @@ export interface StructureOptions {
 
 const ZOOM_STEP = 1.3;
 const OVERVIEW_HEIGHT = 34;
+/** Below this scale a whole structure is a line in which nothing can be told apart. */
+const HAIRLINE = 0.12;
 /** How long removed units fade and hand their share on. */
 const FADE_MS = 450;
 /** A press that moves less than this many pixels is a click, not a drag. */
@@ -168,7 +170,9 @@ export class StructureView {
   }
 
   fit(): void {
-    this.camera = fitAll(this.layout, this.size);
+    const all = fitAll(this.layout, this.size);
+    // A long network would be a hairline: its height is fitted, and the strip shows the rest.
+    this.camera = all.scale < HAIRLINE ? firstView(this.layout, this.size) : all;
     this.redraw();
   }
 
