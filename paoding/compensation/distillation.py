@@ -18,13 +18,14 @@ import tensorflow as tf
 
 from paoding import surgery
 from paoding.compensation.base import Work
-from paoding.compensation.study import study_of
+from paoding.compensation.study import STUDY, study_of
 from paoding.domain.hints import hints_of
 from paoding.graph import Graph, State
 from paoding.graph.heads import head_of, logits
 from paoding.graph.keras_internals import Flat, call_to_learn, flatten
 from paoding.graph.passes import effort_of, flops_of
 from paoding.synthetic.drawing import sampler_of
+from paoding.synthetic.judges import verdict
 
 REACH = 0.05  # of the box's width: how far about an input the two networks are made to agree
 _WIDE = 6.0  # deviations of an input, where they are known, that a width is taken to be at most
@@ -62,7 +63,7 @@ def distilled(work: Work, state: State, steps: int) -> State:
 
     Returns:
         The same units with new weights; the given state where they would not match better on
-        inputs that were not learned from.
+        inputs that were not learned from, of the same kind and of others.
 
     Source: adversarially robust distillation (Goldblum et al. 2020, arXiv 1905.09747), here on
     synthetic inputs, and with the original's answer at the attacked input as the target.
@@ -75,8 +76,7 @@ def distilled(work: Work, state: State, steps: int) -> State:
     pair = Pair.of(graph, small, work.boxes)
     rng = np.random.default_rng([work.seed, 0xD157])
     drawn = _drawn(work, state, rng)
-    kinds = [graph.flat.dtypes[t] for t in graph.flat.inputs]
-    pool = [x if k == "string" else x.astype(k) for x, k in zip(drawn, kinds, strict=True)]
+    pool = _typed(graph, drawn)
     size = _batch_size(graph)
     rate = _CAREFUL if size < _BATCH and steps <= _ENOUGH else _RATE
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
@@ -99,20 +99,24 @@ def distilled(work: Work, state: State, steps: int) -> State:
         return met, wanted
 
     apart = min(_HELD, len(pool[0]) // 4)
-    held = [batch(slice(at, min(at + size, apart))) for at in range(0, apart, size)]
+    held = [[batch(slice(at, min(at + size, apart))) for at in range(0, apart, size)]]
+    for other in _other_kinds(work):
+        met = _typed(graph, other)
+        held.append([(list(map(tf.convert_to_tensor, met)), pair.answers_to(met, size))])
 
     @tf.function(autograph=False)  # and leaves out gradients by weights, which nobody asks for
     def missed(inputs: list[Any], wanted: list[Any]) -> Any:
         return pair.distance(*pair.attacked(inputs, wanted))
 
-    def distance() -> float:
-        return float(np.mean([missed(*inputs) for inputs in held]))
+    def distances() -> np.ndarray:
+        """On inputs of the own kind that are not learned from, and on each other kind."""
+        return np.array([np.mean([missed(*inputs) for inputs in kind]) for kind in held])
 
-    before = distance()
+    before = distances()
     for number in range(steps):
         work.pulse("distilling", number / steps)
         learn(*batch(rng.integers(apart, len(pool[0]), size)))
-    if not distance() < before:  # NaN is no gain either
+    if not verdict(list((distances() + 1e-12) / (before + 1e-12))) < 0:  # NaN is no gain either
         return state
     return surgery.read_back(graph, state, small)
 
@@ -125,6 +129,21 @@ def _drawn(work: Work, state: State, rng: np.random.Generator) -> list[np.ndarra
     if study is None or study.own < size:
         return chosen.draw(rng, size)
     return [x[:size] for x in study.inputs]
+
+
+def _other_kinds(work: Work) -> list[list[np.ndarray]]:
+    """Inputs of kinds that nothing was fitted on, if the run has drawn some."""
+    study = work.memory.get(STUDY)
+    if study is None:
+        return []
+    numbers = range(2, int(study.kinds.max(initial=0)) + 1)
+    return [[x[study.kinds == number] for x in study.inputs] for number in numbers]
+
+
+def _typed(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Inputs in the types that the model takes."""
+    kinds = [graph.flat.dtypes[t] for t in graph.flat.inputs]
+    return [x if k == "string" else x.astype(k) for x, k in zip(inputs, kinds, strict=True)]
 
 
 def _flops(graph: Graph) -> int:
