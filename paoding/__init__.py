@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 # Public name -> the module that defines it; ``zoo`` is a module itself.
 _HOMES = {
     "Box": "paoding.domain",
-    "load_model": "paoding.io",
+    "load_model": "paoding.files.models",
     "prune": "paoding.pruner",
     "Pruner": "paoding.pruner",
     "PruningResult": "paoding.result",

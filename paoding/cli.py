@@ -271,7 +271,7 @@ def prune(
     targets = dict(_layer_target(text) for text in layer_target or ())
     refuse_unwritable(out)
     import paoding
-    from paoding.io import load_inputs
+    from paoding.files.data import load_inputs
     from paoding.synthetic.legal import misfit
 
     with working():
@@ -489,7 +489,8 @@ def _copied(
 ) -> dict[str, str]:
     import numpy as np
 
-    from paoding.io import output_file, save_model
+    from paoding.files.atomic import output_file
+    from paoding.files.models import save_model
 
     done = {}
     if out:
@@ -516,7 +517,7 @@ def load(reference: str) -> keras.Model:
 def load_with_data(reference: str, data: str | None) -> tuple[keras.Model, tuple[Any, Any] | None]:
     """Return the model, and the data if it is given or if the model of the zoo brings it."""
     import paoding
-    from paoding.io import load_arrays, load_data
+    from paoding.files.data import load_arrays, load_data
 
     # Data first: reading it is quick, and shows at once when it is not there.
     source = data or (reference if reference.startswith(ZOO) else None)
@@ -653,9 +654,9 @@ def certifier(eps: float, clip: Box | None) -> Any:
 
 def refuse_unwritable(path: Path) -> None:
     """Say that an output cannot be written before hours of work, not after them."""
-    from paoding import io as files  # late: it loads numpy, which help does not need
+    from paoding.files import atomic
 
-    files.refuse_unwritable(path)
+    atomic.refuse_unwritable(path)
 
 
 def run_with_progress(pruner: Pruner) -> bool:

@@ -17,8 +17,8 @@ import numpy as np
 
 from paoding.domain import Box, Domain
 from paoding.errors import ArgumentError, DataError, ExportError, ModelError, PaodingError
+from paoding.files.atomic import output_file
 from paoding.graph.keras_internals import allow_export, require_tensorflow, signature_of_one
-from paoding.io import output_file
 
 FORMATS = ("tflite", "onnx")
 QUANTIZATIONS = (None, "float16", "int8")

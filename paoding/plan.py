@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paoding.errors import PlanError
-from paoding.io import output_file
+from paoding.files.atomic import output_file
 
 if TYPE_CHECKING:
     import pandas as pd

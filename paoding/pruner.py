@@ -28,10 +28,10 @@ from paoding.criteria import PLAIN, Ranking, magnitude, products
 from paoding.domain import Box, Domain
 from paoding.domain.box import compact
 from paoding.errors import ArgumentError, BoundsError, PlanError
+from paoding.files.models import check_weights
 from paoding.graph import Graph, Group, State, trace
 from paoding.graph.keras_internals import require_tensorflow
 from paoding.history import History
-from paoding.io import check_weights
 from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.result import Certificate, PruningResult
 from paoding.settings import as_settings, check_memory, check_options, plain, quotas

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paoding.errors import ModelError
+from paoding.files.atomic import output_folder
+from paoding.files.models import load_model
 from paoding.graph.keras_internals import require_loadable
-from paoding.io import load_model, output_folder
 from paoding.plan import Plan
 from paoding.result import Certificate
 

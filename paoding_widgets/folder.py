@@ -15,7 +15,9 @@ import numpy as np
 from paoding import run_folder, strategies
 from paoding.domain import Box
 from paoding.errors import ArgumentError, ModelError, PaodingError, PlanError
-from paoding.io import load_data, load_model, output_file, output_folder
+from paoding.files.atomic import output_file, output_folder
+from paoding.files.data import load_data
+from paoding.files.models import load_model
 from paoding.plan import COLUMNS, Decisions, Plan, Step
 from paoding_widgets.settings import DEFAULTS, Settings, from_arguments
 from paoding_widgets.timeline import MAX_NAME, NamedRun, Point

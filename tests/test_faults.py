@@ -16,7 +16,8 @@ import paoding
 from paoding import cli
 from paoding.errors import ArgumentError, ModelError, OutputExistsError
 from paoding.export import export
-from paoding.io import output_file, output_folder, save_model
+from paoding.files.atomic import output_file, output_folder
+from paoding.files.models import save_model
 
 QUICK = {"target": 0.5, "step": 0.25, "distil": 0}
 
@@ -178,7 +179,7 @@ def test_a_layer_without_a_rule_says_what_would_have_to_be_so(layer, shape, said
 def test_what_a_killed_run_left_goes_with_the_next_and_a_living_ones_stays(tmp_path):
     path = tmp_path / "run"
     killed = (
-        "import os, pathlib, sys; from paoding.io import output_folder; "
+        "import os, pathlib, sys; from paoding.files.atomic import output_folder; "
         "w = output_folder(pathlib.Path(sys.argv[1])); w.__enter__(); os._exit(1)"
     )
     subprocess.run([sys.executable, "-c", killed, str(path)], check=False)

@@ -131,7 +131,7 @@ class Data:
     def _opened(self, path: Path, y: Any, weight: Any) -> tuple[Any, Any, Any]:
         if path.is_dir():
             return _images(self.model, path, self.batch_size), y, weight
-        from paoding.io import load_arrays
+        from paoding.files.data import load_arrays
 
         held = load_arrays(path)
         x: Any = {n: held[n] for n in self.inputs if n in held}

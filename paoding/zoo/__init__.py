@@ -113,7 +113,7 @@ def load(name: str) -> tuple[keras.Model, Data]:
         >>> model.count_params(), data.x.shape, data.classes
         (6209, (169, 30), ('malignant', 'benign'))
     """
-    from paoding.io import load_model
+    from paoding.files.models import load_model
 
     entry = next((entry for entry in _ENTRIES if entry.name == name), None)
     if entry is None:
@@ -125,7 +125,7 @@ def load(name: str) -> tuple[keras.Model, Data]:
 
 @cache
 def _data(entry: Entry) -> Data:
-    from paoding.io import load_data
+    from paoding.files.data import load_data
 
     with as_file(files(__name__) / entry.data) as path:
         x, y = load_data(path)

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import pytest
 
-from paoding import io
 from paoding.errors import ModelError
+from paoding.files.models import load_model
 
 k2 = pytest.importorskip("tf_keras", reason="writes files as Keras 2 did")
 L = k2.layers
@@ -107,7 +107,7 @@ def test_a_model_of_keras_2_answers_as_it_did(make, suffix, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras 2 warns of HDF5
         old.save(path)
-    new = io.load_model(path)
+    new = load_model(path)
     inputs = [rng.random((2, *i.shape[1:]), dtype="float32") for i in old.inputs]
     given = inputs if len(inputs) > 1 else inputs[0]
     before, after = old(given, training=False), new(given, training=False)
@@ -124,7 +124,7 @@ def test_operations_of_keras_2_that_keras_3_lacks_are_named(tmp_path):
     with pytest.warns(UserWarning, match="HDF5"):
         k2.Model(x, L.Dense(2)(x) * 2 + 1).save(tmp_path / "old.h5")
     with pytest.raises(ModelError, match="TFOpLambda"):
-        io.load_model(tmp_path / "old.h5")
+        load_model(tmp_path / "old.h5")
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
@@ -134,11 +134,11 @@ def test_a_hard_sigmoid_of_keras_2_is_refused_since_keras_3_computes_another(suf
         warnings.simplefilter("ignore")
         sequential(*layers).save(tmp_path / f"old{suffix}")
     with pytest.raises(ModelError, match="hard_sigmoid"):
-        io.load_model(tmp_path / f"old{suffix}")
+        load_model(tmp_path / f"old{suffix}")
 
 
 def test_a_lambda_of_keras_2_is_not_run_either(tmp_path):
     layers = [L.InputLayer(input_shape=(4,)), L.Lambda(lambda x: x * 2), L.Dense(2)]
     sequential(*layers).save(tmp_path / "old.keras")
     with pytest.raises(ModelError, match="Python code"):
-        io.load_model(tmp_path / "old.keras")
+        load_model(tmp_path / "old.keras")

@@ -16,8 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paoding import io
 from paoding.errors import ArgumentError, DataError, ModelError, OutputExistsError, WeightsError
+from paoding.files.atomic import output_folder
+from paoding.files.data import load_data
+from paoding.files.models import load_model, save_model
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def model() -> keras.Model:
 
 @pytest.fixture
 def saved(model, tmp_path) -> Path:
-    return io.save_model(model, tmp_path / "m.keras")
+    return save_model(model, tmp_path / "m.keras")
 
 
 def rewritten(path: Path, target: Path, **members: bytes) -> Path:
@@ -45,7 +47,7 @@ def one_sentence(text: str) -> bool:
 
 def refused(path) -> str:
     with pytest.raises(ModelError) as caught:
-        io.load_model(path)
+        load_model(path)
     assert one_sentence(str(caught.value)), caught.value
     return str(caught.value)
 
@@ -58,14 +60,14 @@ def test_a_saved_model_answers_as_before(model, tmp_path, suffix):
     path = tmp_path / f"m{suffix}"
     model.save(path)
     x = np.random.default_rng(0).random((5, 4), dtype="float32")
-    np.testing.assert_array_equal(io.load_model(path)(x), model(x))
+    np.testing.assert_array_equal(load_model(path)(x), model(x))
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_a_file_is_known_by_its_first_bytes_not_by_its_name(model, tmp_path, suffix):
     path = tmp_path / f"m{suffix}"
     model.save(path)
-    assert io.load_model(path.rename(tmp_path / "model.bin")).count_params() == 15
+    assert load_model(path.rename(tmp_path / "model.bin")).count_params() == 15
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
@@ -88,7 +90,7 @@ def test_a_name_beyond_what_the_disk_takes_or_a_pipe_is_refused_at_once(model, t
     os.mkfifo(tmp_path / "pipe.keras")
     assert "not an ordinary file" in refused(tmp_path / "pipe.keras")
     with pytest.raises(ArgumentError, match="Cannot write"):
-        io.save_model(model, tmp_path / ("y" * 260 + ".keras"))
+        save_model(model, tmp_path / ("y" * 260 + ".keras"))
 
 
 def test_what_code_a_file_needs_and_what_keras_refuses_is_named_without_its_config(saved, tmp_path):
@@ -153,7 +155,7 @@ def test_a_changed_byte_gives_a_model_or_one_of_our_errors(place, byte, tmp_path
     content[int(place * (len(content) - 1))] = byte
     (folder / "x.keras").write_bytes(content)
     with suppress(ModelError):
-        io.load_model(folder / "x.keras")
+        load_model(folder / "x.keras")
 
 
 def test_a_weights_file_alone_is_no_model(model, tmp_path):
@@ -223,7 +225,7 @@ def test_a_saved_layer_is_no_model(saved, tmp_path):
 def test_weights_that_are_not_finite_are_named(model, tmp_path, value):
     model.layers[0].kernel.assign(np.full((4, 3), value))
     with pytest.raises(WeightsError, match=r"12 of 12 values of the weight .*a/kernel"):
-        io.load_model(io.save_model(model, tmp_path / "m.keras"))
+        load_model(save_model(model, tmp_path / "m.keras"))
 
 
 # -- writing -------------------------------------------------------------------------------------
@@ -236,30 +238,30 @@ def test_a_model_is_written_whole_or_not_at_all(model, tmp_path, monkeypatch):
 
     monkeypatch.setattr(keras.Model, "save", fail)
     with pytest.raises(OSError, match="disk full"):
-        io.save_model(model, tmp_path / "m.keras")
+        save_model(model, tmp_path / "m.keras")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_exists_is_replaced_only_when_asked(model, saved):
     before = saved.read_bytes()
     with pytest.raises(OutputExistsError, match="exists already"):
-        io.save_model(model, saved)
+        save_model(model, saved)
     assert saved.read_bytes() == before
-    io.save_model(model, saved, overwrite=True)
+    save_model(model, saved, overwrite=True)
     assert [f.name for f in saved.parent.iterdir()] == ["m.keras"]
 
 
 def test_another_suffix_is_refused(model, tmp_path):
     with pytest.raises(ArgumentError, match=r"\.keras"):
-        io.save_model(model, tmp_path / "m.h5")
+        save_model(model, tmp_path / "m.h5")
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
-    with pytest.raises(RuntimeError), io.output_folder(tmp_path / "run") as folder:  # noqa: PT012
+    with pytest.raises(RuntimeError), output_folder(tmp_path / "run") as folder:  # noqa: PT012
         (folder / "a").write_text("1")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
-    with io.output_folder(tmp_path / "new" / "run") as folder:
+    with output_folder(tmp_path / "new" / "run") as folder:
         (folder / "a").write_text("1")
         assert not (tmp_path / "new" / "run").exists()
     assert [f.name for f in (tmp_path / "new").iterdir()] == ["run"]
@@ -268,14 +270,14 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
 
 def test_a_folder_that_exists_is_refused_and_kept(tmp_path):
     (tmp_path / "run").mkdir()
-    with pytest.raises(OutputExistsError), io.output_folder(tmp_path / "run"):
+    with pytest.raises(OutputExistsError), output_folder(tmp_path / "run"):
         pass
     assert (tmp_path / "run").is_dir()
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArgumentError, match="Cannot write"), io.output_folder(tmp_path / "file/x"):
+    with pytest.raises(ArgumentError, match="Cannot write"), output_folder(tmp_path / "file/x"):
         pass
 
 
@@ -285,7 +287,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 def test_data_comes_back_as_it_was_saved(tmp_path):
     x, y = np.arange(12).reshape(4, 3), np.array([0, 1, 0, 1])
     np.savez(tmp_path / "xy.npz", x=x, y=y)
-    for was, now in zip((x, y), io.load_data(tmp_path / "xy.npz"), strict=True):
+    for was, now in zip((x, y), load_data(tmp_path / "xy.npz"), strict=True):
         np.testing.assert_array_equal(was, now)
 
 
@@ -304,15 +306,15 @@ def test_data_comes_back_as_it_was_saved(tmp_path):
 def test_data_that_cannot_be_used_is_explained(tmp_path, arrays, message):
     np.savez(tmp_path / "xy.npz", **arrays)
     with pytest.raises(DataError, match=message) as caught:
-        io.load_data(tmp_path / "xy.npz")
+        load_data(tmp_path / "xy.npz")
     assert one_sentence(str(caught.value))
 
 
 def test_data_files_that_are_missing_or_damaged_are_refused(tmp_path):
     with pytest.raises(DataError, match="There is no file"):
-        io.load_data(tmp_path / "none.npz")
+        load_data(tmp_path / "none.npz")
     with pytest.raises(DataError):
-        io.load_data(tmp_path)
+        load_data(tmp_path)
     np.savez(tmp_path / "xy.npz", x=np.zeros((4, 3)), y=np.zeros(4))
     whole = (tmp_path / "xy.npz").read_bytes()
     with zipfile.ZipFile(tmp_path / "zip.npz", "w") as archive:
@@ -322,11 +324,11 @@ def test_data_files_that_are_missing_or_damaged_are_refused(tmp_path):
     for content in (b"", b"hello", whole[: len(whole) // 2], zipped):
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(DataError) as caught:
-            io.load_data(tmp_path / "bad.npz")
+            load_data(tmp_path / "bad.npz")
         assert one_sentence(str(caught.value))
 
 
 def test_a_data_bomb_is_refused_before_it_is_unpacked(tmp_path):
     np.savez_compressed(tmp_path / "xy.npz", x=np.zeros((1 << 20, 200), "uint8"), y=np.zeros(1))
     with pytest.raises(DataError, match="would unpack"):
-        io.load_data(tmp_path / "xy.npz")
+        load_data(tmp_path / "xy.npz")

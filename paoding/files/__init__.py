@@ -1,0 +1,1 @@
+"""Reading and writing: models, data, and files that appear whole or not at all."""
