@@ -222,7 +222,7 @@ def energies() -> None:
     for depth in (3, 4, 6):
         model, x = digits(depth)
         pruner = paoding.Pruner(model, target=0.5, step=0.5, compensation="merge")
-        graph, study = pruner.graph, study_of(pruner._work)
+        graph, study = pruner.graph, study_of(pruner._run)
         state = graph.original
         rng = np.random.default_rng(0)
         for group in graph.prunable[:: max(1, depth - 3)]:

@@ -72,7 +72,7 @@ def measure(network: str, strategy: str) -> dict[str, Any]:
     peak = _peak() - before
     whole = paoding.Pruner(model, **settings)
     distilled = None
-    if whole.options["distil"]:
+    if whole.settings.distil:
         started = time.perf_counter()
         whole.fast_forward(pruner.plan)
         assert (whole.state.alive == state.alive).all()

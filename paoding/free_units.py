@@ -24,6 +24,7 @@ from paoding.plan import Removal
 if TYPE_CHECKING:
     import keras
 
+    from paoding.pruning.context import RunContext
     from paoding.result import PruningResult
 
 METHOD = "lossless"
@@ -341,7 +342,7 @@ def apply_free(graph: Graph, state: State, found: Sequence[Free]) -> State:
     return state.replace({n: v.astype(dtypes[n]) for n, v in changed.items()}, alive)
 
 
-def apply(compensation: Any, work: Any, state: State, removals: Sequence[Removal]) -> State:
+def apply(compensation: Any, run: RunContext, state: State, removals: Sequence[Removal]) -> State:
     """A step's removals: the free ones first, in their own way, the rest by the compensation.
 
     Raises:
@@ -349,26 +350,25 @@ def apply(compensation: Any, work: Any, state: State, removals: Sequence[Removal
     """
     free = [r for r in removals if r.method == METHOD]
     if not free:
-        return compensation.apply(work, state, removals)
-    known = {(f.group, f.unit): f for f in remembered(work, state)}
+        return compensation.apply(run, state, removals)
+    known = {(f.group, f.unit): f for f in remembered(run, state)}
     missing = [r for r in free if (r.group, r.unit) not in known]
     if missing:
         raise PlanError(
             f"Unit {missing[0].unit} of '{missing[0].group}' is said to go without loss, but over "
             "this domain it matters; replay the plan with the domain that it was made for."
         )
-    after = apply_free(work.graph, state, [known[r.group, r.unit] for r in free])
+    after = apply_free(run.graph, state, [known[r.group, r.unit] for r in free])
     rest = [r for r in removals if r.method != METHOD]
-    return compensation.apply(work, after, rest) if rest else after
+    return compensation.apply(run, after, rest) if rest else after
 
 
-def remembered(work: Any, state: State) -> list[Free]:
+def remembered(run: RunContext, state: State) -> list[Free]:
     """``free_units``, worked out once for each state."""
-    key = (METHOD, tuple(map(id, state.values)))
-    if key not in work.memory:
+    key = tuple(map(id, state.values))
+    if key not in run.redundant:
         try:
-            work.memory[key] = (state, free_units(work.graph, state, work.boxes))
+            run.redundant[key] = (state, free_units(run.graph, state, run.boxes))
         except BoundsError:
-            work.memory[key] = (state, [])
-    found: list[Free] = work.memory[key][1]
-    return found
+            run.redundant[key] = (state, [])
+    return run.redundant[key][1]

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import replace
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,12 @@ from threadpoolctl import ThreadpoolController
 
 from paoding import compensation as compensations
 from paoding import free_units, strategies, surgery
-from paoding.allocation import allocate
-from paoding.bounds.certificate import Certifier
+from paoding.bounds.certificate import Certifier, Method
 from paoding.bounds.scoring import DEFAULT_BUDGET, Scorer
-from paoding.compensation import Compensation, Work
+from paoding.compensation import Compensation
 from paoding.compensation.base import gone
 from paoding.compensation.constraints import constrained, projected
 from paoding.compensation.distillation import affordable, distilled
-from paoding.compensation.study import STUDY
 from paoding.criteria import PLAIN, Ranking, magnitude, products
 from paoding.domain import Box, Domain
 from paoding.domain.box import compact
@@ -31,11 +29,13 @@ from paoding.errors import ArgumentError, BoundsError, PlanError
 from paoding.files.models import check_weights
 from paoding.graph import Graph, Group, State, trace
 from paoding.graph.keras_internals import require_tensorflow
-from paoding.history import History
 from paoding.plan import Decisions, Plan, Removal, Step
+from paoding.pruning.allocation import allocate
+from paoding.pruning.context import RunContext
+from paoding.pruning.history import History
+from paoding.pruning.settings import OWN, Settings, as_settings, check_memory, plain, quotas
 from paoding.result import Certificate, PruningResult
-from paoding.settings import as_settings, check_memory, check_options, plain, quotas
-from paoding.strategies import Magnitude, Saliency, Strategy, Turn
+from paoding.strategies import Magnitude, Saliency, SelectionContext, Strategy
 from paoding.synthetic.calibration import calibration_of
 from paoding.synthetic.legal import legal_inputs
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     import keras
 
 _SMALL = 1e9  # multiply-adds of a group's distances up to which one BLAS thread is quicker
-OWN = "of the user's own"  # stands in a plan for a function or object that JSON cannot hold
 
 
 class _Abandoned(Exception):  # noqa: N818, no fault
@@ -69,31 +68,31 @@ class Pruner:
 
     def __init__(
         self,
-        model: keras.Model,
+        model: keras.Model | Graph,
         *,
-        target: float = 0.5,
-        step: float = 1 / 32,
+        target: float = Settings.target,
+        step: float = Settings.step,
         strategy: str | Strategy | None = None,
         compensation: str | Compensation = "least-squares",
         domain: Domain | None = None,
-        seed: int = 0,
-        recursive: bool = True,
+        seed: int = Settings.seed,
+        recursive: bool = Settings.recursive,
         targets: Mapping[str, float] | None = None,
         locked: str | Iterable[str] = (),
-        round_to: int = 1,
-        floor: int = 1,
-        inexact: bool = False,
-        prior: Any = None,
-        calibration: Any = None,
-        samples: int | None = None,
-        bounds: str = "interval",
-        allocation: str = "uniform",
-        budget: str = "units",
-        lossless_first: bool = False,
-        distil: int | None = None,
+        round_to: int = Settings.round_to,
+        floor: int = Settings.floor,
+        inexact: bool = Settings.inexact,
+        prior: Any = Settings.prior,
+        calibration: Any = Settings.calibration,
+        samples: int | None = Settings.samples,
+        bounds: Method = Settings.bounds,
+        allocation: str = Settings.allocation,
+        budget: str = Settings.budget,
+        lossless_first: bool = Settings.lossless_first,
+        distil: int | None = Settings.distil,
     ) -> None:
         require_tensorflow("Pruning")
-        self.settings = as_settings(
+        settings = as_settings(
             targets,
             locked,
             target=target,
@@ -103,42 +102,41 @@ class Pruner:
             round_to=round_to,
             floor=floor,
             inexact=inexact,
+            prior=prior,
+            calibration=calibration,
+            samples=samples,
+            bounds=bounds,
+            allocation=allocation,
+            budget=budget,
+            lossless_first=lossless_first,
+            distil=distil,
         )
-        check_options(prior, samples, bounds, distil)
         self.strategy = strategies.get(strategy)
         self.compensation = compensations.get(compensation)
-        self.options = {
-            "prior": prior,
-            "samples": samples,
-            "bounds": bounds,
-            "allocation": allocation,
-            "budget": budget,
-            "lossless_first": lossless_first,
-        }
-        self.graph = trace(model, inexact=inexact)
-        check_weights(model)
+        self.graph = as_graph(model, inexact)
+        check_weights(self.graph.model)
         check_memory(self.graph, samples)
         self._tell_constraints()
         if distil is None:
-            distil = affordable(self.graph) if self.compensation.distils else 0
-        self.options["distil"] = int(distil)
-        self.options["calibration"] = calibration_of(self.graph, calibration)
+            distil = affordable(self.graph) if self.compensation.finetunes_by_default else 0
+        self.settings = replace(
+            settings, distil=int(distil), calibration=calibration_of(self.graph, calibration)
+        )
         self.quotas = quotas(self.graph, self.settings)
         self._check_merges()
         boxes, self._assumed = legal_inputs(self.graph, domain)
         self.watch: Callable[[str, float], None] | None = None
         self._stopped = self._deciding = False
-        self._work = Work(
+        self._run = RunContext(
             self.graph,
             boxes,
-            seed,
-            self.options,
+            self.settings,
             groups=frozenset(self.quotas),
             fits=self.compensation.pathless,
-            pulse=self._pulse,
+            on_progress=self._on_progress,
         )
         with self._threads():
-            spent = allocate(self._work, self.quotas, self.settings, allocation, budget)
+            spent = allocate(self._run, self.quotas)
         self.quotas, self._wanted = spent.quotas, spent.wanted
         self._history = History(
             self.graph.original,
@@ -218,20 +216,19 @@ class Pruner:
     def described(self) -> dict[str, Any]:
         """The settings as plain values."""
         return {
-            **plain(asdict(self.settings)),
+            **self.settings.described(),
             "strategy": plain(self.strategy) if _plain_enough(self.strategy) else {"name": OWN},
             "compensation": self.compensation.name,
             "domain": [box.to_dict() for box in compact(self.boxes)],
-            "options": {k: v if _is_json(v) else OWN for k, v in plain(self.options).items()},
         }
 
     @property
     def prior(self) -> str | None:
         """What was assumed of the inputs, and which synthetic ones were drawn; None for neither."""
-        study = self._work.memory.get(STUDY)
+        study = self._run.study
         if study is None:
             return self._assumed or None
-        steps = self.options["distil"]
+        steps = self.settings.distil or 0
         end = f"At the target all survivors are distilled on such inputs ({steps} steps)."
         told = (self._assumed, study.chosen.sentence, study.told, end if steps else "")
         return " ".join(filter(None, told))
@@ -253,7 +250,7 @@ class Pruner:
         finally:
             self._deciding = False
 
-    def _pulse(self, what: str, share: float) -> None:
+    def _on_progress(self, what: str, share: float) -> None:
         """Between pieces of long work: tell the watcher, and give up a step after a stop."""
         if self.watch is not None:
             self.watch(what, share)
@@ -272,25 +269,27 @@ class Pruner:
 
     def _advance(self) -> Step:
         started = time.perf_counter()
-        if self.options["lossless_first"] and not self._history.steps:
-            free = free_units.remembered(self._work, self._history.basis())
+        if self.settings.lossless_first and not self._history.steps:
+            free = free_units.remembered(self._run, self._history.basis())
             free = [unit for unit in free if unit.group in self.quotas]
             if free:
                 removals = free_units.removals_of(free)
                 log = {**_as_decisions(removals), "reason": free_units.reasons(free)}
                 return self._commit(removals, [log], None, started)
-        turns = self._turns(self._history.basis())
-        for turn in turns:
-            self.strategy.choose(turn)
+        selections = self._selections(self._history.basis())
+        for selection in selections:
+            self.strategy.choose(selection)
         removals = tuple(
-            self._removal(turn.group, unit, into) for turn in turns for unit, into in turn.chosen
+            self._removal(selection.group, unit, into)
+            for selection in selections
+            for unit, into in selection.chosen
         )
         if not removals:
             raise StopIteration
-        energies = [energy for turn in turns for energy in turn.energies]
+        energies = [energy for selection in selections for energy in selection.energies]
         return self._commit(
             removals,
-            [block for turn in turns for block in turn.log],
+            [block for selection in selections for block in selection.log],
             float(np.mean(energies)) if energies else None,
             started,
         )
@@ -298,7 +297,7 @@ class Pruner:
     def _apply(self, state: State, removals: tuple[Removal, ...]) -> State:
         """The state after some removals."""
         with self._threads():
-            return free_units.apply(self.compensation, self._work, state, removals)
+            return free_units.apply(self.compensation, self._run, state, removals)
 
     def _reach(self, state: State, removals: tuple[Removal, ...]) -> State:
         """The state after a step: where that was the last one, survivors are distilled."""
@@ -306,11 +305,11 @@ class Pruner:
         steps = self._distilling(after.alive)
         if steps:
             with self._threads():
-                after = distilled(self._work, after, steps)
+                after = distilled(self._run, after, steps)
         return projected(self.graph, after)
 
     def _distilling(self, alive: np.ndarray) -> int:
-        return self.options["distil"] if self._progress(alive) >= 1 else 0
+        return self.settings.distil or 0 if self._progress(alive) >= 1 else 0
 
     def _commit(
         self,
@@ -338,9 +337,9 @@ class Pruner:
         self._history.add(step, alive, after)
         return step
 
-    def _turns(self, state: State) -> list[Turn]:
+    def _selections(self, state: State) -> list[SelectionContext]:
         scorer = self._scorer(state)
-        turns = []
+        selections = []
         for place, (name, total) in enumerate(self.quotas.items()):
             group = self.graph.by_name[name]
             lost = int((~state.alive[group.ids]).sum())
@@ -350,10 +349,10 @@ class Pruner:
             if wanted <= 0:
                 continue
             rng = np.random.default_rng([self.settings.seed, len(self._history.steps), place])
-            turns.append(
-                Turn(
+            selections.append(
+                SelectionContext(
                     group=group,
-                    quota=wanted,
+                    n_remove=wanted,
                     ranking=self._ranking(group, state),
                     scorer=scorer,
                     rng=rng,
@@ -362,11 +361,11 @@ class Pruner:
                     foresee=partial(self._foresee, group),
                 )
             )
-        return turns
+        return selections
 
     def _foresee(self, group: Group, ranking: Ranking) -> Ranking:
         past = [r for step in self._history.steps for r in step.removals if r.group == group.name]
-        return self.compensation.foresee(self._work, group, ranking, past)
+        return self.compensation.foresee(self._run, group, ranking, past)
 
     def _ranking(self, group: Group, state: State) -> Ranking:
         alive = state.alive[group.ids]
@@ -384,8 +383,8 @@ class Pruner:
             may_survive[taken] = False
         if isinstance(self.strategy, Magnitude):
             return Ranking.plain(magnitude(group, state), may_go)
-        self._work.path = self._history.path
-        return self.compensation.rank(self._work, group, state, may_go, may_survive)
+        self._run.path = self._history.path
+        return self.compensation.rank(self._run, group, state, may_go, may_survive)
 
     def _removal(self, group: Group, unit: int, into: int) -> Removal:
         survivor = None if into == PLAIN else int(into)
@@ -403,7 +402,7 @@ class Pruner:
 
     def _scorer_of(self, state: State) -> Scorer:
         budget = getattr(self.strategy, "interval_budget", DEFAULT_BUDGET)
-        return Scorer(self.graph, state, self._work.boxes, budget=budget)
+        return Scorer(self.graph, state, self._run.boxes, budget=budget)
 
     def _certifier(self, path: tuple[tuple[Removal, ...], ...]) -> Callable[[], Certificate]:
         """Certifies what a path of steps leads to against the original, when it is asked for."""
@@ -411,7 +410,7 @@ class Pruner:
         def certify() -> Certificate:
             merges = [r for removals in path for r in removals if r.method in ("merge", "lossless")]
             try:
-                judge = Certifier(self.graph, self._work.boxes, self._work.options["bounds"])
+                judge = Certifier(self.graph, self._run.boxes, self.settings.bounds)
                 changes = judge.changes(self._state_of(path), merges)
             except BoundsError as error:
                 return Certificate(None, None, str(error))
@@ -513,7 +512,7 @@ class Pruner:
     @property
     def boxes(self) -> tuple[Box, ...]:
         """The domain of each input of the model."""
-        return self._work.boxes
+        return self._run.boxes
 
     def after(self, removals: Iterable[Removal]) -> State:
         """The state that some more removals would lead to; the run stays where it is."""
@@ -534,7 +533,7 @@ class Pruner:
         """Units most like this one: pairs (survivor, distance), nearest first."""
         group = self.graph.by_name[name]
         state = self._history.basis()
-        distance = self._work.cache.get(group, state)[:, unit].copy()
+        distance = self._run.distances.get(group, state)[:, unit].copy()
         distance[~state.alive[group.ids]] = np.inf
         distance[unit] = np.inf
         order = np.argsort(distance, kind="stable")[:count]
@@ -542,15 +541,35 @@ class Pruner:
 
 
 def prune(
-    model: keras.Model,
+    model: keras.Model | Graph,
     *,
     progress: Callable[[Step, Pruner], Any] | None = None,
-    **settings: Any,
+    target: float = Settings.target,
+    step: float = Settings.step,
+    strategy: str | Strategy | None = None,
+    compensation: str | Compensation = "least-squares",
+    domain: Domain | None = None,
+    seed: int = Settings.seed,
+    recursive: bool = Settings.recursive,
+    targets: Mapping[str, float] | None = None,
+    locked: str | Iterable[str] = (),
+    round_to: int = Settings.round_to,
+    floor: int = Settings.floor,
+    inexact: bool = Settings.inexact,
+    prior: Any = Settings.prior,
+    calibration: Any = Settings.calibration,
+    samples: int | None = Settings.samples,
+    bounds: Method = Settings.bounds,
+    allocation: str = Settings.allocation,
+    budget: str = Settings.budget,
+    lossless_first: bool = Settings.lossless_first,
+    distil: int | None = Settings.distil,
 ) -> PruningResult:
     """Make a model smaller without data, step by step.
 
     Args:
-        model: a built functional or Sequential ``keras.Model``; it is never changed.
+        model: a built functional or Sequential ``keras.Model``, or what :func:`inspect` made of
+            one; it is never changed.
         progress: called after each step with the step and the pruner.
         target: share of each group's units to remove, between 0 and 1.
         step: share removed in one step, at most the target.
@@ -600,11 +619,50 @@ def prune(
     >>> result.model.get_layer("hidden").units
     4
     """
-    pruner = Pruner(model, **settings)
-    for step in pruner:
+    pruner = Pruner(
+        model,
+        target=target,
+        step=step,
+        strategy=strategy,
+        compensation=compensation,
+        domain=domain,
+        seed=seed,
+        recursive=recursive,
+        targets=targets,
+        locked=locked,
+        round_to=round_to,
+        floor=floor,
+        inexact=inexact,
+        prior=prior,
+        calibration=calibration,
+        samples=samples,
+        bounds=bounds,
+        allocation=allocation,
+        budget=budget,
+        lossless_first=lossless_first,
+        distil=distil,
+    )
+    for done in pruner:
         if progress is not None:
-            progress(step, pruner)
+            progress(done, pruner)
     return pruner.result()
+
+
+def as_graph(model: keras.Model | Graph, inexact: bool) -> Graph:
+    """The traced model; what is traced already is taken as it is.
+
+    Raises:
+        ArgumentError: the model was traced for other units than are asked for.
+        ModelError: it has no layer graph.
+    """
+    if not isinstance(model, Graph):
+        return trace(model, inexact=inexact)
+    if model.inexact != inexact:
+        raise ArgumentError(
+            f"The model was traced with inexact={model.inexact}, and inexact={inexact} is asked "
+            "for: pass the same to both."
+        )
+    return model
 
 
 def replay(model: keras.Model, plan: Plan, **options: Any) -> PruningResult:
@@ -725,7 +783,3 @@ def _as_decisions(removals: tuple[Removal, ...]) -> dict[str, Any]:
 
 def _plain_enough(strategy: Any) -> bool:
     return getattr(strategy, "name", None) in strategies.BY_NAME
-
-
-def _is_json(value: Any) -> bool:
-    return value is None or isinstance(value, (str, int, float, bool, list, dict))

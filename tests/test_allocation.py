@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from keras import layers
 
 import paoding
-from paoding.allocation import anneal, curve, energy
 from paoding.compensation.sensitivity import SensitivityStats
 from paoding.errors import ArgumentError
 from paoding.graph import trace
+from paoding.pruning.allocation import anneal, curve, energy
 from paoding.self_check import agreement, selfcheck
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from paoding.bounds.scoring import Scorer
 from paoding.criteria import distances, outgoing_norms
 from paoding.graph import trace
 from paoding.pruner import Pruner
+from paoding.pruning.settings import Settings
 from paoding.strategies import BY_NAME
 
 STRATEGIES = sorted(BY_NAME)
@@ -176,7 +179,7 @@ def test_states_that_were_dropped_to_save_memory_are_worked_out_again(
     model = network(8, 32, 16, 4)
     settings = {"target": 0.5, "step": 1 / 16, "compensation": "merge"}
     expected = [step.remaining for step in Pruner(model, **settings)]
-    monkeypatch.setattr("paoding.history.KEEP_BYTES", 0)
+    monkeypatch.setattr("paoding.pruning.history.KEEP_BYTES", 0)
     pruner = Pruner(model, **settings)
     steps = list(pruner)
     assert len(pruner._history._states) < len(steps)
@@ -451,3 +454,22 @@ def test_a_plan_made_with_a_prior_of_ones_own_asks_for_it_again() -> None:
     with pytest.raises(errors.PlanError, match="prior of the user's own"):
         paoding.replay(model, plan)
     assert same_weights(paoding.replay(model, plan, prior=corner).model, result.model)
+
+
+def test_a_traced_model_is_pruned_as_the_model_itself() -> None:
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(2)]
+    )
+    one = paoding.prune(model, step=0.25, compensation="merge")
+    other = paoding.prune(paoding.inspect(model), step=0.25, compensation="merge")
+    assert one.plan == other.plan
+    with pytest.raises(errors.ArgumentError, match="inexact=False, and inexact=True"):
+        paoding.prune(paoding.inspect(model), inexact=True)
+
+
+def test_prune_pruner_and_settings_have_the_same_arguments_and_defaults() -> None:
+    told = {n: p.default for n, p in signature(paoding.prune).parameters.items()}
+    del told["progress"]
+    assert told == {n: p.default for n, p in signature(paoding.Pruner).parameters.items()}
+    own = {f.name: f.default for f in fields(Settings) if f.name not in ("targets", "locked")}
+    assert own == {name: told[name] for name in own}

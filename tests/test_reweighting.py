@@ -14,6 +14,8 @@ from paoding.compensation.study import study_of
 from paoding.domain import Box
 from paoding.graph import trace
 from paoding.graph.passes import effort_of
+from paoding.pruning.context import RunContext
+from paoding.pruning.settings import Settings
 from paoding.synthetic import bn_matching
 from paoding.synthetic.bn_matching import matched, most_inputs
 from paoding.synthetic.choice import Sampler, choose
@@ -29,14 +31,10 @@ from paoding.synthetic.reweighting import (
 )
 
 
-class Run:
-    """The part of a run that a prior is chosen from."""
-
-    def __init__(self, model, prior=None):
-        self.graph = trace(model)
-        self.boxes = tuple(Box(0, 1).fit(tuple(x.shape[1:])) for x in model.inputs)
-        self.options = {"prior": prior}
-        self.pulse = lambda what, share: None
+def run_of(model, prior=None):
+    """A run, as far as a prior is chosen from it."""
+    boxes = tuple(Box(0, 1).fit(tuple(x.shape[1:])) for x in model.inputs)
+    return RunContext(trace(model), boxes, Settings(prior=prior))
 
 
 def test_weights_of_certain_answers_share_each_class_out():
@@ -84,7 +82,7 @@ def test_no_input_is_kept_too_often_however_rare_its_class():
 
 def test_a_classifier_gets_even_inputs_of_its_prior_that_repeat_with_the_seed():
     model, _ = paoding.zoo.load("mnist-mlp")
-    run = Run(model)
+    run = run_of(model)
     chosen = sampler_of(run)
     assert isinstance(chosen, ReweightedSampler) and "evenly" in chosen.sentence
     (x,) = chosen.draw(np.random.default_rng(0), 600)
@@ -101,13 +99,13 @@ def test_one_sigmoid_counts_as_two_classes_and_a_regression_as_none():
             [keras.Input((6,)), layers.Dense(5, "relu"), layers.Dense(1, activation)]
         )
 
-    assert isinstance(sampler_of(Run(ending("sigmoid"))), ReweightedSampler)
-    assert type(sampler_of(Run(ending("linear")))) is Sampler
+    assert isinstance(sampler_of(run_of(ending("sigmoid"))), ReweightedSampler)
+    assert type(sampler_of(run_of(ending("linear")))) is Sampler
 
 
 def test_a_prior_of_the_user_is_left_alone():
     model, _ = paoding.zoo.load("breast-cancer")
-    mine = sampler_of(Run(model, lambda rng, n: rng.random((n, 30))))
+    mine = sampler_of(run_of(model, lambda rng, n: rng.random((n, 30))))
     (x,) = mine.draw(np.random.default_rng(0), 5)
     assert np.array_equal(x, np.random.default_rng(0).random((5, 30)))
 
@@ -130,12 +128,12 @@ def test_batch_normalization_picks_inputs_whose_moments_it_remembers():
     model = keras.Sequential(
         [keras.Input((8, 8, 1)), layers.Conv2D(4, 3), norm, layers.Flatten(), layers.Dense(2)]
     )
-    run = Run(model)
+    run = run_of(model)
     (x,) = choose(run.graph, run.boxes).draw(np.random.default_rng(5), 2000)
     z = np.asarray(model.layers[0](x[x.mean(axis=(1, 2, 3)) > 0.2]))
     norm.moving_mean.assign(z.mean(axis=(0, 1, 2)))  # of bright images only
     norm.moving_variance.assign(z.var(axis=(0, 1, 2)))
-    run = Run(model)
+    run = run_of(model)
     chosen = sampler_of(run)
     assert isinstance(chosen, ReweightedSampler) and "batch normalization" in chosen.sentence
     (picked,) = chosen.draw(np.random.default_rng(0), 1000)
@@ -159,7 +157,7 @@ def test_a_table_is_mixed_until_its_batches_have_the_remembered_moments():
     z = np.asarray(model.layers[0](true))
     norm.moving_mean.assign(z.mean(axis=0))
     norm.moving_variance.assign(z.var(axis=0))
-    run = Run(model)
+    run = run_of(model)
     (x,) = sampler_of(run).draw(np.random.default_rng(0), 700)  # not a whole number of batches
     assert x.shape == (700, 12)
     found = np.asarray(model.layers[0](x))
@@ -175,14 +173,14 @@ def _convolutional(*last):
 
 
 def _changed(model, inputs, canvas, classes):
-    (x,) = matched(Run(model), np.random.default_rng(0), inputs, [canvas], 1e5, classes)
+    (x,) = matched(run_of(model), np.random.default_rng(0), inputs, [canvas], 1e5, classes)
     return x
 
 
 @pytest.mark.parametrize("canvas", [None, (12, 12, 1)], ids=["mixing", "painting"])
 def test_what_inputs_are_changed_by_makes_a_classifier_surer(canvas):
     model = _convolutional(layers.Dense(5, "softmax"))
-    inputs = choose(Run(model).graph, Run(model).boxes).draw(np.random.default_rng(0), 256)
+    inputs = choose(run_of(model).graph, run_of(model).boxes).draw(np.random.default_rng(0), 256)
     model.layers[-1].kernel.assign(4 * model.layers[-1].kernel)
 
     def doubt(classes):
@@ -194,7 +192,7 @@ def test_what_inputs_are_changed_by_makes_a_classifier_surer(canvas):
 
 def test_images_are_painted_over_smoothly_until_their_batches_have_the_remembered_moments():
     model = _convolutional(layers.Dense(3))
-    (x,) = choose(Run(model).graph, Run(model).boxes).draw(np.random.default_rng(0), 512)
+    (x,) = choose(run_of(model).graph, run_of(model).boxes).draw(np.random.default_rng(0), 512)
     norm = model.layers[1]
     z = np.asarray(model.layers[0](x**2 * np.linspace(0, 1, 12)[:, None]))
     norm.moving_mean.assign(z.mean(axis=(0, 1, 2)))
@@ -229,7 +227,7 @@ def test_of_a_larger_model_fewer_inputs_are_moved_and_none_of_one_too_large(canv
 def test_tokens_are_picked_by_remembered_moments_and_never_moved():
     keras.utils.set_random_seed(0)
     stack = [layers.Embedding(9, 4), layers.Flatten(), layers.Dense(6), layers.BatchNormalization()]
-    run = Run(keras.Sequential([keras.Input((5,), dtype="int32"), *stack, layers.Dense(3)]))
+    run = run_of(keras.Sequential([keras.Input((5,), dtype="int32"), *stack, layers.Dense(3)]))
     chosen = sampler_of(run)
     assert isinstance(chosen, ReweightedSampler)
     (x,) = chosen.draw(np.random.default_rng(0), 300)
@@ -238,7 +236,7 @@ def test_tokens_are_picked_by_remembered_moments_and_never_moved():
 
 def test_a_run_has_no_more_inputs_than_can_be_moved_in_all_steps(monkeypatch):
     model = _convolutional(layers.Dense(6, "relu"), layers.Dense(3, "softmax"))
-    plain = choose(Run(model).graph, Run(model).boxes).draw(np.random.default_rng(0), 300)
+    plain = choose(run_of(model).graph, run_of(model).boxes).draw(np.random.default_rng(0), 300)
     z = np.asarray(model.layers[0](plain[0] ** 2 * np.linspace(0, 1, 12)[:, None]))
     model.layers[1].moving_mean.assign(z.mean(axis=(0, 1, 2)))
     model.layers[1].moving_variance.assign(z.var(axis=(0, 1, 2)))
@@ -247,24 +245,24 @@ def test_a_run_has_no_more_inputs_than_can_be_moved_in_all_steps(monkeypatch):
     kept = {"target": 0.5, "step": 0.5, "distil": 4}
     pruner = paoding.Pruner(model, **kept)
     list(pruner)
-    study = study_of(pruner._work)
+    study = study_of(pruner._run)
     assert study.samples == 300
     apart = bn_matching._MomentGap(study.graph).distance
     plain = [x.astype("float32") for x in plain]
     assert float(apart(study.inputs)) < 0.3 * float(apart(plain))
     more = paoding.Pruner(model, samples=400, **kept)
     list(more)
-    assert study_of(more._work).samples == 400  # asked for: moved as well, however long it takes
-    assert float(apart(study_of(more._work).inputs)) < 0.3 * float(apart(plain))
+    assert study_of(more._run).samples == 400  # asked for: moved as well, however long it takes
+    assert float(apart(study_of(more._run).inputs)) < 0.3 * float(apart(plain))
     monkeypatch.setattr(bn_matching, "_WORK", 10 * 3 * 256 * effort)
     pruner = paoding.Pruner(model, seed=1, **kept)
     list(pruner)
-    assert not isinstance(study_of(pruner._work).chosen, ReweightedSampler)
+    assert not isinstance(study_of(pruner._run).chosen, ReweightedSampler)
 
 
 def test_what_a_model_reads_in_its_order_may_be_painted_over():
     def canvases(*stack):
-        run = Run(keras.Sequential(stack))
+        run = run_of(keras.Sequential(stack))
         return choose(run.graph, run.boxes).canvases
 
     assert canvases(keras.Input((8, 8, 3)), layers.Conv2D(2, 3)) == ((8, 8, 3),)
@@ -311,7 +309,7 @@ def test_where_flat_images_are_bright_is_found_from_the_remembered_moments():
     z = (whole * bright.ravel()) @ kernel
     norm.moving_mean.assign(z.mean(axis=0))
     norm.moving_variance.assign(z.var(axis=0))
-    run = Run(model)
+    run = run_of(model)
     chosen = sampler_of(run)
     assert "as bright at each place as batch normalization remembers" in chosen.sentence
     (found,) = chosen.draw(np.random.default_rng(0), 1000)
@@ -322,7 +320,7 @@ def test_where_flat_images_are_bright_is_found_from_the_remembered_moments():
 
     assert alike(found) > 0.9 > alike(plain)
     assert found.min() >= plain.min() - 1e-6 and found.max() <= plain.max() + 1e-6
-    again = sampler_of(Run(model)).draw(np.random.default_rng(0), 1000)[0]
+    again = sampler_of(run_of(model)).draw(np.random.default_rng(0), 1000)[0]
     assert np.array_equal(found, again)
 
 
@@ -330,7 +328,7 @@ def test_inputs_that_are_no_flat_image_are_not_shaded():
     keras.utils.set_random_seed(0)
     norm = layers.BatchNormalization()
     model = keras.Sequential([keras.Input((12,)), layers.Dense(6), norm, layers.Dense(3)])
-    assert "bright" not in sampler_of(Run(model)).sentence
+    assert "bright" not in sampler_of(run_of(model)).sentence
 
 
 def _smooth_kernel(rng, side, units):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from paoding.compensation.base import Compensation, Merge, Plain, Work
+from paoding.compensation.base import Compensation, Merge, Plain
 from paoding.compensation.least_squares import LeastSquares, Mean
 from paoding.compensation.scaled_merge import ScaledMerge
 from paoding.errors import ArgumentError
@@ -43,6 +43,5 @@ __all__ = [
     "Merge",
     "Plain",
     "ScaledMerge",
-    "Work",
     "get",
 ]

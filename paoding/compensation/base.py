@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from paoding.compensation.forecast import foresee
-from paoding.criteria import DistanceCache, Ranking, magnitude, pair_ranking
+from paoding.criteria import Ranking, magnitude, pair_ranking
 from paoding.graph import Graph, Group, Member, State
 from paoding.plan import Removal
-
-
-@dataclass(eq=False)
-class Work:
-    """What a run shares between its parts: the graph, the domain and what is remembered.
-
-    Args:
-        graph: the traced original.
-        boxes: the legal inputs, one box per model input.
-        seed: of everything random.
-        options: settings that a compensation may read (``prior``, ``samples``, ...).
-        groups: names of the groups that the run prunes; None for all.
-        fits: whether weights are fitted on samples; else they only say who goes, and few will do.
-        cache: distances between units.
-        memory: room for a compensation to remember what is costly (cleared by nobody).
-        path: masks of the units that were left before the first step and after each one so far.
-        pulse: told what is being worked out and how much of it is done, between pieces of long
-            work; it may raise, to give the work up.
-    """
-
-    graph: Graph
-    boxes: tuple[Any, ...]
-    seed: int
-    options: dict[str, Any] = field(default_factory=dict)
-    groups: frozenset[str] | None = None
-    fits: bool = True
-    cache: DistanceCache = field(default_factory=DistanceCache)
-    memory: dict[Any, Any] = field(default_factory=dict)
-    path: Sequence[np.ndarray] = ()
-    pulse: Callable[[str, float], None] = lambda what, share: None
+from paoding.pruning.context import RunContext
 
 
 class Compensation(Protocol):
@@ -50,16 +20,21 @@ class Compensation(Protocol):
     name: str
     merges: bool  # whether a removed unit's weights move to one survivor
     pathless: bool  # whether the weights depend on who is left only, not on the way there
-    distils: bool  # whether survivors are distilled at the end unless that is asked for or not
+    finetunes_by_default: bool  # whether survivors are distilled where nobody says otherwise
 
     def rank(
-        self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
+        self,
+        run: RunContext,
+        group: Group,
+        state: State,
+        may_go: np.ndarray,
+        may_survive: np.ndarray,
     ) -> Ranking:
         """Candidates of a group with the saliency that goes with this compensation."""
         ...
 
     def foresee(
-        self, work: Work, group: Group, ranking: Ranking, past: Sequence[Removal]
+        self, run: RunContext, group: Group, ranking: Ranking, past: Sequence[Removal]
     ) -> Ranking:
         """The same candidates by what they change at the scores, where that is estimated."""
         ...
@@ -68,7 +43,7 @@ class Compensation(Protocol):
         """The word for what is done with one removal, for plan and log."""
         ...
 
-    def apply(self, work: Work, state: State, removals: Sequence[Removal]) -> State:
+    def apply(self, run: RunContext, state: State, removals: Sequence[Removal]) -> State:
         """The state after one step's removals; a pure function of its arguments."""
         ...
 
@@ -139,24 +114,29 @@ class Plain:
     name = "none"
     merges = False
     pathless = False
-    distils = False
+    finetunes_by_default = False
 
     def rank(
-        self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
+        self,
+        run: RunContext,
+        group: Group,
+        state: State,
+        may_go: np.ndarray,
+        may_survive: np.ndarray,
     ) -> Ranking:
         return Ranking.plain(magnitude(group, state), may_go)
 
     def foresee(
-        self, work: Work, group: Group, ranking: Ranking, past: Sequence[Removal]
+        self, run: RunContext, group: Group, ranking: Ranking, past: Sequence[Removal]
     ) -> Ranking:
-        return foresee(work, group, ranking, past)
+        return foresee(run, group, ranking, past)
 
     def method(self, group: Group, into: int | None) -> str:
         return "none"
 
-    def apply(self, work: Work, state: State, removals: Sequence[Removal]) -> State:
-        alive = gone(work.graph, state, removals)
-        return state.replace(move_rows(work.graph, state, removals), alive)
+    def apply(self, run: RunContext, state: State, removals: Sequence[Removal]) -> State:
+        alive = gone(run.graph, state, removals)
+        return state.replace(move_rows(run.graph, state, removals), alive)
 
 
 class Merge(Plain):
@@ -169,11 +149,16 @@ class Merge(Plain):
     merges = True
 
     def rank(
-        self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
+        self,
+        run: RunContext,
+        group: Group,
+        state: State,
+        may_go: np.ndarray,
+        may_survive: np.ndarray,
     ) -> Ranking:
         if not group.mergeable:
-            return super().rank(work, group, state, may_go, may_survive)
-        return pair_ranking(work.graph, group, state, may_go, may_survive, work.cache)
+            return super().rank(run, group, state, may_go, may_survive)
+        return pair_ranking(run.graph, group, state, may_go, may_survive, run.distances)
 
     def method(self, group: Group, into: int | None) -> str:
         return "none" if into is None else "merge"

@@ -17,13 +17,13 @@ import numpy as np
 import tensorflow as tf
 
 from paoding import surgery
-from paoding.compensation.base import Work
-from paoding.compensation.study import STUDY, study_of
+from paoding.compensation.study import study_of
 from paoding.domain.hints import hints_of
 from paoding.graph import Graph, State
 from paoding.graph.heads import head_of, logits
 from paoding.graph.keras_internals import Flat, call_to_learn, flatten
 from paoding.graph.passes import effort_of, flops_of
+from paoding.pruning.context import RunContext
 from paoding.synthetic.drawing import sampler_of
 from paoding.synthetic.judges import verdict
 
@@ -53,11 +53,11 @@ def affordable(graph: Graph) -> int:
     return _ENOUGH if _ENOUGH * _PASSES * size * effort_of(graph) <= _MOST_AT_ALL else 0
 
 
-def distilled(work: Work, state: State, steps: int) -> State:
+def distilled(run: RunContext, state: State, steps: int) -> State:
     """Tune the survivors of a state to the original.
 
     Args:
-        work: the run: graph, domain, prior and seed.
+        run: the run: graph, domain, prior and seed.
         state: weights at original shapes and the units that are left.
         steps: of Adam, on batches of inputs each of which is met as it is and attacked.
 
@@ -68,14 +68,14 @@ def distilled(work: Work, state: State, steps: int) -> State:
     Source: adversarially robust distillation (Goldblum et al. 2020, arXiv 1905.09747), here on
     synthetic inputs, and with the original's answer at the attacked input as the target.
     """
-    graph = work.graph
+    graph = run.graph
     small = surgery.cut(graph, state)
     variables = small.trainable_variables
     if not variables:
         return state
-    pair = Pair.of(graph, small, work.boxes)
-    rng = np.random.default_rng([work.seed, 0xD157])
-    drawn = _drawn(work, state, rng)
+    pair = Pair.of(graph, small, run.boxes)
+    rng = np.random.default_rng([run.settings.seed, 0xD157])
+    drawn = _drawn(run, state, rng)
     pool = _typed(graph, drawn)
     size = _batch_size(graph)
     rate = _CAREFUL if size < _BATCH and steps <= _ENOUGH else _RATE
@@ -100,7 +100,7 @@ def distilled(work: Work, state: State, steps: int) -> State:
 
     apart = min(_HELD, len(pool[0]) // 4)
     held = [[batch(slice(at, min(at + size, apart))) for at in range(0, apart, size)]]
-    for other in _other_kinds(work):
+    for other in _other_kinds(run):
         met = _typed(graph, other)
         held.append([(list(map(tf.convert_to_tensor, met)), pair.answers_to(met, size))])
 
@@ -114,26 +114,26 @@ def distilled(work: Work, state: State, steps: int) -> State:
 
     before = distances()
     for number in range(steps):
-        work.pulse("distilling", number / steps)
+        run.on_progress("distilling", number / steps)
         learn(*batch(rng.integers(apart, len(pool[0]), size)))
     if not verdict(list((distances() + 1e-12) / (before + 1e-12))) < 0:  # NaN is no gain either
         return state
     return surgery.read_back(graph, state, small)
 
 
-def _drawn(work: Work, state: State, rng: np.random.Generator) -> list[np.ndarray]:
+def _drawn(run: RunContext, state: State, rng: np.random.Generator) -> list[np.ndarray]:
     """Synthetic inputs: those of the fit where these are enough."""
-    study = study_of(work, state.alive) if work.fits else None
-    chosen = sampler_of(work) if study is None else study.chosen
-    size = min(_pool_size(work.graph), chosen.most or _POOL)
+    study = study_of(run, state.alive) if run.fits else None
+    chosen = sampler_of(run) if study is None else study.chosen
+    size = min(_pool_size(run.graph), chosen.most or _POOL)
     if study is None or study.own < size:
         return chosen.draw(rng, size)
     return [x[:size] for x in study.inputs]
 
 
-def _other_kinds(work: Work) -> list[list[np.ndarray]]:
+def _other_kinds(run: RunContext) -> list[list[np.ndarray]]:
     """Inputs of kinds that nothing was fitted on, if the run has drawn some."""
-    study = work.memory.get(STUDY)
+    study = run.study
     if study is None:
         return []
     numbers = range(2, int(study.kinds.max(initial=0)) + 1)

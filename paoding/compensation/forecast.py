@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from paoding.compensation.study import study_of
 from paoding.criteria import PLAIN, Ranking, renewal
 from paoding.graph import Group
 from paoding.plan import Removal
+from paoding.pruning.context import RunContext
 
 FREE = -2  # stands for a survivor where a removal changes nothing
 
@@ -187,22 +187,21 @@ class ForecastRanking(Ranking):
             self.may_go[units[self.into[units] == PLAIN]] = False
 
 
-def foresee(work: Any, group: Group, ranking: Ranking, past: Sequence[Removal]) -> Ranking:
+def foresee(run: RunContext, group: Group, ranking: Ranking, past: Sequence[Removal]) -> Ranking:
     """The same candidates by what they change at the scores, where that can be estimated.
 
     Args:
-        work: of the run; remembers the forecast, so that each removal is counted once.
+        run: of the run; remembers the forecast, so that each removal is counted once.
         ranking: by saliency; it is used up.
         past: the group's removals so far, in order.
     """
-    views = sensitivity_of(study_of(work), group)
+    views = sensitivity_of(study_of(run), group)
     if not views:
         return ranking
-    place = ("forecast", group.name)
     taken = tuple((r.unit, _end(r)) for r in past)
-    forecast: Forecast | None = work.memory.get(place)
+    forecast = run.forecasts.get(group.name)
     if forecast is None or taken[: len(forecast.taken)] != forecast.taken:
-        forecast = work.memory[place] = Forecast(views)
+        forecast = run.forecasts[group.name] = Forecast(views)
     for unit, into in taken[len(forecast.taken) :]:
         forecast.take(unit, into)
     return ForecastRanking.of(ranking, forecast)

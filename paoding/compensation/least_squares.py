@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from paoding.compensation.base import Plain, Work, gone
+from paoding.compensation.base import Plain, gone
 from paoding.compensation.consumers import Consumer, constant_of, missing
 from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
 from paoding.compensation.study import ActivationStudy, Walk, study_of
 from paoding.criteria import PLAIN, WIDE, Ranking, renewal
 from paoding.graph import Graph, Group, State
 from paoding.plan import Removal
+from paoding.pruning.context import RunContext
 from paoding.synthetic.judges import verdict
 
 RIDGE = 1e-3  # share of the mean variance that is added to each, against what the prior invents
@@ -44,39 +45,44 @@ class LeastSquares(Plain):
 
     name = "least-squares"
     pathless = True
-    distils = True
+    finetunes_by_default = True
 
     def rank(
-        self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
+        self,
+        run: RunContext,
+        group: Group,
+        state: State,
+        may_go: np.ndarray,
+        may_survive: np.ndarray,
     ) -> Ranking:
-        views = sensitivity_of(study_of(work), group)
+        views = sensitivity_of(study_of(run), group)
         if not views:
-            return super().rank(work, group, state, may_go, may_survive)
+            return super().rank(run, group, state, may_go, may_survive)
         alive = state.alive[group.ids]
-        path = [mask[group.ids] for mask in work.path] or [alive]
+        path = [mask[group.ids] for mask in run.path] or [alive]
         if group.units <= WIDE or not np.array_equal(path[-1], alive):
             return SurgeonRanking.of(views, alive, may_go)
         # A factorization anew in every step would be most of the work: removals are followed.
-        place = ("surgeon", group.name)
-        trail = work.memory[place] = Trail.along(work.memory.get(place), views, path)
+        trail = Trail.along(run.trails.get(group.name), views, path)
+        run.trails[group.name] = trail
         return SurgeonRanking.after(trail.parts, may_go)
 
     def foresee(
-        self, work: Work, group: Group, ranking: Ranking, past: Sequence[Removal]
+        self, run: RunContext, group: Group, ranking: Ranking, past: Sequence[Removal]
     ) -> Ranking:
         return ranking
 
     def method(self, group: Group, into: int | None) -> str:
         return self.name
 
-    def apply(self, work: Work, state: State, removals: Sequence[Removal]) -> State:
-        alive = gone(work.graph, state, removals)
-        study = study_of(work, alive)
-        values = plain_removal(work.graph, alive)
+    def apply(self, run: RunContext, state: State, removals: Sequence[Removal]) -> State:
+        alive = gone(run.graph, state, removals)
+        study = study_of(run, alive)
+        values = plain_removal(run.graph, alive)
         self._refit(study, State(tuple(values), alive), values)
-        own = work.graph.original.values
+        own = run.graph.original.values
         changed = {i: v for i, v in enumerate(values) if v is not own[i]}
-        return work.graph.original.replace(changed, alive)
+        return run.graph.original.replace(changed, alive)
 
     def _refit(self, study: ActivationStudy, state: State, values: list[np.ndarray]) -> None:
         lost = [missing(consumer, state) for consumer in study.consumers]
@@ -143,14 +149,19 @@ class Mean(LeastSquares):
     """
 
     name = "mean"
-    distils = False
+    finetunes_by_default = False
 
     def rank(
-        self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
+        self,
+        run: RunContext,
+        group: Group,
+        state: State,
+        may_go: np.ndarray,
+        may_survive: np.ndarray,
     ) -> Ranking:
-        views = sensitivity_of(study_of(work), group)
+        views = sensitivity_of(study_of(run), group)
         if not views:
-            return super().rank(work, group, state, may_go, may_survive)
+            return super().rank(run, group, state, may_go, may_survive)
         cost = np.sum([np.diag(v.weight) * np.diag(v.second) for v in views], axis=0)
         ranking = Ranking.plain(cost, may_go)
         ranking.estimates = True

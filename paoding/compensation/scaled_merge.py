@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from paoding.compensation.base import Plain, Work, gone
+from paoding.compensation.base import Plain, gone
 from paoding.compensation.consumers import Constant, Consumer, constant_of
 from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
 from paoding.compensation.study import study_of
 from paoding.criteria import Ranking
 from paoding.graph import Group, State
 from paoding.plan import Removal
+from paoding.pruning.context import RunContext
 
 
 class ScaledMerge(Plain):
@@ -29,28 +30,33 @@ class ScaledMerge(Plain):
     merges = True
 
     def rank(
-        self, work: Work, group: Group, state: State, may_go: np.ndarray, may_survive: np.ndarray
+        self,
+        run: RunContext,
+        group: Group,
+        state: State,
+        may_go: np.ndarray,
+        may_survive: np.ndarray,
     ) -> Ranking:
-        views = sensitivity_of(study_of(work), group)
+        views = sensitivity_of(study_of(run), group)
         if not views or not group.mergeable:
-            return super().rank(work, group, state, may_go, may_survive)
+            return super().rank(run, group, state, may_go, may_survive)
         pairs = np.sum([_costs(view) for view in views], axis=0)
         ranking = Ranking.of_pairs(pairs, may_go, may_survive)
         ranking.estimates = True
         return ranking
 
     def foresee(
-        self, work: Work, group: Group, ranking: Ranking, past: Sequence[Removal]
+        self, run: RunContext, group: Group, ranking: Ranking, past: Sequence[Removal]
     ) -> Ranking:
         return ranking
 
     def method(self, group: Group, into: int | None) -> str:
         return "none" if into is None else self.name
 
-    def apply(self, work: Work, state: State, removals: Sequence[Removal]) -> State:
-        graph = work.graph
+    def apply(self, run: RunContext, state: State, removals: Sequence[Removal]) -> State:
+        graph = run.graph
         alive = gone(graph, state, removals)
-        study = study_of(work, alive)
+        study = study_of(run, alive)
         values = list(state.values)
         by_group: dict[str, list[Removal]] = {}
         for removal in removals:

@@ -52,7 +52,7 @@ def _gradients(study: ActivationStudy) -> dict[str, list[SensitivityStats]]:
     heaviest = max(map(bytes_of, graph.sample_nodes[study.start :]), default=1)
     samples = _slope_samples(study)
     for chunk in chunks(samples, 4 * heaviest):
-        study.pulse("measuring what the outputs feel", chunk.start / samples)
+        study.on_progress("measuring what the outputs feel", chunk.start / samples)
         values, slopes = backward(chunk)
         for group, number, held in views:
             if held is None or len(held) != group.units:

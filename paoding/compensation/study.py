@@ -7,7 +7,7 @@ the prior, the seed and the number of samples, so that a plan needs to store onl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from paoding.compensation.recurrence import recurrences_of
 from paoding.graph import Graph
 from paoding.graph.keras_internals import Node, call
 from paoding.graph.passes import bytes_of, chunks, flops_of
+from paoding.pruning.context import OnProgress, RunContext, unheard
 from paoding.synthetic.choice import Sampler
 from paoding.synthetic.drawing import MOST_SAMPLES, drawn, sampler_of
 from paoding.synthetic.judges import OWN, draw_kinds
@@ -31,7 +32,6 @@ _HELD_BYTES = 1 << 30  # activations of all samples that are held at once
 _HELD_BACK = 8  # one input of so many is not fitted on, but chooses the fits ...
 _MOST_JUDGES = 128  # ... up to this many, and as many of each other kind
 _MOST_ROWS = 16384  # rows from which a layer is fitted, if its columns are fewer
-STUDY = "study"  # where a run remembers it
 
 
 @dataclass(eq=False)
@@ -64,7 +64,7 @@ class ActivationStudy:
     start: int
     frontier: dict[int, np.ndarray]
     consumers: tuple[Consumer, ...]
-    pulse: Callable[[str, float], None] = lambda what, share: None
+    on_progress: OnProgress = unheard
     where: list[np.ndarray | None] = field(default_factory=list)
     targets: list[np.ndarray] = field(default_factory=list)
     ends: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -99,40 +99,47 @@ class ActivationStudy:
         return f"Fits were chosen layer by layer on inputs held back{kinds}: {each}."
 
 
-def study_of(work: Any, alive: np.ndarray | None = None) -> ActivationStudy:
+def study_of(run: RunContext, alive: np.ndarray | None = None) -> ActivationStudy:
     """The study of a run, made at the first call, for the groups that the run prunes.
 
     Args:
-        work: the run.
+        run: the run.
         alive: mask of units; a group that has lost some by other ways is studied as well.
     """
-    prunable = work.graph.prunable
-    wanted = frozenset(g.name for g in prunable) if work.groups is None else work.groups
+    prunable = run.graph.prunable
+    wanted = frozenset(g.name for g in prunable) if run.groups is None else run.groups
     if alive is not None:
         wanted |= {group.name for group in prunable if not alive[group.ids].all()}
-    known: ActivationStudy | None = work.memory.get(STUDY)
-    if known is None or not wanted <= known.groups:
-        known = work.memory[STUDY] = _make(work, wanted)
-    return known
+    if run.study is None or not wanted <= run.study.groups:
+        run.study = _make(run, wanted)
+    return run.study
 
 
-def _make(work: Any, groups: frozenset[str]) -> ActivationStudy:
-    graph: Graph = work.graph
+def _make(run: RunContext, groups: frozenset[str]) -> ActivationStudy:
+    graph: Graph = run.graph
     read = (*consumers_of(graph), *recurrences_of(graph))
     every = sorted((c for c in read if c.whole(graph)), key=lambda c: c.nodes[0].index)
     ids = np.concatenate([graph.by_name[name].ids for name in groups] or [np.zeros(0, int)])
     reading = [c.nodes[0].index for c in every if np.isin(c.units, ids).any()]
     start = min(reading, default=len(graph.nodes))
     consumers = tuple(c for c in every if c.nodes[0].index >= start)
-    chosen = sampler_of(work)
-    most = min(MOST_SAMPLES if work.fits else SLOPES, chosen.most or MOST_SAMPLES)
-    samples = work.options.get("samples") or min(how_many(graph, start), most)
-    work.pulse("drawing synthetic inputs", 0.0)
-    inputs = drawn(work, chosen, samples)
-    inputs, kinds, names = _with_judges(work, chosen, inputs)
-    frontier = _frontier(graph, inputs, start, work.pulse)
+    chosen = sampler_of(run)
+    most = min(MOST_SAMPLES if run.fits else SLOPES, chosen.most or MOST_SAMPLES)
+    samples = run.settings.samples or min(how_many(graph, start), most)
+    run.on_progress("drawing synthetic inputs", 0.0)
+    inputs = drawn(run, chosen, samples)
+    inputs, kinds, names = _with_judges(run, chosen, inputs)
+    frontier = _frontier(graph, inputs, start, run.on_progress)
     study = ActivationStudy(
-        graph, chosen, inputs, work.seed, groups, start, frontier, consumers, work.pulse
+        graph,
+        chosen,
+        inputs,
+        run.settings.seed,
+        groups,
+        start,
+        frontier,
+        consumers,
+        run.on_progress,
     )
     study.kinds, study.names = kinds, names
     _record(study)
@@ -140,16 +147,16 @@ def _make(work: Any, groups: frozenset[str]) -> ActivationStudy:
 
 
 def _with_judges(
-    work: Any, chosen: Sampler, inputs: list[np.ndarray]
+    run: RunContext, chosen: Sampler, inputs: list[np.ndarray]
 ) -> tuple[list[np.ndarray], np.ndarray, tuple[str, ...]]:
     """Inputs with some of other kinds after them; the last of their own are held back."""
     count = len(inputs[0])
     held = int(np.clip(count // _HELD_BACK, 1, _MOST_JUDGES)) if count > 1 else 0
     kinds = np.zeros(count, np.int64)
     kinds[count - held :] = 1
-    if not work.fits:
+    if not run.fits:
         return inputs, np.zeros(count, np.int64), ()
-    others = draw_kinds(work, chosen, held) if held else {}
+    others = draw_kinds(run, chosen, held) if held else {}
     parts = [inputs, *others.values()]
     every = [np.concatenate(x).astype(x[0].dtype) for x in zip(*parts, strict=True)]
     labels = [kinds, *(np.full(held, 2 + place) for place in range(len(others)))]
@@ -171,7 +178,7 @@ def _readers(graph: Graph) -> dict[int, int]:
 
 
 def _frontier(
-    graph: Graph, inputs: Sequence[np.ndarray], start: int, pulse: Callable[[str, float], None]
+    graph: Graph, inputs: Sequence[np.ndarray], start: int, on_progress: OnProgress
 ) -> dict[int, np.ndarray]:
     """Tensors alive before the node ``start``, computed in chunks that are forgotten."""
     last = _readers(graph)
@@ -181,7 +188,7 @@ def _frontier(
     for chunk in chunks(
         len(inputs[0]), max(map(bytes_of, graph.sample_nodes[: start + 1]), default=1)
     ):
-        pulse("running the original on synthetic inputs", chunk.start / len(inputs[0]))
+        on_progress("running the original on synthetic inputs", chunk.start / len(inputs[0]))
         found = graph.run(graph.original, [x[chunk] for x in inputs], wanted)
         for t, value in zip(wanted, found, strict=True):
             parts[t].append(value)
@@ -207,7 +214,7 @@ class Walk:
         """Each node before it is run; it is run when the next one is asked for."""
         nodes = self.graph.nodes[self.study.start :]
         for place, node in enumerate(nodes):
-            self.study.pulse("walking through the layers", place / len(nodes))
+            self.study.on_progress("walking through the layers", place / len(nodes))
             yield node
             self._run(node)
             for t in node.inputs:

@@ -204,6 +204,7 @@ class Graph:
         layouts: labels of each tensor.
         coupling: how labels became units.
         unknown: layers without a rule -> what that protects.
+        inexact: whether units that a LayerNormalization mixes are offered too.
     """
 
     model: Any
@@ -213,6 +214,7 @@ class Graph:
     layouts: tuple[Layout, ...]
     coupling: Coupling
     unknown: dict[str, str] = field(default_factory=dict)
+    inexact: bool = False
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -408,7 +410,7 @@ def trace(model: Any, *, inexact: bool = False) -> Graph:
     coupling = solve(ties, [node.name for node in flat.nodes])
     in_order = tuple(layouts[t] for t in range(len(flat.shapes)))
     groups = _groups(flat, ties, coupling, variables, in_order)
-    return Graph(model, flat, variables, groups, in_order, coupling, unknown)
+    return Graph(model, flat, variables, groups, in_order, coupling, unknown, inexact)
 
 
 def any_units(layout: Layout) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from paoding.errors import ArgumentError
 from paoding.strategies.annealing import Annealing
-from paoding.strategies.base import Strategy, Turn
+from paoding.strategies.base import SelectionContext, Strategy
 from paoding.strategies.impact import Impact
 from paoding.strategies.magnitude import Magnitude
 from paoding.strategies.saliency import Saliency
@@ -43,4 +43,13 @@ def get(strategy: str | Strategy | None, **settings: Any) -> Strategy:
     return BY_NAME[strategy](**settings)
 
 
-__all__ = ["BY_NAME", "Annealing", "Impact", "Magnitude", "Saliency", "Strategy", "Turn", "get"]
+__all__ = [
+    "BY_NAME",
+    "Annealing",
+    "Impact",
+    "Magnitude",
+    "Saliency",
+    "SelectionContext",
+    "Strategy",
+    "get",
+]

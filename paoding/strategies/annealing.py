@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from paoding.strategies.base import ByEnergy, Turn, log_runners_up, survivors
+from paoding.strategies.base import ByEnergy, SelectionContext, log_runners_up, survivors
 
 HOT = 1.0001  # temperature before anything is removed (paper, section IV-D)
 _WINDOW = 256  # least salient candidates that one walk looks at, scored in one batch
@@ -33,36 +33,36 @@ class Annealing(ByEnergy):
 
     name: ClassVar[str] = "annealing"
 
-    def _choose(self, turn: Turn) -> None:
-        temperature = HOT - turn.progress
+    def _choose(self, context: SelectionContext) -> None:
+        temperature = HOT - context.progress
         last = np.inf
-        estimated = self._rises(turn, turn.ranking.order()) is not None
+        estimated = self._rises(context, context.ranking.order()) is not None
         for walk in range(_MAX_WALKS):
-            units = turn.ranking.order()[: max(_WINDOW, 2 * turn.quota)]
+            units = context.ranking.order()[: max(_WINDOW, 2 * context.n_remove)]
             if not len(units):
                 return
-            into = survivors(turn, units)
-            scores = self._scores(turn, units, self._deltas(turn, units))
+            into = survivors(context, units)
+            scores = self._scores(context, units, self._deltas(context, units))
             for k, unit in enumerate(units):
-                if len(turn.chosen) == turn.quota:
-                    log_runners_up(turn, "the walk ended before it")
+                if len(context.chosen) == context.n_remove:
+                    log_runners_up(context, "the walk ended before it")
                     return
-                if not turn.ranking.may_go[unit]:
+                if not context.ranking.may_go[unit]:
                     continue
-                if not estimated and turn.ranking.into[unit] != into[k]:
+                if not estimated and context.ranking.into[unit] != into[k]:
                     continue  # its own survivor went: the next walk
                 energy = scores["energy"][k]
                 worse = energy - last
                 chance = 1.0 if worse <= 0 else float(np.exp(-worse / temperature))
-                accepted = worse <= 0 or turn.rng.random() < chance or walk == _MAX_WALKS - 1
+                accepted = worse <= 0 or context.rng.random() < chance or walk == _MAX_WALKS - 1
                 row = {name: value[k] for name, value in scores.items()}
                 row |= {"temperature": temperature, "probability": chance}
                 if not accepted:
-                    turn.note(unit, "rejected", "worse than the last accepted", **row)
+                    context.note(unit, "rejected", "worse than the last accepted", **row)
                     continue
                 reason = "no worse than the last accepted" if worse <= 0 else "worse, by chance"
-                turn.note(unit, "removed", reason, **row)
-                turn.energies.append(float(energy))
-                turn.take(int(unit))
+                context.note(unit, "removed", reason, **row)
+                context.energies.append(float(energy))
+                context.take(int(unit))
                 last = energy
-                scores = self._renewed(turn, units, scores)
+                scores = self._renewed(context, units, scores)

@@ -22,12 +22,12 @@ POOL = 2  # candidates considered, as a multiple of the quota (paper, section IV
 
 
 @dataclass(eq=False)
-class Turn:
+class SelectionContext:
     """One group's turn in one step.
 
     Args:
         group: the group that loses units.
-        quota: how many.
+        n_remove: how many.
         ranking: who may go, into whom, at what saliency.
         scorer: gives the changes of the outputs, for strategies that ask.
         rng: of this turn alone.
@@ -36,7 +36,7 @@ class Turn:
     """
 
     group: Group
-    quota: int
+    n_remove: int
     ranking: Ranking
     scorer: Scorer
     rng: np.random.Generator
@@ -82,37 +82,37 @@ class Turn:
 
 
 class Strategy(Protocol):
-    """Who goes next: fills ``turn.chosen`` and ``turn.log``."""
+    """Who goes next: fills ``context.chosen`` and ``context.log``."""
 
     name: ClassVar[str]
 
-    def choose(self, turn: Turn) -> None:
-        """Take ``turn.quota`` units, or fewer where no more may go."""
+    def choose(self, context: SelectionContext) -> None:
+        """Take ``context.n_remove`` units, or fewer where no more may go."""
         ...
 
 
-def fill_by_saliency(turn: Turn, reason: str) -> None:
+def fill_by_saliency(context: SelectionContext, reason: str) -> None:
     """Take the rest of the quota by rising saliency, and log who went."""
-    ranking = turn.ranking
-    wanted = turn.quota - len(turn.chosen)
+    ranking = context.ranking
+    wanted = context.n_remove - len(context.chosen)
     if not ranking.changes:
         units = ranking.order()[:wanted]
-        turn.note(units, "removed", reason)
+        context.note(units, "removed", reason)
         for unit in units:
-            turn.take(int(unit))
+            context.take(int(unit))
         return
     while wanted and ranking.may_go.any():
         unit = int(np.where(ranking.may_go, ranking.saliency, np.inf).argmin())
-        turn.note(unit, "removed", reason)
-        turn.take(unit)
+        context.note(unit, "removed", reason)
+        context.take(unit)
         wanted -= 1
 
 
-def log_runners_up(turn: Turn, reason: str) -> None:
+def log_runners_up(context: SelectionContext, reason: str) -> None:
     """Log the candidates that the pool held beside those that went."""
-    rest = turn.ranking.order()[: max(POOL * turn.quota - len(turn.chosen), 0)]
+    rest = context.ranking.order()[: max(POOL * context.n_remove - len(context.chosen), 0)]
     if len(rest):
-        turn.note(rest, "not reached", reason)
+        context.note(rest, "not reached", reason)
 
 
 @dataclass(frozen=True)
@@ -131,43 +131,43 @@ class ByEnergy:
         """Multiply-adds that intervals of one group's candidates may take in a step."""
         return EVENNESS_BUDGET if self.energy == "estimated" else DEFAULT_BUDGET
 
-    def choose(self, turn: Turn) -> None:
+    def choose(self, context: SelectionContext) -> None:
         """Take the quota by energy; without intervals by saliency, and say so."""
         if self.energy == "estimated":
-            turn.ranking = turn.foresee(turn.ranking)
+            context.ranking = context.foresee(context.ranking)
         elif self.energy == "log":
-            turn.ranking = screened(turn)
+            context.ranking = screened(context)
         try:
-            self._choose(turn)
+            self._choose(context)
         except BoundsError as error:
-            fill_by_saliency(turn, f"least saliency, since no energy can be had: {error}")
-            log_runners_up(turn, "higher saliency")
+            fill_by_saliency(context, f"least saliency, since no energy can be had: {error}")
+            log_runners_up(context, "higher saliency")
 
-    def _choose(self, turn: Turn) -> None:
+    def _choose(self, context: SelectionContext) -> None:
         raise NotImplementedError
 
-    def _rises(self, turn: Turn, units: np.ndarray) -> np.ndarray | None:
+    def _rises(self, context: SelectionContext, units: np.ndarray) -> np.ndarray | None:
         """What each candidate adds to the change of the scores, where that is estimated."""
-        if self.energy != "estimated" or not turn.ranking.estimates:
+        if self.energy != "estimated" or not context.ranking.estimates:
             return None
-        return turn.ranking.saliency[units]
+        return context.ranking.saliency[units]
 
-    def _deltas(self, turn: Turn, units: np.ndarray) -> Deltas | None:
+    def _deltas(self, context: SelectionContext, units: np.ndarray) -> Deltas | None:
         """What each candidate changes where the group is read; None: estimates must do.
 
         Raises:
             BoundsError: there is neither an interval nor an estimate.
         """
-        if turn.blind:
+        if context.blind:
             return None
         try:
-            return turn.deltas(units, survivors(turn, units))
+            return context.deltas(units, survivors(context, units))
         except BoundsError as error:
-            self._give_up(turn, units, error)
+            self._give_up(context, units, error)
             return None
 
     def _scores(
-        self, turn: Turn, units: np.ndarray, deltas: Deltas | None
+        self, context: SelectionContext, units: np.ndarray, deltas: Deltas | None
     ) -> dict[str, np.ndarray]:
         """Amount, evenness and energy of candidates, (C,) each.
 
@@ -175,25 +175,25 @@ class ByEnergy:
         the summed width of the outputs' intervals; the evenness is that of the intervals, and 0
         where there is none.
         """
-        rises = self._rises(turn, units)
+        rises = self._rises(context, units)
         even = np.zeros(len(units))
         if deltas is not None:
             try:
-                lower, upper = turn.scorer.propagate(turn.group, deltas)
+                lower, upper = context.scorer.propagate(context.group, deltas)
                 even = evenness(lower, upper)
             except BoundsError as error:
-                self._give_up(turn, units, error)
+                self._give_up(context, units, error)
             else:
                 rises = amount(lower, upper) if rises is None else rises
         assert rises is not None
         return self._weighed(rises, even)
 
     def _renewed(
-        self, turn: Turn, units: np.ndarray, scores: dict[str, np.ndarray]
+        self, context: SelectionContext, units: np.ndarray, scores: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         """Scores after a removal, which changes what the candidates that are left would add."""
-        left = turn.ranking.may_go[units]
-        rises = self._rises(turn, units[left])
+        left = context.ranking.may_go[units]
+        rises = self._rises(context, units[left])
         if rises is not None:
             for name, value in self._weighed(rises, scores["evenness"][left]).items():
                 scores[name][left] = value
@@ -204,22 +204,22 @@ class ByEnergy:
         energies = get(self.energy, self.alpha, self.beta)(amounts, even)
         return {"amount": amounts, "evenness": even, "energy": energies}
 
-    def _give_up(self, turn: Turn, units: np.ndarray, error: BoundsError) -> None:
-        if self._rises(turn, units) is None:
+    def _give_up(self, context: SelectionContext, units: np.ndarray, error: BoundsError) -> None:
+        if self._rises(context, units) is None:
             raise error
-        turn.blind = str(error)
+        context.blind = str(error)
 
 
-def screened(turn: Turn) -> Ranking:
+def screened(context: SelectionContext) -> Ranking:
     """The candidates by a sound bound of what each pair changes, where all pairs can be bounded.
 
     Source: method, section 4 (many candidates at once).
     """
-    below = turn.ranking
+    below = context.ranking
     if below.pairs is None or below.may_survive is None or below.alone is not None:
         return below
     try:
-        bounds = turn.scorer.screen(turn.group)
+        bounds = context.scorer.screen(context.group)
     except BoundsError:
         return below
     if bounds is None:
@@ -227,9 +227,17 @@ def screened(turn: Turn) -> Ranking:
     return Ranking.of_pairs(bounds.T, below.may_go, below.may_survive, told=below.pairs)
 
 
-def survivors(turn: Turn, units: np.ndarray) -> np.ndarray:
+def survivors(context: SelectionContext, units: np.ndarray) -> np.ndarray:
     """The present survivor of each unit, ``PLAIN`` for none."""
-    return np.where(turn.ranking.into[units] < 0, PLAIN, turn.ranking.into[units])
+    return np.where(context.ranking.into[units] < 0, PLAIN, context.ranking.into[units])
 
 
-__all__ = ["PLAIN", "ByEnergy", "Energy", "Strategy", "Turn", "fill_by_saliency", "log_runners_up"]
+__all__ = [
+    "PLAIN",
+    "ByEnergy",
+    "Energy",
+    "SelectionContext",
+    "Strategy",
+    "fill_by_saliency",
+    "log_runners_up",
+]

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from paoding.bounds.scoring import Deltas
-from paoding.strategies.base import POOL, ByEnergy, Turn, fill_by_saliency, survivors
+from paoding.strategies.base import POOL, ByEnergy, SelectionContext, fill_by_saliency, survivors
 
 
 @dataclass(frozen=True)
@@ -29,28 +29,28 @@ class Impact(ByEnergy):
 
     name: ClassVar[str] = "impact"
 
-    def _choose(self, turn: Turn) -> None:
-        pool = turn.ranking.order()[: POOL * turn.quota]
-        into, deltas = survivors(turn, pool), self._deltas(turn, pool)
+    def _choose(self, context: SelectionContext) -> None:
+        pool = context.ranking.order()[: POOL * context.n_remove]
+        into, deltas = survivors(context, pool), self._deltas(context, pool)
         base: Deltas | None = None
         scores: dict[str, np.ndarray] = {}
-        while len(turn.chosen) < turn.quota:
+        while len(context.chosen) < context.n_remove:
             if not len(pool):
-                fill_by_saliency(turn, "least saliency, the pool being empty")
+                fill_by_saliency(context, "least saliency, the pool being empty")
                 return
-            scores = self._scores(turn, pool, None if deltas is None else deltas.plus(base))
+            scores = self._scores(context, pool, None if deltas is None else deltas.plus(base))
             best = int(np.argmin(scores["energy"]))
             picked = {name: value[best] for name, value in scores.items()}
-            turn.note(pool[best], "removed", "least energy in the pool", **picked)
-            turn.energies.append(float(picked["energy"]))
-            turn.take(int(pool[best]))
+            context.note(pool[best], "removed", "least energy in the pool", **picked)
+            context.energies.append(float(picked["energy"]))
+            context.take(int(pool[best]))
             if deltas is not None:
                 base = deltas[np.array([best])].plus(base)
-            keep = turn.ranking.may_go[pool]
+            keep = context.ranking.may_go[pool]
             pool, into = pool[keep], into[keep]
             deltas = None if deltas is None else deltas[keep]
             scores = {name: value[keep] for name, value in scores.items()}
-            if (survivors(turn, pool) != into).any():  # somebody's survivor is another now
-                into, deltas = survivors(turn, pool), self._deltas(turn, pool)
+            if (survivors(context, pool) != into).any():  # somebody's survivor is another now
+                into, deltas = survivors(context, pool), self._deltas(context, pool)
         if len(pool):
-            turn.note(pool, "rejected", "higher energy", **scores)
+            context.note(pool, "rejected", "higher energy", **scores)

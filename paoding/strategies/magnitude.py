@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from paoding.strategies.base import Turn, fill_by_saliency, log_runners_up
+from paoding.strategies.base import SelectionContext, fill_by_saliency, log_runners_up
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Magnitude:
 
     name: ClassVar[str] = "magnitude"
 
-    def choose(self, turn: Turn) -> None:
+    def choose(self, context: SelectionContext) -> None:
         """Take the quota by rising magnitude (the pruner ranks by it for this strategy)."""
-        fill_by_saliency(turn, "smallest mean absolute weight")
-        log_runners_up(turn, "larger weights")
+        fill_by_saliency(context, "smallest mean absolute weight")
+        log_runners_up(context, "larger weights")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from paoding.strategies.base import Turn, fill_by_saliency, log_runners_up
+from paoding.strategies.base import SelectionContext, fill_by_saliency, log_runners_up
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Saliency:
 
     name: ClassVar[str] = "saliency"
 
-    def choose(self, turn: Turn) -> None:
+    def choose(self, context: SelectionContext) -> None:
         """Take the quota by rising saliency."""
-        fill_by_saliency(turn, "least saliency")
-        log_runners_up(turn, "higher saliency")
+        fill_by_saliency(context, "least saliency")
+        log_runners_up(context, "higher saliency")

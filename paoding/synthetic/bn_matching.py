@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -20,6 +20,9 @@ from paoding.domain.box import Canvas
 from paoding.graph import Graph
 from paoding.graph.keras_internals import Node, call
 from paoding.synthetic.priors import Blobs, Prior, Shaded
+
+if TYPE_CHECKING:
+    from paoding.pruning.context import RunContext
 
 _MOST_MOMENTS = 512  # that inputs are picked by
 _BATCH = 256  # inputs that have the moments together
@@ -77,7 +80,7 @@ def most_inputs(canvases: Sequence[Canvas | None], effort: float) -> int:
 
 
 def matched(
-    run: Any,
+    run: RunContext,
     rng: np.random.Generator,
     inputs: Sequence[np.ndarray],
     canvases: Sequence[Canvas | None],
@@ -94,7 +97,7 @@ def matched(
     where a classifier is surer of its class.
 
     Args:
-        run: with the graph and a pulse.
+        run: with the graph and on_progress.
         rng: chooses the inputs that are mixed in.
         inputs: one array for each input of the model. Whole numbers stay what they are.
         canvases: (height, width, channels) of each input that may be painted over, else None.
@@ -123,13 +126,13 @@ def matched(
     )
     parts = []
     for at in range(0, n, _BATCH):
-        run.pulse("matching the moments that the model remembers", at / n)
+        run.on_progress("matching the moments that the model remembers", at / n)
         rows = np.arange(at, at + _BATCH) % n  # the last batch is filled up
         parts.append([x.numpy() for x in ready([tf.convert_to_tensor(x[rows]) for x in inputs])])
     return [np.concatenate(part)[:n] for part in zip(*parts, strict=True)]
 
 
-def shaded(run: Any, prior: Prior, effort: float) -> Prior:
+def shaded(run: RunContext, prior: Prior, effort: float) -> Prior:
     """A flat image's prior, brighter or darker at each place as the remembered moments ask for.
 
     Each unit of a Dense layer weighs every pixel, so the mean and variance of many units tell
@@ -137,7 +140,7 @@ def shaded(run: Any, prior: Prior, effort: float) -> Prior:
     of a convolution have the same weights at all places and tell nothing of that kind.
 
     Args:
-        run: with the graph, the legal boxes and a pulse.
+        run: with the graph, the legal boxes and on_progress.
         prior: of the model's only input.
         effort: operations that a pass of one sample costs.
 
@@ -149,7 +152,7 @@ def shaded(run: Any, prior: Prior, effort: float) -> Prior:
     work = _PASSES * _SHADING_STEPS * _BATCH * effort
     if not isinstance(prior, Blobs) or prior.envelope is None or work > _WORK:
         return prior
-    run.pulse("finding where images are bright", 0.0)
+    run.on_progress("finding where images are bright", 0.0)
     images = prior(np.random.default_rng(0), _SHADING_BATCHES * _BATCH)
     floor = prior.box.fit(images.shape[1:]).lo
     shading = _shading(_MomentGap(run.graph), images.astype(np.float32), floor, prior)

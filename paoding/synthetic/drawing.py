@@ -6,7 +6,7 @@ import hashlib
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -18,30 +18,33 @@ from paoding.synthetic.bn_matching import batch_norms, matched, moment_gaps, mos
 from paoding.synthetic.choice import Sampler, choose
 from paoding.synthetic.reweighting import SPARE, ReweightedSampler
 
+if TYPE_CHECKING:
+    from paoding.pruning.context import RunContext
+
 MOST_SAMPLES = 4096
 _KEPT_BYTES = 1 << 26  # inputs that stay known after a run
 _SLOPE_WORK = 3e11  # floating-point operations that looking at what is drawn may take, or so
 
 
-def sampler_of(work: Any) -> Sampler:
+def sampler_of(run: RunContext) -> Sampler:
     """The inputs of a run: real ones, the user's prior, the named one, or what fits the model.
 
     Raises:
         ArgumentError: no such prior.
     """
-    prior, real = work.options.get("prior"), work.options.get("calibration")
+    prior, real = run.settings.prior, run.settings.calibration
     if real is not None:
         return real
     if prior is None or isinstance(prior, str):
-        return _evened(work, choose(work.graph, work.boxes, prior))
+        return _evened(run, choose(run.graph, run.boxes, prior))
     if not callable(prior):
         raise ArgumentError(
             f"prior={prior!r} must be a name or a callable(rng, n) -> array of n inputs."
         )
-    return CallableSampler(prior, tuple(x.name for x in work.graph.model.inputs))
+    return CallableSampler(prior, tuple(x.name for x in run.graph.model.inputs))
 
 
-def _evened(run: Any, chosen: Sampler) -> Sampler:
+def _evened(run: RunContext, chosen: Sampler) -> Sampler:
     """The priors, with inputs picked by answers and moments where a model tells them cheaply."""
     graph: Graph = run.graph
     effort = effort_of(graph)
@@ -133,29 +136,29 @@ class _Drawing:
     last: ClassVar[_Drawing | None] = None
 
 
-def drawn(work: Any, chosen: Sampler, samples: int) -> list[np.ndarray]:
+def drawn(run: RunContext, chosen: Sampler, samples: int) -> list[np.ndarray]:
     """The inputs of a run: the last run's, if its model, weights and settings were the same."""
-    graph: Graph = work.graph
+    graph: Graph = run.graph
     corrected = isinstance(chosen, ReweightedSampler)  # others cost little
-    key = _key(work, chosen, samples) if corrected else ()
+    key = _key(run, chosen, samples) if corrected else ()
     last = _Drawing.last
     if corrected and last is not None and last.model() is graph.model and last.key == key:
         return last.inputs
-    inputs = chosen.draw(np.random.default_rng([work.seed, 0x5EED]), samples)
+    inputs = chosen.draw(np.random.default_rng([run.settings.seed, 0x5EED]), samples)
     _check(graph, inputs)
     if corrected and sum(x.nbytes for x in inputs) <= _KEPT_BYTES:
         _Drawing.last = _Drawing(weakref.ref(graph.model), key, inputs)
     return inputs
 
 
-def _key(work: Any, chosen: Sampler, samples: int) -> tuple[Any, ...]:
+def _key(run: RunContext, chosen: Sampler, samples: int) -> tuple[Any, ...]:
     """All that inputs depend on but the model's layers, which a model never changes."""
     digest = hashlib.blake2b()
-    for value in (*work.graph.original.values, *(end for b in work.boxes for end in (b.lo, b.hi))):
+    for value in (*run.graph.original.values, *(end for b in run.boxes for end in (b.lo, b.hi))):
         digest.update(value.tobytes())
-    activations = tuple(str(getattr(node.op, "activation", "")) for node in work.graph.nodes)
+    activations = tuple(str(getattr(node.op, "activation", "")) for node in run.graph.nodes)
     # The groups decide how many threads sum up, and so how sums are rounded.
-    return samples, work.seed, work.groups, chosen.sentence, activations, digest.digest()
+    return samples, run.settings.seed, run.groups, chosen.sentence, activations, digest.digest()
 
 
 def _check(graph: Graph, inputs: Sequence[np.ndarray]) -> None:

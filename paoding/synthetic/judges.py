@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from paoding.errors import ArgumentError
 from paoding.synthetic.choice import Sampler, choose
 
+if TYPE_CHECKING:
+    from paoding.pruning.context import RunContext
+
 _IMAGES = ("blobs", "dead-leaves", "spectra")
 _OTHERS = ("signals", "table", "uniform")
 OWN = "held back"  # name of the kind that is fitted on
 
 
-def other_kinds(work: Any, chosen: Sampler) -> dict[str, Sampler]:
+def other_kinds(run: RunContext, chosen: Sampler) -> dict[str, Sampler]:
     """Kinds of inputs that a model may meet as well: images for images, else what is left.
 
     Args:
-        work: the run; one with real inputs or the user's own prior has no other kinds.
+        run: the run; one with real inputs or the user's own prior has no other kinds.
         chosen: what is fitted on.
     """
-    if work.options.get("calibration") is not None or callable(work.options.get("prior")):
+    if run.settings.calibration is not None or callable(run.settings.prior):
         return {}
     fitted = " ".join(map(str, chosen.priors))
     for names in (_IMAGES, _OTHERS):
         found = {}
         for name in names:
             try:
-                kind = choose(work.graph, work.boxes, name)
+                kind = choose(run.graph, run.boxes, name)
             except ArgumentError:
                 continue
             if not all(str(prior) in fitted for prior in kind.priors):
@@ -39,11 +42,11 @@ def other_kinds(work: Any, chosen: Sampler) -> dict[str, Sampler]:
     return {}
 
 
-def draw_kinds(work: Any, chosen: Sampler, each: int) -> dict[str, list[np.ndarray]]:
+def draw_kinds(run: RunContext, chosen: Sampler, each: int) -> dict[str, list[np.ndarray]]:
     """Some inputs of every other kind."""
     return {
-        name: kind.draw(np.random.default_rng([work.seed, 0x0DD, place]), each)
-        for place, (name, kind) in enumerate(other_kinds(work, chosen).items())
+        name: kind.draw(np.random.default_rng([run.settings.seed, 0x0DD, place]), each)
+        for place, (name, kind) in enumerate(other_kinds(run, chosen).items())
     }
 
 

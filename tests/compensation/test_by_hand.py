@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 import paoding
-from paoding.compensation import Work, get
+from paoding.compensation import get
 from paoding.compensation.consumers import consumers_of, window
 from paoding.compensation.least_squares import Surgeon, SurgeonRanking, Trail, ridge
 from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
@@ -18,6 +18,8 @@ from paoding.compensation.study import study_of
 from paoding.domain import Box
 from paoding.graph import trace
 from paoding.plan import Removal
+from paoding.pruning.context import RunContext
+from paoding.pruning.settings import Settings
 
 
 def positive(rng, n):
@@ -42,7 +44,7 @@ def network(second):
 def after(model, name, removals, **options):
     graph = trace(model)
     boxes = tuple(Box(0, 1).fit((3,)) for _ in range(1))
-    work = Work(graph, boxes, 0, {"prior": positive, "samples": 512, **options})
+    work = RunContext(graph, boxes, Settings(prior=positive, samples=512, **options))
     state = get(name).apply(work, graph.original, removals)
     return [state.values[graph.number(v)] for v in model.weights], work
 
@@ -92,7 +94,7 @@ def test_the_constant_goes_into_the_next_batch_norm_where_there_is_no_bias():
     model.get_layer("hidden").set_weights([np.eye(3, dtype="f4"), np.array([0, 0, 5.0], "f4")])
     model.get_layer("bare").set_weights([out])
     graph = trace(model)
-    work = Work(graph, (Box(0, 1).fit((3,)),), 0, {"prior": positive, "samples": 256})
+    work = RunContext(graph, (Box(0, 1).fit((3,)),), Settings(prior=positive, samples=256))
     state = get("mean").apply(work, graph.original, [Removal("hidden", 2, None, "mean")])
     mean = state.values[graph.number(model.get_layer("norm").moving_mean)]
     hidden = positive(np.random.default_rng([0, 0x5EED]), 256)[:, 2] + 5
@@ -209,7 +211,7 @@ def test_the_original_model_is_never_changed():
 def test_sensitivity_of_a_linear_head_is_its_weights():
     model = network(3.0)
     graph = trace(model)
-    work = Work(graph, (Box(0, 1).fit((3,)),), 0, {"prior": positive, "samples": 64})
+    work = RunContext(graph, (Box(0, 1).fit((3,)),), Settings(prior=positive, samples=64))
     (view,) = sensitivity_of(study_of(work), graph.by_name["hidden"])
     out = np.asarray(model.get_layer("scores").kernel)
     assert np.allclose(view.weight, out @ out.T, atol=1.0, rtol=0.2)

@@ -13,11 +13,11 @@ import tensorflow as tf
 from keras import layers
 
 import paoding
-from paoding.compensation.base import Work
 from paoding.compensation.distillation import REACH, Pair, affordable, distilled, scores
 from paoding.domain import Box
 from paoding.errors import ArgumentError
 from paoding.graph import trace
+from paoding.pruning.context import RunContext
 
 sys.path.insert(0, str(Path(__file__).parent))
 from small import dense
@@ -247,7 +247,7 @@ def test_what_does_not_match_better_is_left_as_it_was():
     model = dense()
     model.layers[0].set_weights([w * 1e30 for w in model.layers[0].get_weights()])
     graph = trace(model)
-    work = Work(graph, (Box(0, 1),), 0)
+    work = RunContext(graph, (Box(0, 1),))
     assert distilled(work, graph.original, 3) is graph.original
 
 
@@ -255,7 +255,7 @@ def test_nothing_trainable_means_nothing_to_tune():
     model = dense()
     model.trainable = False
     graph = trace(model)
-    assert distilled(Work(graph, (Box(0, 1),), 0), graph.original, 3) is graph.original
+    assert distilled(RunContext(graph, (Box(0, 1),)), graph.original, 3) is graph.original
 
 
 def test_a_model_of_great_cost_is_not_distilled_by_default():

@@ -11,11 +11,13 @@ import pytest
 from keras import layers
 
 import paoding
-from paoding.compensation import BY_NAME, Work
+from paoding.compensation import BY_NAME
 from paoding.compensation.study import study_of
 from paoding.domain import Box
 from paoding.errors import ArgumentError
 from paoding.graph import trace
+from paoding.pruning.context import RunContext
+from paoding.pruning.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 from small import dense
@@ -149,7 +151,11 @@ def test_another_seed_draws_other_samples_and_the_same_seed_the_same():
     graph = trace(shuffled(dense))
     box = (Box(0, 1).fit((6,)),)
     drawn = [
-        next(iter(study_of(Work(graph, box, seed, {"samples": 64})).frontier.values()))
+        next(
+            iter(
+                study_of(RunContext(graph, box, Settings(seed=seed, samples=64))).frontier.values()
+            )
+        )
         for seed in (0, 0, 1)
     ]
     assert np.array_equal(drawn[0], drawn[1])
@@ -179,12 +185,14 @@ def test_only_what_comes_after_the_pruned_groups_is_studied_and_the_outcome_is_t
     for _ in pruner:
         pass
     assert pruner.state is not None
-    study = study_of(pruner._work)
-    assert study.start > study_of(Work(pruner.graph, pruner.boxes, 0, {"samples": 64})).start
+    study = study_of(pruner._run)
+    assert (
+        study.start > study_of(RunContext(pruner.graph, pruner.boxes, Settings(samples=64))).start
+    )
     # A removal in the locked group, by hand, is fitted all the same.
     group = pruner.graph.by_name[locked[0]]
     pruner.apply([paoding.Removal(group.name, 0, None, "least-squares")])
-    assert study_of(pruner._work, pruner.state.alive).groups == {
+    assert study_of(pruner._run, pruner.state.alive).groups == {
         g.name for g in pruner.graph.prunable
     }
     every = paoding.Pruner(model, **settings)

@@ -7,14 +7,27 @@ import math
 import numbers
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
+from paoding.bounds.certificate import Method
 from paoding.errors import ArgumentError, NothingToPruneError
 from paoding.graph import Graph, Group
 from paoding.synthetic.choice import NAMES
+
+OWN = "of the user's own"  # stands in a plan for a function or object that JSON cannot hold
+CHOICES = {
+    "bounds": ("interval", "linear"),
+    "allocation": ("uniform", "global", "annealed"),
+    "budget": ("units", "parameters", "flops"),
+}
+# What plans keep under "options".
+OPTIONS = (
+    *("prior", "samples", "bounds", "allocation", "budget"),
+    *("lossless_first", "distil", "calibration"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,14 @@ class Settings:
     round_to: int = 1
     floor: int = 1
     inexact: bool = False
+    prior: Any = None
+    calibration: Any = None
+    samples: int | None = None
+    bounds: Method = "interval"
+    allocation: str = "uniform"
+    budget: str = "units"
+    lossless_first: bool = False
+    distil: int | None = None
 
     def __post_init__(self) -> None:
         check_share("target", self.target)
@@ -54,15 +75,32 @@ class Settings:
             least = 0 if name == "seed" else 1
             if not _whole(value, least):
                 raise ArgumentError(f"{name}={value!r} must be a whole number, {least} or more.")
+        _check_drawing(self.prior, self.samples, self.distil)
+        for name, known in CHOICES.items():
+            check_choice(name, getattr(self, name), known)
+
+    def described(self) -> dict[str, Any]:
+        """The settings as a plan holds them: plain values, and a word for what JSON cannot hold."""
+        values = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+        options = {name: values.pop(name) for name in OPTIONS}
+        values["options"] = {k: v if _is_json(v) else OWN for k, v in options.items()}
+        return values
 
 
-def check_options(prior: Any, samples: Any, bounds: Any, distil: Any) -> None:
-    """Raise ``ArgumentError`` for what would otherwise be found out after the work."""
-    known = ", ".join(map(repr, NAMES))
-    if prior is not None and not callable(prior) and prior not in NAMES:
-        raise ArgumentError(
-            f"prior={prior!r} is not known; choose one of {known}, or pass a callable."
-        )
+def check_choice(name: str, value: Any, known: Sequence[str], also: str = "") -> None:
+    """Raise ``ArgumentError`` unless ``value`` is one of the words that are known.
+
+    Args:
+        also: what else would do, as the end of the sentence.
+    """
+    if not isinstance(value, str) or value not in known:
+        names = ", ".join(map(repr, known))
+        raise ArgumentError(f"{name}={value!r} is not known; choose one of {names}{also}.")
+
+
+def _check_drawing(prior: Any, samples: Any, distil: Any) -> None:
+    if prior is not None and not callable(prior):
+        check_choice("prior", prior, NAMES, ", or pass a callable")
     if samples is not None and not _whole(samples, 1):
         raise ArgumentError(f"samples={samples!r} must be a whole number, 1 or more, or None.")
     if distil is not None and not _whole(distil, 0):
@@ -70,8 +108,6 @@ def check_options(prior: Any, samples: Any, bounds: Any, distil: Any) -> None:
             f"distil={distil!r} must be a whole number of steps, 0 for none, or None for what the "
             "model's cost allows."
         )
-    if bounds not in ("interval", "linear"):
-        raise ArgumentError(f"bounds={bounds!r} is not known; choose 'interval' or 'linear'.")
 
 
 def check_memory(graph: Graph, samples: int | None) -> None:
@@ -245,3 +281,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return value
+
+
+def _is_json(value: Any) -> bool:
+    return value is None or isinstance(value, (str, int, float, bool, list, dict))

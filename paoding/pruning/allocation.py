@@ -9,20 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from paoding.compensation.least_squares import RIDGE, SurgeonRanking
 from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
 from paoding.compensation.study import study_of
-from paoding.errors import ArgumentError
 from paoding.graph import Graph, Group
 from paoding.layers import rule_for
-from paoding.settings import Settings
+from paoding.pruning.context import RunContext
+from paoding.pruning.settings import Settings
 
-ALLOCATIONS = ("uniform", "global", "annealed")
-BUDGETS = ("units", "parameters", "flops")
 _MOVES = 1500  # exchanges that one annealing tries
 _RESTARTS = 2
 _HOT, _COLD = 0.02, 1e-4  # temperatures, as shares of the first plan's energy
@@ -42,37 +39,26 @@ class Budget:
     wanted: dict[str, np.ndarray]
 
 
-def allocate(
-    work: Any, quotas: Mapping[str, int], settings: Settings, kind: str, budget: str = "units"
-) -> Budget:
-    """Spend the total of uniform quotas on groups in another way.
+def allocate(run: RunContext, quotas: Mapping[str, int]) -> Budget:
+    """Spend the total of uniform quotas on groups in the way that the settings ask for.
 
     Args:
-        work: the run: graph, boxes, seed and options.
+        run: graph, boxes and settings.
         quotas: group name -> units that it loses under the uniform rule; this sets the total.
-        settings: floor and ``round_to`` of a group.
-        kind: "uniform", "global" or "annealed".
-        budget: what the total is counted in: "units", "parameters" or "flops".
 
     Returns:
         The quotas to use.
-
-    Raises:
-        ArgumentError: ``kind`` or ``budget`` is not known.
     """
-    for name, value, known in (("allocation", kind, ALLOCATIONS), ("budget", budget, BUDGETS)):
-        if value not in known:
-            names = ", ".join(map(repr, known))
-            raise ArgumentError(f"{name}={value!r} is not known; choose one of {names}.")
-    if kind == "uniform":
+    settings = run.settings
+    if settings.allocation == "uniform":
         return Budget(dict(quotas), {})
-    study = study_of(work)
-    views = {name: sensitivity_of(study, work.graph.by_name[name]) for name in quotas}
+    study = study_of(run)
+    views = {name: sensitivity_of(study, run.graph.by_name[name]) for name in quotas}
     seen = {name: parts for name, parts in views.items() if parts}
-    spread = global_quotas(work.graph, quotas, seen, settings, budget)
-    if kind == "global":
+    spread = global_quotas(run.graph, quotas, seen, settings, settings.budget)
+    if settings.allocation == "global":
         return Budget(spread, {})
-    return anneal(work.graph, spread, seen, work.seed)
+    return anneal(run.graph, spread, seen, settings.seed)
 
 
 def prices(graph: Graph, group: Group, budget: str) -> float:

@@ -1,0 +1,1 @@
+"""One run of pruning: what was asked for, what its parts share, the budget, and its steps."""
