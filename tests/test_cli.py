@@ -318,7 +318,6 @@ def test_the_command_line_and_python_make_the_same_model_from_the_same_seed(
         step=0.25,
         seed=7,
         compensation="merge",
-        domain=paoding.Box(0, 1),
     )
     assert paoding.Plan.load(tmp_path / "run" / "plan.json").steps == result.plan.steps
 
