@@ -26,6 +26,8 @@ const TAIL = 22 + 0xffff;
 /** A model has three entries, and a few assets. */
 const MOST_ENTRIES = 10_000;
 const MOST_DIRECTORY_BYTES = 4 << 20;
+/** What packing may add to something that cannot be packed. */
+const SLACK = 1 << 16;
 
 /** The entries of a zip, read from its directory alone. */
 export async function readDirectory(source: ByteSource): Promise<ArchiveEntry[]> {
@@ -74,16 +76,25 @@ function entriesOf(directory: DataView, count: number): ArchiveEntry[] {
   return entries;
 }
 
+/** The entry of a name, or undefined; two of one name are refused, since readers differ on them. */
+export function entryOf(entries: readonly ArchiveEntry[], name: string): ArchiveEntry | undefined {
+  const found = entries.filter((entry) => entry.name === name);
+  if (found.length > 1) throw new FileError(`The file holds '${name}' twice.`);
+  return found[0];
+}
+
 /** The text of one entry, which must not be longer than `most` bytes, whatever the file says. */
 export async function readText(
   source: ByteSource,
   entry: ArchiveEntry,
   most: number,
 ): Promise<string> {
-  if (entry.size > most) {
+  // Deflate makes nothing longer but for a few bytes, so that neither size may be above the limit.
+  const claimed = Math.max(entry.size, entry.compressed - SLACK);
+  if (claimed > most) {
     const megabytes = (size: number) => `${(size / (1 << 20)).toFixed(0)} MB`;
     throw new FileError(
-      `'${entry.name}' has ${megabytes(entry.size)}; at most ${megabytes(most)} are read.`,
+      `'${entry.name}' has ${megabytes(claimed)}; at most ${megabytes(most)} are read.`,
     );
   }
   const head = view(await source.read(entry.offset, entry.offset + 30));
@@ -93,6 +104,9 @@ export async function readText(
   const start = entry.offset + 30 + head.getUint16(26, true) + head.getUint16(28, true);
   const packed = await source.read(start, start + entry.compressed);
   if (packed.length < entry.compressed) throw new FileError('The file is cut off.');
+  if (entry.method === 0 && packed.length > most) {
+    throw new FileError(`'${entry.name}' is longer than the file promises.`);
+  }
   if (entry.method === 0) return new TextDecoder().decode(packed);
   if (entry.method !== 8) throw new FileError(`'${entry.name}' is packed in an unknown way.`);
   return new TextDecoder().decode(await inflate(packed, entry.name, most));

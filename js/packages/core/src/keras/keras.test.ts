@@ -2,7 +2,7 @@
 
 import { deflateRawSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { type ByteSource, FileError, readDirectory, readText } from './archive';
+import { type ByteSource, entryOf, FileError, readDirectory, readText } from './archive';
 import { parseModel, sceneOf, shapeText } from './model';
 
 function sourceOf(bytes: Uint8Array): ByteSource {
@@ -153,4 +153,56 @@ test('a Lambda is told to hold code, and a subclassed model to have none to show
   );
   expect(found.layers[1]?.holdsCode).toBe(true);
   expect(() => parseModel('{"class_name": "Mine", "config": {}}')).toThrow(/The file holds Mine/);
+});
+
+test('a stored entry and a packed size are held to the limit as well', async () => {
+  const bytes = zip('config.json', 'x'.repeat(100), { size: 10 });
+  const source = sourceOf(bytes);
+  const [entry] = await readDirectory(source);
+  if (!entry) throw new Error('no entry');
+  await expect(readText(source, { ...entry, compressed: 2 ** 31 }, 1 << 20)).rejects.toThrow(
+    /at most/,
+  );
+  const stored = { ...entry, method: 0, compressed: 60 };
+  await expect(readText(source, stored, 10)).rejects.toThrow(/longer than the file promises/);
+});
+
+test('an entry that is there twice is refused: Python would read the other one', () => {
+  const entry = { name: 'config.json', method: 0, compressed: 1, size: 1, offset: 0 };
+  expect(entryOf([entry], 'config.json')).toBe(entry);
+  expect(() => entryOf([entry, entry], 'config.json')).toThrow(/holds 'config.json' twice/);
+});
+
+test('nested models that are called often do not multiply without end', () => {
+  let inner: Record<string, unknown> = {
+    class_name: 'Functional',
+    config: { name: 'm0', layers: [INPUT], input_layers: ['x', 0, 0], output_layers: ['x', 0, 0] },
+  };
+  for (let level = 1; level < 15; level++) {
+    const calls = Array.from({ length: 6 }, () => ({ args: [tensor('x', [null, 4])], kwargs: {} }));
+    const called = { ...inner, name: `m${level - 1}`, inbound_nodes: calls };
+    const config = { name: `m${level}`, layers: [INPUT, called], input_layers: ['x', 0, 0] };
+    inner = { class_name: 'Functional', config: { ...config, output_layers: ['x', 0, 0] } };
+  }
+  expect(() => parseModel(JSON.stringify(inner))).toThrow(/more than 20,000 layers/);
+});
+
+test('layers that are saved in reverse are put in order at once', () => {
+  const count = 10_000;
+  const reversed = Array.from({ length: count }, (_, k) => {
+    const at = count - k;
+    return layer(`l${at}`, 'ReLU', {}, [tensor(at === 1 ? 'x' : `l${at - 1}`, [null, 4])]);
+  });
+  const found = parseModel(model([...reversed, INPUT], { output_layers: [`l${count}`, 0, 0] }));
+  expect(found.layers.at(-1)?.name).toBe(`l${count}`);
+  expect(found.layers.length).toBe(count + 1);
+});
+
+test('a configuration without end, and two layers of one name, are refused by name', () => {
+  const bad = layer('y', 'Dense', { units: 2, deep: 'HERE' }, [tensor('x', [null, 4])]);
+  const deep = `${'['.repeat(5_000)}${']'.repeat(5_000)}`;
+  const text = model([INPUT, bad]).replace('"HERE"', deep);
+  expect(() => parseModel(text)).toThrow(/layer 'y' is nested too deep/);
+  const twice = layer('y', 'ReLU', {}, [tensor('x', [null, 4])]);
+  expect(() => parseModel(model([INPUT, twice, twice]))).toThrow(/have the name 'y'/);
 });

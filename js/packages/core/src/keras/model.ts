@@ -33,8 +33,12 @@ export interface KerasModel {
 
 const MOST_LAYERS = 20_000;
 const MOST_DEPTH = 16;
+/** Calls of layers and models in the whole file: nested models that are called often multiply. */
+const MOST_CALLS = 50_000;
 /** References that one layer may have to others in all its calls. */
 const MOST_REFERENCES = 10_000;
+/** Levels of lists and objects in one layer's configuration. */
+const MOST_LEVELS = 200;
 
 const object = (value: unknown): Config =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Config) : {};
@@ -57,15 +61,15 @@ export function parseModel(json: string): KerasModel {
       `The file holds ${type}, whose layers are made by code of its own: they cannot be shown.`,
     );
   }
-  const layers: KerasLayer[] = [];
+  const layers = new Layers();
   flatten(root, '', [], layers, 0);
   const compile = object(root.compile_config);
   return {
     name: text(config.name, 'model'),
     type: text(root.class_name, 'Model'),
-    layers,
-    parameters: total(layers),
-    unknown: layers.filter((layer) => layer.parameters === null).length,
+    layers: layers.all,
+    parameters: total(layers.all),
+    unknown: layers.all.filter((layer) => layer.parameters === null).length,
     compile: Object.keys(compile).length > 0 ? compile : null,
   };
 }
@@ -74,6 +78,28 @@ export function parseModel(json: string): KerasModel {
 function total(layers: KerasLayer[]): number {
   const counted = new Map(layers.map((layer) => [layer.name, layer.parameters ?? 0]));
   return [...counted.values()].reduce((sum, parameters) => sum + parameters, 0);
+}
+
+/** The layers found so far, and how much work they may still cost. */
+class Layers {
+  readonly all: KerasLayer[] = [];
+  private calls = 0;
+
+  /** Counts one call of a layer or of a nested model. */
+  count(): void {
+    if (++this.calls > MOST_CALLS || this.all.length > MOST_LAYERS) {
+      throw new FileError(`The model has more than ${MOST_LAYERS.toLocaleString('en-US')} layers.`);
+    }
+  }
+
+  push(layer: KerasLayer): number[] {
+    this.all.push(layer);
+    return [this.all.length - 1];
+  }
+
+  shapeOf(index: number | undefined): Shape | null {
+    return this.all[index ?? -1]?.shape ?? null;
+  }
 }
 
 interface Reference {
@@ -87,7 +113,7 @@ function flatten(
   model: Config,
   prefix: string,
   feeds: number[],
-  layers: KerasLayer[],
+  layers: Layers,
   depth: number,
 ): number[] {
   if (depth > MOST_DEPTH) {
@@ -95,6 +121,10 @@ function flatten(
   }
   const config = object(model.config);
   const entries = list(config.layers).map(object);
+  if (entries.length > MOST_LAYERS) {
+    throw new FileError(`The model has more than ${MOST_LAYERS.toLocaleString('en-US')} layers.`);
+  }
+  refuseDoubleNames(entries);
   if (
     entries.some((entry) => list(entry.inbound_nodes).length > 0) ||
     model.class_name === 'Functional'
@@ -114,7 +144,7 @@ function functional(
   entries: Config[],
   prefix: string,
   feeds: number[],
-  layers: KerasLayer[],
+  layers: Layers,
   depth: number,
 ): number[] {
   const shapes = new Map<string, Shape>();
@@ -124,37 +154,44 @@ function functional(
   }
   const inputNames = tensorNames(config.input_layers);
   const made = new Map<string, number[]>();
-  const waiting = entries.flatMap((entry, index) =>
+  const all = entries.flatMap((entry, index) =>
     (calls[index]?.length ? calls[index] : [[]]).map((inputs, call) => ({ entry, inputs, call })),
   );
-  // Layers are saved in an order in which nearly all come after what feeds them.
-  let left = waiting;
-  while (left.length > 0) {
-    const later: typeof left = [];
-    for (const { entry, inputs, call } of left) {
-      const own = text(entry.name, text(object(entry.config).name, 'layer'));
-      if (inputs.some((each) => !made.has(`${each.layer}:${each.node}`))) {
-        later.push({ entry, inputs, call });
-        continue;
-      }
-      const fed = inputs.flatMap((each) => made.get(`${each.layer}:${each.node}`) ?? []);
-      const place = inputNames.indexOf(own);
-      const outside = place >= 0 && feeds[place] !== undefined ? [feeds[place]] : null;
-      const output = shapes.get(`${own}:${call}`) ?? null;
-      const numbers =
-        entry.class_name === 'InputLayer' && outside
-          ? outside
-          : add(entry, fed, inputs[0]?.shape ?? null, output, prefix, layers, depth);
-      made.set(`${own}:${call}`, numbers);
+  const nameOf = (entry: Config) => text(entry.name, text(object(entry.config).name, 'layer'));
+  // Each call waits for the tensors that it reads; whatever waits for nothing more comes next.
+  const readers = new Map<string, number[]>();
+  const missing = all.map(({ inputs }, number) => {
+    const keys = new Set(inputs.map((each) => `${each.layer}:${each.node}`));
+    for (const key of keys) readers.set(key, [...(readers.get(key) ?? []), number]);
+    return keys.size;
+  });
+  const ready = all.flatMap((_, number) => (missing[number] === 0 ? [number] : []));
+  let done = 0;
+  for (; done < ready.length; done++) {
+    const { entry, inputs, call } = all[ready[done] as number] as (typeof all)[number];
+    layers.count();
+    const own = nameOf(entry);
+    const fed = inputs.flatMap((each) => made.get(`${each.layer}:${each.node}`) ?? []);
+    const place = inputNames.indexOf(own);
+    const outside = place >= 0 && feeds[place] !== undefined ? [feeds[place]] : null;
+    const output = shapes.get(`${own}:${call}`) ?? null;
+    const numbers =
+      entry.class_name === 'InputLayer' && outside
+        ? outside
+        : add(entry, fed, inputs[0]?.shape ?? null, output, prefix, layers, depth);
+    made.set(`${own}:${call}`, numbers);
+    for (const reader of readers.get(`${own}:${call}`) ?? []) {
+      missing[reader] = (missing[reader] ?? 0) - 1;
+      if (missing[reader] === 0) ready.push(reader);
     }
-    if (later.length === left.length) {
-      const name = text(left[0]?.entry.name, '?').slice(0, 80);
-      throw new FileError(`Layer '${name}' waits for a layer that is not there, or for itself.`);
-    }
-    left = later;
+  }
+  if (done < all.length) {
+    const stuck = all.find((_, number) => (missing[number] ?? 0) > 0);
+    const name = (stuck ? nameOf(stuck.entry) : '?').slice(0, 80);
+    throw new FileError(`Layer '${name}' waits for a layer that is not there, or for itself.`);
   }
   const outputs = tensorNames(config.output_layers).flatMap((name) => made.get(`${name}:0`) ?? []);
-  return outputs.length > 0 ? outputs : [layers.length - 1];
+  return outputs.length > 0 ? outputs : [layers.all.length - 1];
 }
 
 /** Adds one call of one layer; a nested model adds all of its own. */
@@ -164,28 +201,54 @@ function add(
   input: Shape | null,
   output: Shape | null,
   prefix: string,
-  layers: KerasLayer[],
+  layers: Layers,
   depth: number,
 ): number[] {
   const config = object(entry.config);
   const type = text(entry.class_name, '?').slice(0, 200);
   const name = prefix + text(config.name, text(entry.name, 'layer')).slice(0, 500);
   if (Array.isArray(config.layers)) return flatten(entry, `${name}/`, inputs, layers, depth + 1);
-  if (layers.length >= MOST_LAYERS) {
-    throw new FileError(`The model has more than ${MOST_LAYERS.toLocaleString('en-US')} layers.`);
-  }
-  const read = input ?? layers[inputs[0] ?? -1]?.shape ?? null;
+  layers.count();
+  const holdsCode = type === 'Lambda' || hasCode(config, name);
+  const read = input ?? layers.shapeOf(inputs[0]);
   const shape = output ?? guessed(type, config, read);
-  layers.push({
+  return layers.push({
     name,
     type,
     config,
     inputs,
     shape,
     parameters: wrapped(type, config, read, object(object(entry.build_config).shapes_dict)),
-    holdsCode: type === 'Lambda' || JSON.stringify(config).includes('"__lambda__"'),
+    holdsCode,
   });
-  return [layers.length - 1];
+}
+
+/** Names are unique within a model: Keras writes no other, and weights are found by them. */
+function refuseDoubleNames(entries: Config[]): void {
+  const seen = new Set<string>();
+  for (const entry of entries) {
+    const name = text(object(entry.config).name, '');
+    if (name && seen.has(name)) {
+      throw new FileError(`Two layers of one model have the name '${name.slice(0, 80)}'.`);
+    }
+    seen.add(name);
+  }
+}
+
+/** Whether a configuration holds saved Python code anywhere; one that has no end is refused. */
+function hasCode(config: Config, name: string): boolean {
+  let open: unknown[] = [config];
+  let found = false;
+  for (let level = 0; open.length > 0; level++) {
+    if (level > MOST_LEVELS) {
+      throw new FileError(`The configuration of layer '${name.slice(0, 80)}' is nested too deep.`);
+    }
+    found ||= open.some((value) => object(value).class_name === '__lambda__');
+    open = open.flatMap((value) =>
+      typeof value === 'object' && value !== null ? Object.values(value) : [],
+    );
+  }
+  return found;
 }
 
 /** Parameters of a layer, or of the layer that a wrapper holds. */

@@ -6,7 +6,7 @@ import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { type Contents, IDefaultDrive, ServerConnection } from '@jupyterlab/services';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
-import { FileError, parseModel, readDirectory, readText } from '@paoding/core/keras';
+import { entryOf, FileError, parseModel, readDirectory, readText } from '@paoding/core/keras';
 import { pruneIcon } from '../icons';
 import { NEW_NOTEBOOK } from '../launcher';
 import { openUrl } from './source';
@@ -23,6 +23,8 @@ const MOST_METADATA = 1 << 20;
 /** The file's model, or a sentence that says why it cannot be shown. */
 class ModelPanel extends Widget {
   private view: ModelView | null = null;
+  /** Counts the readings, so that an older one never replaces a newer. */
+  private reading = 0;
 
   constructor(
     private readonly app: JupyterFrontEnd,
@@ -36,16 +38,18 @@ class ModelPanel extends Widget {
 
   /** Reads the file anew, such as after it has changed. */
   async load(): Promise<void> {
+    const turn = ++this.reading;
     this.say(this.trans.__('Reading the model ...'));
     try {
       const { model, facts } = await this.read();
-      if (this.isDisposed) return;
+      if (this.isDisposed || turn !== this.reading) return;
       this.view?.destroy();
       this.view = new ModelView(model, facts, this.trans, () => {
         void this.app.commands.execute(NEW_NOTEBOOK, { model: this.path });
       });
       this.node.replaceChildren(this.view.root);
     } catch (error) {
+      if (this.isDisposed || turn !== this.reading) return;
       const known = error instanceof FileError;
       const other = this.trans.__('The file could not be read: %1', String(error));
       this.say(known ? error.message : other);
@@ -64,10 +68,10 @@ class ModelPanel extends Widget {
       ServerConnection.makeRequest(address, { headers, cache: 'no-store' }, serverSettings),
     );
     const entries = await readDirectory(source);
-    const entry = entries.find((each) => each.name === 'config.json');
+    const entry = entryOf(entries, 'config.json');
     if (!entry) throw new FileError("This is no .keras file: it has no 'config.json'.");
     const model = parseModel(await readText(source, entry, MOST_CONFIG));
-    const about = entries.find((each) => each.name === 'metadata.json');
+    const about = entryOf(entries, 'metadata.json');
     const facts: FileFacts = { bytes: source.size, keras: '', saved: '' };
     try {
       const told = about ? JSON.parse(await readText(source, about, MOST_METADATA)) : {};

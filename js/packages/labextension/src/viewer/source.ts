@@ -14,6 +14,7 @@ export async function openUrl(url: string, fetchPart: Fetch): Promise<ByteSource
     return answer;
   };
   const first = await ask(0, 1);
+  const version = versionOf(first);
   const total = Number(/\/(\d+)$/.exec(first.headers.get('Content-Range') ?? '')?.[1]);
   if (first.status === 206 && Number.isFinite(total)) {
     return {
@@ -24,7 +25,7 @@ export async function openUrl(url: string, fetchPart: Fetch): Promise<ByteSource
         const bytes = new Uint8Array(await answer.arrayBuffer());
         // A part that is the whole file is sent as a whole, without saying which part it is.
         const told = /\/(\d+)$/.exec(answer.headers.get('Content-Range') ?? '')?.[1];
-        if (Number(told ?? bytes.length) !== total) {
+        if (Number(told ?? bytes.length) !== total || versionOf(answer) !== version) {
           throw new FileError('The file has changed while it was read: open it again.');
         }
         return told === undefined ? bytes.subarray(start, end) : bytes;
@@ -38,6 +39,31 @@ export async function openUrl(url: string, fetchPart: Fetch): Promise<ByteSource
       `This server sends files only whole, and ${Math.round(length / (1 << 20))} MB are too many.`,
     );
   }
-  const whole = new Uint8Array(await first.arrayBuffer());
+  const whole = await atMost(first, MOST_WHOLE);
   return { size: whole.length, read: async (start, end) => whole.subarray(start, end) };
+}
+
+/** What tells one content of a file from the next, as far as the server says it. */
+function versionOf(answer: Response): string {
+  return answer.headers.get('ETag') ?? answer.headers.get('Last-Modified') ?? '';
+}
+
+/** All bytes of an answer, given up where there are more than promised. */
+async function atMost(answer: Response, most: number): Promise<Uint8Array> {
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let total = 0;
+  const reader = answer.body?.getReader();
+  for (;;) {
+    const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };
+    if (done || !value) break;
+    total += value.length;
+    if (total > most) {
+      await reader?.cancel();
+      throw new FileError(
+        'This server sends files only whole, and this one is too large for that.',
+      );
+    }
+    pieces.push(value as Uint8Array<ArrayBuffer>);
+  }
+  return new Uint8Array(await new Blob(pieces).arrayBuffer());
 }
