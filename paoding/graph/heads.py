@@ -27,12 +27,10 @@ def logits(node: Node, known: dict[int, Any]) -> Any:
 
 def head_of(op: Any) -> str:
     """The final activation of an output layer that hides differences, or an empty string."""
-    if isinstance(op, keras.layers.Softmax):
-        return "softmax"
-    if isinstance(op, keras.layers.Dense | keras.layers.Activation):
-        name = getattr(op.activation, "__name__", "")
-        return name if name in ("softmax", "sigmoid") else ""
-    return ""
+    if getattr(op, "weights", None) and not isinstance(op, keras.layers.Dense):
+        return ""  # what stands before a convolution's own activation is not looked at
+    name = activation_at(op, type(op).__name__)
+    return name if name in ("softmax", "sigmoid") else ""
 
 
 def activation_of(model: keras.Model, output: int = 0) -> str:
