@@ -62,3 +62,12 @@ test('Prune in a notebook writes a notebook that loads this very file', async ({
   const text = (await page.notebook.getCellTextInput(1)) ?? '';
   expect(text).toContain('load_model("my net.keras")');
 });
+
+test('an .h5 file can be pruned from its context menu', async ({ page, tmpPath }) => {
+  await page.contents.uploadContent('not read here', 'text', `${tmpPath}/old.h5`);
+  await page.filebrowser.openDirectory(tmpPath);
+  await page.filebrowser.refresh();
+  await page.locator('.jp-DirListing-item[data-file-type="hdf5"]').click({ button: 'right' });
+  await page.getByRole('menuitem', { name: 'Prune in a Notebook' }).click();
+  await expect(page.locator('.jp-Notebook')).toContainText('load_model("old.h5")');
+});

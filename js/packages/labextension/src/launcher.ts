@@ -66,7 +66,9 @@ export const launcherPlugin: JupyterFrontEndPlugin<void> = {
           );
           return undefined;
         }
-        const model = args.model as string | undefined;
+        // A kernel knows paths without the name of the drive that shows them.
+        const given = args.model as string | undefined;
+        const model = given === undefined ? given : app.serviceManager.contents.localPath(given);
         const beside = model === undefined ? undefined : PathExt.dirname(model);
         const folder = (args.cwd as string | undefined) ?? beside ?? browser?.model.path ?? '';
         const named = model === undefined ? undefined : PathExt.relative(folder, model);

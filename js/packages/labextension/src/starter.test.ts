@@ -31,4 +31,5 @@ test('a path is written as a Python string, whatever is in it', () => {
   const [load] = odd.cells.filter((cell) => cell.cell_type === 'code').map((cell) => cell.source);
   expect(load).toContain(String.raw`paoding.load_model("my \"net\"\\1.keras")`);
   expect(load).not.toContain('zoo');
+  expect(odd.cells[0]?.source).toContain('loads your network');
 });

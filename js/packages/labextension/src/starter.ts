@@ -29,8 +29,11 @@ export function starterNotebook(
       markdown(
         'intro',
         `# ${trans.__('Pruning a Keras network')}\n\n${trans.__(
-          'Run the cells, then press Start in the studio. ' +
-            'To prune a network of your own, load it with paoding.load_model("model.keras").',
+          model === undefined
+            ? 'Run the cells, then press Start in the studio. ' +
+                'To prune a network of your own, load it with paoding.load_model("model.keras").'
+            : 'Run the cells: the first loads your network and prints what can be pruned, the ' +
+                'second opens the studio. Press Start there.',
         )}`,
       ),
       code(

@@ -13,6 +13,7 @@ import { openUrl } from './source';
 import { type FileFacts, ModelView } from './view';
 
 const FILE_TYPE = 'keras-model';
+const HDF5 = 'hdf5';
 /** Tells JupyterLab not to load such files: they are read in parts instead. */
 const PROVIDER = 'paoding:parts';
 const PRUNE = 'paoding:prune-file';
@@ -141,6 +142,16 @@ export const viewerPlugin: JupyterFrontEndPlugin<void> = {
       contentType: 'file',
       icon: pruneIcon,
     });
+    // Their weights are not read here yet: only the context menu needs to know them.
+    if (!app.docRegistry.getFileType(HDF5)) {
+      app.docRegistry.addFileType({
+        name: HDF5,
+        displayName: trans.__('HDF5 File'),
+        extensions: ['.h5', '.hdf5'],
+        fileFormat: 'base64',
+        contentType: 'file',
+      });
+    }
     app.docRegistry.addWidgetFactory(
       new ViewerFactory(app, trans, {
         name: 'Keras Model',
@@ -161,7 +172,7 @@ export const viewerPlugin: JupyterFrontEndPlugin<void> = {
         if (path !== null) await app.commands.execute(NEW_NOTEBOOK, { model: path });
       },
     });
-    for (const kind of [FILE_TYPE, 'hdf5']) {
+    for (const kind of [FILE_TYPE, HDF5]) {
       app.contextMenu.addItem({
         command: PRUNE,
         selector: `.jp-DirListing-item[data-file-type="${kind}"]`,
