@@ -112,7 +112,7 @@ class Binned:
         whole: whether only whole numbers are drawn.
 
     >>> Binned((1,), np.array([0.0, 1.0]))(np.random.default_rng(0), 2).round(1).tolist()
-    [[1.1], [0.4]]
+    [[0.9], [-0.2]]
     """
 
     shape: Shape

@@ -74,7 +74,8 @@ def check(
         ArgumentError: ``task`` names no task or no output.
 
     Example:
-        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+        >>> last = keras.layers.Dense(3, "softmax", name="dense")
+        >>> model = keras.Sequential([keras.Input((4,)), last])
         >>> check(model, np.zeros((2, 4)), [0, 1])[0].told
         "Output 'dense' is taken for classification: it ends in a softmax; task= says another."
     """
