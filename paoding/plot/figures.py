@@ -87,10 +87,9 @@ def importance(model: keras.Model, *, ax: Axes | None = None, **settings: Any) -
     axes = new_axes(ax, (5.4, 0.6 + 0.28 * len(shown)))
     for row, values in enumerate(shown.values()):
         known = np.sort(values[np.isfinite(values)])
-        ranks = known.argsort().argsort() / max(len(known) - 1, 1)
         largest = float(known.max()) if len(known) and known.max() > 0 else 1.0
         axes.imshow(
-            (known / largest if largest else ranks)[None, :],
+            (known / largest)[None, :],
             extent=(0, 1, row - 0.4, row + 0.4), aspect="auto", cmap="Greys", vmin=0, vmax=1,
         )  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(len(shown) - 0.5, -0.5), xlabel="units, least important first")

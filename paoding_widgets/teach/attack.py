@@ -9,7 +9,14 @@ import ipywidgets
 import numpy as np
 
 from paoding_widgets.charts import ACCURACY, ROBUST
-from paoding_widgets.teach.parts import Exercise, PictureGrid, figure, grey_png, weights_png
+from paoding_widgets.teach.parts import (
+    Exercise,
+    PictureGrid,
+    as_image,
+    figure,
+    grey_png,
+    weights_png,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -99,8 +106,8 @@ class AttackPicture(Exercise):
     def _update(self) -> None:
         at, eps = self.number.value, self.eps.value
         part = slice(at, at + 1)
-        shape = _picture_shape(self._x[at])
-        clean = self._x[at].reshape(shape)
+        clean = as_image(self._x[at])
+        shape = clean.shape
         shown = [{"src": grey_png(clean), "label": "clean", "note": f"a {self._y[at]}", "mark": ""}]
         told = []
         for name, network in self._networks.items():
@@ -123,10 +130,3 @@ class AttackPicture(Exercise):
     def still(self) -> list[tuple[str, str]]:
         """The pictures of the attack."""
         return [(f"{p['label']}: {p['note']}", p["src"]) for p in self.grid.pictures]
-
-
-def _picture_shape(x: np.ndarray) -> tuple[int, ...]:
-    if x.ndim > 1:
-        return x.shape
-    side = int(np.sqrt(x.size))
-    return (side, side) if side * side == x.size else (1, x.size)

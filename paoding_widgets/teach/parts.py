@@ -66,6 +66,18 @@ def weights_png(values: np.ndarray) -> str:
     return _png(pixels)
 
 
+def as_image(values: np.ndarray) -> np.ndarray:
+    """One sample or one unit's weights as an image: a vector as near to a square as it divides.
+
+    >>> as_image(np.zeros(784)).shape, as_image(np.zeros(128)).shape
+    ((28, 28), (8, 16))
+    """
+    if values.ndim > 1:
+        return values
+    height = next(h for h in range(int(np.sqrt(values.size)), 0, -1) if values.size % h == 0)
+    return values.reshape(height, -1)
+
+
 def grey_png(values: np.ndarray) -> str:
     """An image with values from 0 (black) to 1 (white).
 
@@ -210,7 +222,7 @@ class Chain:
         weights = self.kernel[..., unit]
         if weights.ndim == 3:
             return np.asarray(weights.mean(axis=-1))
-        return np.asarray(weights.reshape(_nearly_square(weights.size)))
+        return as_image(weights)
 
     @staticmethod
     def _through(layers: Sequence[Callable[..., Any]], x: np.ndarray) -> np.ndarray:
@@ -218,12 +230,6 @@ class Chain:
         for layer in layers:
             value = layer(value)
         return np.asarray(value)
-
-
-def _nearly_square(size: int) -> tuple[int, int]:
-    """The height and width of so many pixels, as near to a square as whole numbers allow."""
-    height = next(h for h in range(int(np.sqrt(size)), 0, -1) if size % h == 0)
-    return height, size // height
 
 
 def accuracy(answers: np.ndarray, y: np.ndarray) -> float:

@@ -9,7 +9,7 @@ import ipywidgets
 import numpy as np
 
 from paoding_widgets.charts import ACCURACY, EARLIER
-from paoding_widgets.teach.parts import SAMPLES, Exercise, PictureGrid, figure, grey_png
+from paoding_widgets.teach.parts import SAMPLES, Exercise, PictureGrid, as_image, figure, grey_png
 
 if TYPE_CHECKING:
     import keras
@@ -112,10 +112,8 @@ class PriorGallery(Exercise):
     def _update(self) -> None:
         name = self.choice.value
         shown = self.draws[name][:_PICTURES]
-        side = int(np.sqrt(shown[0].size))
-        shape = (side, side) if shown[0].ndim == 1 else shown.shape[1:]
         self.grid.pictures = [
-            {"src": grey_png(image.reshape(shape)), "label": name, "note": "", "mark": ""}
+            {"src": grey_png(as_image(image)), "label": name, "note": "", "mark": ""}
             for image in shown
         ]
         belief = self.beliefs[name]
@@ -128,7 +126,4 @@ class PriorGallery(Exercise):
 
     def still(self) -> list[tuple[str, str]]:
         """One picture of each kind."""
-        side = int(np.sqrt(next(iter(self.draws.values()))[0].size))
-        return [
-            (name, grey_png(drawn[0].reshape(side, side))) for name, drawn in self.draws.items()
-        ]
+        return [(name, grey_png(as_image(drawn[0]))) for name, drawn in self.draws.items()]

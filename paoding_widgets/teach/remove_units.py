@@ -15,6 +15,7 @@ from paoding_widgets.teach.parts import (
     Exercise,
     PictureGrid,
     accuracy,
+    as_image,
     count,
     figure,
     grey_png,
@@ -103,8 +104,7 @@ class RemoveUnits(Exercise):
             picture(self.chain.unit_picture(unit), f"unit {unit}", "", "gone" if k else "")
             for unit, k in ((int(u), int(u) in gone) for u in self._shown)
         ]
-        side = int(np.sqrt(self._x[one].size))
-        image = grey_png(self._x[one].reshape(side, side)) if side**2 == self._x[one].size else ""
+        image = grey_png(as_image(self._x[one]))
         self.input.value = f'<img alt="the input" style="width:96px" src="{image}">'
         was, now = accuracy(self._before, self._y), accuracy(after, self._y)
         self.say(
