@@ -18,11 +18,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "Box": "paoding.domain",
     "load_model": "paoding.files.models",
-    "prune": "paoding.pruner",
-    "Pruner": "paoding.pruner",
-    "PruningResult": "paoding.result",
-    "replay": "paoding.pruner",
-    "masked": "paoding.pruner",
+    "prune": "paoding.pruning.prune",
+    "Pruner": "paoding.pruning.pruner",
+    "PruningResult": "paoding.pruning.result",
+    "replay": "paoding.pruning.prune",
+    "masked": "paoding.pruning.prune",
     "Plan": "paoding.plan",
     "Removal": "paoding.plan",
     "Step": "paoding.plan",
@@ -34,7 +34,7 @@ _HOMES = {
     "evaluate": "paoding.evaluation",
     "FGSM": "paoding.evaluation",
     "PGD": "paoding.evaluation",
-    "selfcheck": "paoding.self_check",
+    "selfcheck": "paoding.evaluation.self_check",
     "lossless": "paoding.free_units",
 }
 _MODULES = {"zoo", "errors", "domain", "plot"}

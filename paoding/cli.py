@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
     from paoding.domain import Box
     from paoding.evaluation import Report
+    from paoding.evaluation.self_check import SelfCheck
     from paoding.graph import Graph
-    from paoding.pruner import Pruner, PruningResult
-    from paoding.self_check import SelfCheck
+    from paoding.pruning.pruner import Pruner
+    from paoding.pruning.result import PruningResult
 
 FAILED = 1  # 0 is done; 2, wrong usage, is typer's own
 ZOO = "zoo:"
@@ -566,7 +567,6 @@ class Case:
     ) -> Told:
         """Judge the result by what there is, save the run, and return what to tell."""
         import paoding
-        from paoding import run_folder
 
         report = None
         if self.xy is not None:
@@ -580,7 +580,7 @@ class Case:
                 to, evaluation=report, selfcheck=checked, original=keep_original
             ),
         )
-        plain = run_folder.summary(result, report, checked)
+        plain = result.summary(report, checked)
         return Told({"out": str(out), "complete": complete, **plain}, report, checked)
 
 
@@ -626,7 +626,7 @@ class Told:
 def self_checked(result: PruningResult, wanted: bool | None) -> SelfCheck | None:
     """Return the self-check where it is wanted, or where nobody said and it takes seconds."""
     from paoding.evaluation import cost
-    from paoding.self_check import quick_samples
+    from paoding.evaluation.self_check import quick_samples
 
     samples = quick_samples(cost(result.graph.model, latency=False).flops)
     if wanted is False or (wanted is None and not samples):
@@ -838,7 +838,7 @@ def print_costs(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 def certified(told: dict[str, Any]) -> str:
     """Return the certificate in words."""
-    from paoding.result import Certificate
+    from paoding.bounds.certificate import Certificate
 
     return str(Certificate.from_dict(told["certificate"]))
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import keras
 
     from paoding.pruning.context import RunContext
-    from paoding.result import PruningResult
+    from paoding.pruning.result import PruningResult
 
 METHOD = "lossless"
 # "Zero up to rounding": what float32 weights cannot tell apart, relative to the unit's values.
@@ -80,7 +80,7 @@ def lossless(model: keras.Model, domain: Domain | None = None) -> PruningResult:
     >>> [(r.unit, r.method) for r in paoding.lossless(model, paoding.Box(0, 1)).plan.removals]
     [(0, 'lossless'), (1, 'lossless')]
     """
-    from paoding.pruner import Pruner
+    from paoding.pruning.pruner import Pruner
 
     pruner = Pruner(model, compensation="none", domain=domain, bounds="linear")
     found = free_units(pruner.graph, pruner.state, pruner.boxes)

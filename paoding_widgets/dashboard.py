@@ -12,8 +12,8 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
+from paoding.evaluation.self_check import SelfCheck
 from paoding.graph import Graph
-from paoding.self_check import SelfCheck
 from paoding_widgets import picture, present, why
 from paoding_widgets.charts import Charts, Seen
 from paoding_widgets.controls import Buttons, Form

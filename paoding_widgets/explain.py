@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from paoding.energy import TRUST
+from paoding.criteria.energy import TRUST
 from paoding.plan import Step
 from paoding_widgets.charts.base import short
 from paoding_widgets.session import Snapshot

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from paoding import run_folder, strategies
+from paoding import strategies
 from paoding.domain import Box
 from paoding.errors import ArgumentError, ModelError, PaodingError, PlanError
 from paoding.files.atomic import output_file, output_folder
 from paoding.files.data import load_data
 from paoding.files.models import load_model
 from paoding.plan import COLUMNS, Decisions, Plan, Step
+from paoding.pruning import run_folder
 from paoding_widgets.settings import DEFAULTS, Settings, from_arguments
 from paoding_widgets.timeline import MAX_NAME, NamedRun, Point
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from paoding.evaluation import Report
-    from paoding.pruner import PruningResult
-    from paoding.self_check import SelfCheck
+    from paoding.evaluation.self_check import SelfCheck
+    from paoding.pruning.result import PruningResult
 
 STUDIO, DATA = "studio.json", "data.npz"
 # Larger evaluation data stays where it came from.
@@ -75,13 +76,8 @@ def save(
     """
     try:
         with output_folder(path) as folder:
-            inner = run_folder.save(
-                result,
-                folder / "run",
-                evaluation=evaluation,
-                selfcheck=selfcheck,
-                original=True,
-            )
+            inner = folder / "run"
+            result.save(inner, evaluation=evaluation, selfcheck=selfcheck, original=True)
             for file in inner.iterdir():
                 file.rename(folder / file.name)
             inner.rmdir()

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from paoding.evaluation.self_check import SelfCheck
 from paoding.graph import Graph, Group
 from paoding.plan import Step
-from paoding.self_check import SelfCheck
 from paoding_widgets.scene import Scene
 from paoding_widgets.session import Snapshot
 from paoding_widgets.timeline import NamedRun, Timeline, points_of

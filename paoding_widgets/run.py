@@ -16,11 +16,12 @@ from paoding.bounds.certificate import Certifier
 from paoding.errors import ArgumentError, BoundsError
 from paoding.evaluation import FGSM, Report, evaluate
 from paoding.evaluation.network import network_of
+from paoding.evaluation.self_check import SelfCheck, quick_samples
 from paoding.free_units import free_units
 from paoding.graph import Graph, State
 from paoding.plan import Decisions, Plan, Removal, Step
-from paoding.pruner import Pruner, PruningResult
-from paoding.self_check import SelfCheck, quick_samples
+from paoding.pruning.pruner import Pruner
+from paoding.pruning.result import PruningResult
 from paoding_widgets.charts.base import short
 from paoding_widgets.insight import Insight
 from paoding_widgets.session import Measured, Snapshot

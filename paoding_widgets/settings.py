@@ -11,7 +11,7 @@ import numpy as np
 
 from paoding import strategies
 from paoding.domain import Box
-from paoding.pruner import Pruner
+from paoding.pruning.pruner import Pruner
 from paoding.strategies import Annealing, Impact, Magnitude, Saliency, Strategy
 
 STRATEGIES = {

@@ -15,7 +15,7 @@ from paoding.domain.box import compact
 from paoding.errors import ArgumentError, BusyError, PaodingError, PlanError
 from paoding.graph import Graph, inspect
 from paoding.plan import Decisions, Plan, Removal, Step
-from paoding.pruner import fingerprint
+from paoding.pruning.validity import fingerprint
 from paoding.synthetic.legal import legal_inputs, misfit
 from paoding_widgets import folder
 from paoding_widgets.dashboard import Checked, Dashboard, Now, Stage, file_name
@@ -29,8 +29,8 @@ from paoding_widgets.timeline import Timeline
 if TYPE_CHECKING:
     import keras
 
-    from paoding.pruner import PruningResult
-    from paoding.self_check import SelfCheck
+    from paoding.evaluation.self_check import SelfCheck
+    from paoding.pruning.result import PruningResult
 
 
 _SAVING = "saving"

@@ -215,7 +215,7 @@ def test_a_self_check_that_fails_loses_no_result(monkeypatch, capsys):
     def fails(*_, **__):
         raise ValueError("no such input")
 
-    monkeypatch.setattr("paoding.self_check.selfcheck", fails)
+    monkeypatch.setattr("paoding.evaluation.self_check.selfcheck", fails)
     assert cli.self_checked(result, True) is None
     assert "the self-check failed (ValueError: no such input)" in capsys.readouterr().err
 

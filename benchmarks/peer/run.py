@@ -21,7 +21,7 @@ import numpy as np
 import paoding
 import tensorflow as tf
 from paoding.evaluator import Evaluator
-from paoding.pruner import Pruner
+from paoding.pruning.pruner import Pruner
 from paoding.sampler import Sampler
 from paoding.utility.option import ModelType, SamplingMode
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,60 @@ from paoding.errors import ArgumentError
 from paoding.graph import Graph, State
 
 Method = Literal["interval", "linear"]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A sound bound on each output's change over the domain; None, with a reason, if none.
+
+    Args:
+        lower, upper: one entry per output, in the units of the outputs.
+        reason: why there is no bound.
+        scores: the same bound before a final softmax or sigmoid, which says something where
+            the outputs may change by anything up to 1; None where the outputs are the scores.
+
+    >>> print(Certificate(np.array([-0.5]), np.array([0.25])))
+    Certified: over the whole domain each output changes by -0.5 to 0.25.
+    """
+
+    lower: np.ndarray | None
+    upper: np.ndarray | None
+    reason: str | None = None
+    scores: Certificate | None = None
+
+    @property
+    def within(self) -> str:
+        """The range that holds every output's change, and every score's, in words."""
+        assert self.lower is not None and self.upper is not None
+        text = f"{self.lower.min():.4g} to {self.upper.max():.4g}"
+        if self.scores is None:
+            return text
+        return f"{text}, each score before the final softmax or sigmoid by {self.scores.within}"
+
+    def __str__(self) -> str:
+        if self.lower is None:
+            return f"No certificate: {self.reason}"
+        return f"Certified: over the whole domain each output changes by {self.within}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as ``report.json`` keeps them."""
+        return {
+            "lower": None if self.lower is None else self.lower.ravel().tolist(),
+            "upper": None if self.upper is None else self.upper.ravel().tolist(),
+            "reason": self.reason,
+            "scores": None if self.scores is None else self.scores.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Certificate:
+        """What ``to_dict`` gave; reports of earlier versions have no scores."""
+        lower, upper, scores = (kept.get(name) for name in ("lower", "upper", "scores"))
+        return cls(
+            None if lower is None else np.asarray(lower, dtype=np.float64),
+            None if upper is None else np.asarray(upper, dtype=np.float64),
+            kept.get("reason"),
+            None if scores is None else cls.from_dict(scores),
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from paoding.result import PruningResult
+    from paoding.pruning.result import PruningResult
 
 _MOST_GROUPS = 24  # layers that one figure names
 

@@ -46,6 +46,10 @@ class History:
         """Masks of the units that were left at first and after each step."""
         return tuple(self._alive)
 
+    def removals(self, group: str) -> list[Removal]:
+        """What a group has lost so far, in order."""
+        return [r for step in self.steps for r in step.removals if r.group == group]
+
     def basis(self) -> State:
         """What the next step is decided on: for a pathless run the original's weights."""
         if self._pathless:

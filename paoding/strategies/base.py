@@ -10,7 +10,7 @@ import numpy as np
 
 from paoding.bounds.scoring import DEFAULT_BUDGET, EVENNESS_BUDGET
 from paoding.criteria import PLAIN, Ranking
-from paoding.energy import Energy, amount, evenness, get
+from paoding.criteria.energy import Energy, amount, evenness, get
 from paoding.errors import BoundsError
 from paoding.graph import Group
 

@@ -11,8 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 import paoding
-from paoding.bounds.certificate import Certifier
-from paoding.result import Certificate
+from paoding.bounds.certificate import Certificate, Certifier
 
 
 def classifier(last: str) -> keras.Model:

@@ -9,7 +9,7 @@ import pytest
 from paoding import surgery
 from paoding.evaluation import cost
 from paoding.graph import inspect
-from paoding.pruner import Pruner
+from paoding.pruning.pruner import Pruner
 from paoding_widgets.insight import Insight
 from paoding_widgets.present import layer_rows
 from paoding_widgets.scene import make_scene

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,26 +15,27 @@ from threadpoolctl import ThreadpoolController
 
 from paoding import compensation as compensations
 from paoding import free_units, strategies, surgery
-from paoding.bounds.certificate import Certifier, Method
-from paoding.bounds.scoring import DEFAULT_BUDGET, Scorer
+from paoding.bounds.certificate import Certificate, Certifier, Method
 from paoding.compensation import Compensation
 from paoding.compensation.base import gone
 from paoding.compensation.constraints import constrained, projected
 from paoding.compensation.distillation import affordable, distilled
-from paoding.criteria import PLAIN, Ranking, magnitude, products
+from paoding.criteria import PLAIN, products
 from paoding.domain import Box, Domain
 from paoding.domain.box import compact
 from paoding.errors import ArgumentError, BoundsError, PlanError
 from paoding.files.models import check_weights
-from paoding.graph import Graph, Group, State, trace
+from paoding.graph import Graph, State, trace
 from paoding.graph.keras_internals import require_tensorflow
 from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.pruning.allocation import allocate
+from paoding.pruning.choosing import Chooser
 from paoding.pruning.context import RunContext
 from paoding.pruning.history import History
+from paoding.pruning.result import PruningResult
 from paoding.pruning.settings import OWN, Settings, as_settings, check_memory, plain, quotas
-from paoding.result import Certificate, PruningResult
-from paoding.strategies import Magnitude, Saliency, SelectionContext, Strategy
+from paoding.pruning.validity import check_plan, check_removals, fingerprint
+from paoding.strategies import Strategy
 from paoding.synthetic.calibration import calibration_of
 from paoding.synthetic.legal import legal_inputs
 
@@ -137,7 +137,10 @@ class Pruner:
         )
         with self._threads():
             spent = allocate(self._run, self.quotas)
-        self.quotas, self._wanted = spent.quotas, spent.wanted
+        self.quotas = spent.quotas
+        self._chooser = Chooser(
+            self._run, self.strategy, self.compensation, spent.quotas, spent.wanted
+        )
         self._history = History(
             self.graph.original,
             self._reach,
@@ -276,23 +279,10 @@ class Pruner:
                 removals = free_units.removals_of(free)
                 log = {**_as_decisions(removals), "reason": free_units.reasons(free)}
                 return self._commit(removals, [log], None, started)
-        selections = self._selections(self._history.basis())
-        for selection in selections:
-            self.strategy.choose(selection)
-        removals = tuple(
-            self._removal(selection.group, unit, into)
-            for selection in selections
-            for unit, into in selection.chosen
-        )
-        if not removals:
+        choice = self._chooser.choose(self._history)
+        if not choice.removals:
             raise StopIteration
-        energies = [energy for selection in selections for energy in selection.energies]
-        return self._commit(
-            removals,
-            [block for selection in selections for block in selection.log],
-            float(np.mean(energies)) if energies else None,
-            started,
-        )
+        return self._commit(choice.removals, choice.log, choice.energy, started)
 
     def _apply(self, state: State, removals: tuple[Removal, ...]) -> State:
         """The state after some removals."""
@@ -336,73 +326,6 @@ class Pruner:
         )
         self._history.add(step, alive, after)
         return step
-
-    def _selections(self, state: State) -> list[SelectionContext]:
-        scorer = self._scorer(state)
-        selections = []
-        for place, (name, total) in enumerate(self.quotas.items()):
-            group = self.graph.by_name[name]
-            lost = int((~state.alive[group.ids]).sum())
-            wanted = min(
-                max(1, int(np.ceil(self.settings.step * group.units - 1e-9))), total - lost
-            )
-            if wanted <= 0:
-                continue
-            rng = np.random.default_rng([self.settings.seed, len(self._history.steps), place])
-            selections.append(
-                SelectionContext(
-                    group=group,
-                    n_remove=wanted,
-                    ranking=self._ranking(group, state),
-                    scorer=scorer,
-                    rng=rng,
-                    progress=lost / group.units,
-                    once=not self.settings.recursive and self.compensation.merges,
-                    foresee=partial(self._foresee, group),
-                )
-            )
-        return selections
-
-    def _foresee(self, group: Group, ranking: Ranking) -> Ranking:
-        past = [r for step in self._history.steps for r in step.removals if r.group == group.name]
-        return self.compensation.foresee(self._run, group, ranking, past)
-
-    def _ranking(self, group: Group, state: State) -> Ranking:
-        alive = state.alive[group.ids]
-        may_go, may_survive = alive & group.removable, alive.copy()
-        if group.name in self._wanted:
-            may_go &= self._wanted[group.name]
-        if not self.settings.recursive and self.compensation.merges:
-            taken = [
-                removal.into
-                for step in self._history.steps
-                for removal in step.removals
-                if removal.group == group.name and removal.into is not None
-            ]
-            may_go[taken] = False
-            may_survive[taken] = False
-        if isinstance(self.strategy, Magnitude):
-            return Ranking.plain(magnitude(group, state), may_go)
-        self._run.path = self._history.path
-        return self.compensation.rank(self._run, group, state, may_go, may_survive)
-
-    def _removal(self, group: Group, unit: int, into: int) -> Removal:
-        survivor = None if into == PLAIN else int(into)
-        return Removal(group.name, int(unit), survivor, self.compensation.method(group, survivor))
-
-    def _scorer(self, state: State) -> Scorer:
-        """Scores candidates under a state; one for the whole run where the state's weights stay."""
-        if not self.compensation.pathless:
-            return self._scorer_of(state)
-        return self._original_scorer
-
-    @cached_property
-    def _original_scorer(self) -> Scorer:
-        return self._scorer_of(self.graph.original)
-
-    def _scorer_of(self, state: State) -> Scorer:
-        budget = getattr(self.strategy, "interval_budget", DEFAULT_BUDGET)
-        return Scorer(self.graph, state, self._run.boxes, budget=budget)
 
     def _certifier(self, path: tuple[tuple[Removal, ...], ...]) -> Callable[[], Certificate]:
         """Certifies what a path of steps leads to against the original, when it is asked for."""
@@ -471,7 +394,7 @@ class Pruner:
         Raises:
             PlanError: the plan belongs to another model, or cannot be applied.
         """
-        _check_plan(plan)
+        check_plan(plan)
         if plan.fingerprint != self.fingerprint:
             raise PlanError(
                 f"The plan belongs to another model than '{self.graph.model.name}' (its "
@@ -520,12 +443,10 @@ class Pruner:
 
     def saliencies(self) -> dict[str, np.ndarray]:
         """Each group's saliency now: (units,), NaN for units that are gone or stay anyway."""
-        state = self._history.basis()
         found = {}
         for name in self.quotas:
-            group = self.graph.by_name[name]
             with self._threads():
-                ranking = self._ranking(group, state)
+                ranking = self._chooser.ranking(self.graph.by_name[name], self._history)
             found[name] = np.where(ranking.may_go, ranking.saliency, np.nan)
         return found
 
@@ -538,114 +459,6 @@ class Pruner:
         distance[unit] = np.inf
         order = np.argsort(distance, kind="stable")[:count]
         return [(int(u), float(distance[u])) for u in order if np.isfinite(distance[u])]
-
-
-def prune(
-    model: keras.Model | Graph,
-    *,
-    progress: Callable[[Step, Pruner], Any] | None = None,
-    target: float = Settings.target,
-    step: float = Settings.step,
-    strategy: str | Strategy | None = None,
-    compensation: str | Compensation = "least-squares",
-    domain: Domain | None = None,
-    seed: int = Settings.seed,
-    recursive: bool = Settings.recursive,
-    targets: Mapping[str, float] | None = None,
-    locked: str | Iterable[str] = (),
-    round_to: int = Settings.round_to,
-    floor: int = Settings.floor,
-    inexact: bool = Settings.inexact,
-    prior: Any = Settings.prior,
-    calibration: Any = Settings.calibration,
-    samples: int | None = Settings.samples,
-    bounds: Method = Settings.bounds,
-    allocation: str = Settings.allocation,
-    budget: str = Settings.budget,
-    lossless_first: bool = Settings.lossless_first,
-    distil: int | None = Settings.distil,
-) -> PruningResult:
-    """Make a model smaller without data, step by step.
-
-    Args:
-        model: a built functional or Sequential ``keras.Model``, or what :func:`inspect` made of
-            one; it is never changed.
-        progress: called after each step with the step and the pruner.
-        target: share of each group's units to remove, between 0 and 1.
-        step: share removed in one step, at most the target.
-        strategy: "annealing" (default), "impact", "saliency", "magnitude" or an object.
-        compensation: what survivors take over: "least-squares" (default), "merge" (the
-            paper's), "scaled-merge", "mean" or "none".
-        domain: ``Box(lo, hi)`` of legal inputs in input units; by default what the first layers
-            tell (bytes, a Rescaling, a Normalization), and else [0, 1].
-        seed: of everything random; one seed, one result.
-        recursive: whether a survivor may be merged into again, or removed, later.
-        targets: layer name -> its own target (0 keeps it whole).
-        locked: layer names, types or patterns that keep their units.
-        round_to: units left in a group are a multiple of this.
-        floor: the least number of units left in a group.
-        inexact: also prune through LayerNormalization, where no removal is exact.
-        prior: what synthetic inputs look like: a name, or ``callable(rng, n) -> array``; chosen
-            from the model by default.
-        calibration: 16 to 4096 real inputs without labels, if there are any: an array, a list of
-            one for each input of the model, or a mapping from their names. They take the place
-            of synthetic inputs.
-        samples: how many synthetic inputs a compensation draws.
-        bounds: "interval" (default) or "linear" for the certificate.
-        allocation: "uniform" (default: every group to the target), "global" (the same total of
-            units where the outputs feel it least) or "annealed" (global, then whole plans walked).
-        budget: what that total is counted in: "units", "parameters" or "flops".
-        lossless_first: whether the first step takes every unit that provably never matters over
-            the domain (:func:`paoding.lossless`).
-        distil: steps in which all survivors are tuned together to the original once the target
-            is reached, on synthetic inputs and beside them, where the smaller network errs most;
-            0 for none. By default least squares is followed by as many as the model's cost
-            allows: 300 to 700, fewer or none where that would take minutes.
-
-    Returns:
-        A ``PruningResult``.
-
-    Raises:
-        ModelError: no layer graph, or NaN weights (``WeightsError``).
-        NothingToPruneError: no unit may go.
-        ArgumentError, DomainError: a setting lies outside of what it may be.
-
-    Source: arXiv 2204.00783.
-
-    >>> import keras, paoding
-    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu", name="hidden"),
-    ...                           keras.layers.Dense(2, name="scores")])
-    >>> result = paoding.prune(model, target=0.5, step=0.25, compensation="merge")
-    >>> result.model.get_layer("hidden").units
-    4
-    """
-    pruner = Pruner(
-        model,
-        target=target,
-        step=step,
-        strategy=strategy,
-        compensation=compensation,
-        domain=domain,
-        seed=seed,
-        recursive=recursive,
-        targets=targets,
-        locked=locked,
-        round_to=round_to,
-        floor=floor,
-        inexact=inexact,
-        prior=prior,
-        calibration=calibration,
-        samples=samples,
-        bounds=bounds,
-        allocation=allocation,
-        budget=budget,
-        lossless_first=lossless_first,
-        distil=distil,
-    )
-    for done in pruner:
-        if progress is not None:
-            progress(done, pruner)
-    return pruner.result()
 
 
 def as_graph(model: keras.Model | Graph, inexact: bool) -> Graph:
@@ -663,107 +476,6 @@ def as_graph(model: keras.Model | Graph, inexact: bool) -> Graph:
             "for: pass the same to both."
         )
     return model
-
-
-def replay(model: keras.Model, plan: Plan, **options: Any) -> PruningResult:
-    """Do a plan again on the model that it was made for; bit for bit the same weights.
-
-    Args:
-        model: the original model.
-        plan: what to remove.
-        options: what a plan cannot hold, such as a prior of one's own.
-
-    Raises:
-        PlanError: the plan belongs to another model, or names a removal that is not possible.
-    """
-    pruner = pruner_for(model, plan, **options)
-    pruner.fast_forward(plan)
-    return pruner.result()
-
-
-def masked(model: keras.Model, plan: Plan, **options: Any) -> keras.Model:
-    """The original's shape after a plan: removed units' outgoing weights at zero.
-
-    What the physically pruned model must equal. Arguments and errors as for :func:`replay`.
-    """
-    return replay(model, plan, **options).masked
-
-
-def pruner_for(model: keras.Model, plan: Plan, **options: Any) -> Pruner:
-    """A pruner with a plan's settings, before its first step.
-
-    Raises:
-        PlanError: the settings are not those of a plan.
-    """
-    _check_plan(plan)
-    settings = dict(plan.settings)
-    try:
-        strategy = dict(settings.pop("strategy"))
-        boxes = [Box.from_dict(box) for box in settings.pop("domain")]
-        own = {
-            "distil": 0,
-            **settings.pop("options"),
-            **options,
-        }  # older plans have no distillation
-        name = strategy.pop("name")
-        # A strategy of one's own is not needed to do again what it once decided.
-        chosen = Saliency() if name == OWN else strategies.get(name, **strategy)
-        missing = [key for key, value in own.items() if isinstance(value, str) and value == OWN]
-        if missing:
-            raise PlanError(
-                f"The plan was made with a {missing[0]} of the user's own: pass it again, "
-                f"{missing[0]}=..."
-            )
-        domain: Domain | None = boxes[0] if len(boxes) == 1 else boxes or None
-        return Pruner(model, strategy=chosen, domain=domain, **settings, **own)
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, ArgumentError):
-            raise
-        raise PlanError(f"The plan's settings cannot be used ({error}); save it again.") from None
-
-
-def _check_plan(plan: Any) -> None:
-    if not isinstance(plan, Plan):
-        raise PlanError(
-            f"A Plan is needed, not a {type(plan).__name__}; load it with paoding.Plan.load(path)."
-        )
-
-
-def check_removals(graph: Graph, alive: np.ndarray, removals: Iterable[Removal], step: int) -> None:
-    """Raise ``PlanError`` where a removal is not possible, before anything is changed."""
-    alive = alive.copy()
-    for removal in removals:
-        if not isinstance(removal, Removal):
-            raise PlanError(f"Step {step} of the plan holds {removal!r:.40}, which is no Removal.")
-        group = graph.by_name.get(removal.group)
-        where = f"Step {step} of the plan, group '{removal.group}'"
-        if group is None:
-            raise PlanError(f"{where}: the model has no such group.")
-        for unit in (removal.unit, removal.into):
-            if unit is not None and not 0 <= unit < group.units:
-                raise PlanError(f"{where}: unit {unit} is not one of its {group.units} units.")
-        if not group.removable[removal.unit]:
-            raise PlanError(f"{where}: unit {removal.unit} has to stay ({group.reason}).")
-        if removal.into == removal.unit:
-            raise PlanError(f"{where}: unit {removal.unit} cannot be merged into itself.")
-        for unit in (removal.unit, removal.into):
-            if unit is not None and not alive[group.ids[unit]]:
-                raise PlanError(f"{where}: unit {unit} has gone already.")
-        alive[group.ids[removal.unit]] = False
-        if not alive[group.ids].any():
-            raise PlanError(f"{where}: no unit would be left.")
-
-
-def fingerprint(graph: Graph) -> str:
-    """A digest of a model's groups and weights."""
-    digest = hashlib.sha256()
-    for group in graph.groups:
-        digest.update(f"{group.name}:{group.units};".encode())
-    for weight in graph.model.weights:  # not the seeds of dropout, which move on by themselves
-        value = graph.original.values[graph.number(weight)]
-        digest.update(f"{value.dtype}{value.shape}".encode())
-        digest.update(value.tobytes())  # bfloat16 has no buffer
-    return digest.hexdigest()
 
 
 @cache

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paoding.bounds.certificate import Certificate
 from paoding.errors import ModelError
+from paoding.evaluation.page import write_html
 from paoding.files.atomic import output_folder
 from paoding.files.models import load_model
 from paoding.graph.keras_internals import require_loadable
 from paoding.plan import Plan
-from paoding.result import Certificate
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
-
-    from paoding.evaluation import Report
-    from paoding.result import PruningResult
-    from paoding.self_check import SelfCheck
 
 MODEL, ORIGINAL, PLAN = "model.keras", "original.keras", "plan.json"
 DECISIONS, REPORT, PAGE = "decisions.parquet", "report.json", "report.html"
@@ -53,36 +51,35 @@ class Run:
 
 
 def save(
-    result: PruningResult,
     path: str | os.PathLike[str],
     *,
-    evaluation: Report | None = None,
-    selfcheck: SelfCheck | None = None,
-    original: bool = False,
+    model: keras.Model,
+    plan: Plan,
+    decisions: pd.DataFrame,
+    report: Mapping[str, Any],
+    original: keras.Model | None = None,
 ) -> Path:
-    """Write a result as a folder that appears whole or not at all.
+    """Write a run as a folder that appears whole or not at all.
 
     Args:
-        result: what to save.
         path: a folder that does not exist yet.
-        evaluation: a report of ``paoding.evaluate`` to keep with it.
-        selfcheck: agreement on synthetic inputs to keep with it.
-        original: keep the model before as well, so that the run can go on from the folder.
+        model: the pruned model.
+        plan: its removals and settings.
+        decisions: every candidate considered.
+        report: the summary of a result, as plain values.
+        original: the model before, so that the run can go on from the folder.
 
     Raises:
         OutputExistsError: the folder exists.
         ArgumentError: it cannot be written there.
     """
-    from paoding.evaluation.page import write_html
-
     with output_folder(path) as folder:
-        report = summary(result, evaluation, selfcheck)
-        result.model.save(folder / MODEL)
-        require_loadable(result.model, folder / MODEL)
-        if original:
-            result.graph.model.save(folder / ORIGINAL)
-        result.plan.save(folder / PLAN)
-        result.decisions.to_parquet(folder / DECISIONS, index=False)
+        model.save(folder / MODEL)
+        require_loadable(model, folder / MODEL)
+        if original is not None:
+            original.save(folder / ORIGINAL)
+        plan.save(folder / PLAN)
+        decisions.to_parquet(folder / DECISIONS, index=False)
         (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
         write_html(folder / PAGE, report)
     return Path(path)
@@ -117,43 +114,3 @@ def load(path: str | os.PathLike[str]) -> Run:
         report=report,
         original=load_model(before) if before.is_file() else None,
     )
-
-
-def summary(
-    result: PruningResult, evaluation: Report | None = None, selfcheck: SelfCheck | None = None
-) -> dict[str, Any]:
-    """What a run came to, as plain values: sizes, layers, steps, certificate, evaluation."""
-    from paoding.evaluation import cost
-
-    alive, graph = result.state.alive, result.graph
-    return {
-        "model": graph.model.name,
-        "fingerprint": result.plan.fingerprint,
-        "settings": dict(result.plan.settings),
-        "prior": result.prior,
-        "before": cost(graph.model, latency=False).to_dict(),
-        "after": cost(result.model, latency=False).to_dict(),
-        "layers": [
-            {
-                "layer": group.name,
-                "units": group.units,
-                "left": int(alive[group.ids].sum()),
-                "prunable": group.prunable,
-                "reason": group.reason,
-            }
-            for group in graph.groups
-        ],
-        "steps": [
-            {
-                "step": step.index,
-                "removed": len(step.removals),
-                "progress": step.progress,
-                "energy": step.energy,
-                "seconds": step.seconds,
-            }
-            for step in result.steps
-        ],
-        "certificate": result.certificate.to_dict(),
-        "selfcheck": None if selfcheck is None else selfcheck.to_dict(),
-        "evaluation": None if evaluation is None else evaluation.to_dict(),
-    }

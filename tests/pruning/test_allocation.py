@@ -12,9 +12,9 @@ from keras import layers
 import paoding
 from paoding.compensation.sensitivity import SensitivityStats
 from paoding.errors import ArgumentError
+from paoding.evaluation.self_check import agreement, selfcheck
 from paoding.graph import trace
 from paoding.pruning.allocation import anneal, curve, energy
-from paoding.self_check import agreement, selfcheck
 
 
 def lopsided():

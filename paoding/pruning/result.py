@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from paoding import surgery
+from paoding.bounds.certificate import Certificate
+from paoding.evaluation.cost import cost
+from paoding.evaluation.self_check import SelfCheck, selfcheck
 from paoding.graph import Graph, State
 from paoding.plan import Decisions, Plan, Step
+from paoding.pruning import run_folder
 
 if TYPE_CHECKING:
     import keras
@@ -20,62 +22,6 @@ if TYPE_CHECKING:
 
     from paoding.domain import Box
     from paoding.evaluation import Report
-    from paoding.run_folder import Run
-    from paoding.self_check import SelfCheck
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A sound bound on each output's change over the domain; None, with a reason, if none.
-
-    Args:
-        lower, upper: one entry per output, in the units of the outputs.
-        reason: why there is no bound.
-        scores: the same bound before a final softmax or sigmoid, which says something where
-            the outputs may change by anything up to 1; None where the outputs are the scores.
-
-    >>> print(Certificate(np.array([-0.5]), np.array([0.25])))
-    Certified: over the whole domain each output changes by -0.5 to 0.25.
-    """
-
-    lower: np.ndarray | None
-    upper: np.ndarray | None
-    reason: str | None = None
-    scores: Certificate | None = None
-
-    @property
-    def within(self) -> str:
-        """The range that holds every output's change, and every score's, in words."""
-        assert self.lower is not None and self.upper is not None
-        text = f"{self.lower.min():.4g} to {self.upper.max():.4g}"
-        if self.scores is None:
-            return text
-        return f"{text}, each score before the final softmax or sigmoid by {self.scores.within}"
-
-    def __str__(self) -> str:
-        if self.lower is None:
-            return f"No certificate: {self.reason}"
-        return f"Certified: over the whole domain each output changes by {self.within}."
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as ``report.json`` keeps them."""
-        return {
-            "lower": None if self.lower is None else self.lower.ravel().tolist(),
-            "upper": None if self.upper is None else self.upper.ravel().tolist(),
-            "reason": self.reason,
-            "scores": None if self.scores is None else self.scores.to_dict(),
-        }
-
-    @classmethod
-    def from_dict(cls, kept: Mapping[str, Any]) -> Certificate:
-        """What ``to_dict`` gave; reports of earlier versions have no scores."""
-        lower, upper, scores = (kept.get(name) for name in ("lower", "upper", "scores"))
-        return cls(
-            None if lower is None else np.asarray(lower, dtype=np.float64),
-            None if upper is None else np.asarray(upper, dtype=np.float64),
-            kept.get("reason"),
-            None if scores is None else cls.from_dict(scores),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +77,49 @@ class PruningResult:
         Returns:
             What :func:`paoding.selfcheck` finds over the run's domain.
         """
-        from paoding.self_check import selfcheck
-
         return selfcheck(self.model, self.graph.model, domain=self.domain, samples=samples)
+
+    def summary(
+        self, evaluation: Report | None = None, selfcheck: SelfCheck | None = None
+    ) -> dict[str, Any]:
+        """What the run came to, as plain values: sizes, layers, steps, certificate, evaluation.
+
+        Args:
+            evaluation: a report of ``paoding.evaluate`` to tell with it.
+            selfcheck: what :meth:`selfcheck` found.
+        """
+        alive, graph = self.state.alive, self.graph
+        return {
+            "model": graph.model.name,
+            "fingerprint": self.plan.fingerprint,
+            "settings": dict(self.plan.settings),
+            "prior": self.prior,
+            "before": cost(graph.model, latency=False).to_dict(),
+            "after": cost(self.model, latency=False).to_dict(),
+            "layers": [
+                {
+                    "layer": group.name,
+                    "units": group.units,
+                    "left": int(alive[group.ids].sum()),
+                    "prunable": group.prunable,
+                    "reason": group.reason,
+                }
+                for group in graph.groups
+            ],
+            "steps": [
+                {
+                    "step": step.index,
+                    "removed": len(step.removals),
+                    "progress": step.progress,
+                    "energy": step.energy,
+                    "seconds": step.seconds,
+                }
+                for step in self.steps
+            ],
+            "certificate": self.certificate.to_dict(),
+            "selfcheck": None if selfcheck is None else selfcheck.to_dict(),
+            "evaluation": None if evaluation is None else evaluation.to_dict(),
+        }
 
     def __repr__(self) -> str:
         gone = len(self.plan.removals)
@@ -162,17 +148,20 @@ class PruningResult:
         Raises:
             OutputExistsError: the folder exists.
         """
-        from paoding import run_folder
-
-        run_folder.save(self, path, evaluation=evaluation, selfcheck=selfcheck, original=original)
+        run_folder.save(
+            path,
+            model=self.model,
+            plan=self.plan,
+            decisions=self.decisions,
+            report=self.summary(evaluation, selfcheck),
+            original=self.graph.model if original else None,
+        )
 
     @staticmethod
-    def load(path: str | os.PathLike[str]) -> Run:
+    def load(path: str | os.PathLike[str]) -> run_folder.Run:
         """Read a folder that :meth:`save` wrote.
 
         Raises:
             ModelError, PlanError: it is no such folder, or cannot be read.
         """
-        from paoding import run_folder
-
         return run_folder.load(path)

@@ -19,7 +19,7 @@ from paoding import errors
 from paoding.bounds.scoring import Scorer
 from paoding.criteria import distances, outgoing_norms
 from paoding.graph import trace
-from paoding.pruner import Pruner
+from paoding.pruning.pruner import Pruner
 from paoding.pruning.settings import Settings
 from paoding.strategies import BY_NAME
 
@@ -287,7 +287,7 @@ def test_a_run_folder_holds_what_is_needed_to_go_on(tmp_path: Path) -> None:
     assert {"model.keras", "plan.json", "decisions.parquet", "report.json", "report.html"} < names
     run = paoding.PruningResult.load(tmp_path / "run")
     assert same_weights(run.model, pruner.model())
-    from paoding.pruner import pruner_for
+    from paoding.pruning.prune import pruner_for
 
     resumed = pruner_for(run.original, run.plan)
     resumed.fast_forward(run.plan)

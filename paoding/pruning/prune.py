@@ -1,0 +1,187 @@
+"""A whole run in one call: prune a model, or do a plan again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from paoding import strategies
+from paoding.bounds.certificate import Method
+from paoding.compensation import Compensation
+from paoding.domain import Box, Domain
+from paoding.errors import ArgumentError, PlanError
+from paoding.graph import Graph
+from paoding.plan import Plan, Step
+from paoding.pruning.pruner import Pruner
+from paoding.pruning.result import PruningResult
+from paoding.pruning.settings import OWN, Settings
+from paoding.pruning.validity import check_plan
+from paoding.strategies import Saliency, Strategy
+
+if TYPE_CHECKING:
+    import keras
+
+
+def prune(
+    model: keras.Model | Graph,
+    *,
+    progress: Callable[[Step, Pruner], Any] | None = None,
+    target: float = Settings.target,
+    step: float = Settings.step,
+    strategy: str | Strategy | None = None,
+    compensation: str | Compensation = "least-squares",
+    domain: Domain | None = None,
+    seed: int = Settings.seed,
+    recursive: bool = Settings.recursive,
+    targets: Mapping[str, float] | None = None,
+    locked: str | Iterable[str] = (),
+    round_to: int = Settings.round_to,
+    floor: int = Settings.floor,
+    inexact: bool = Settings.inexact,
+    prior: Any = Settings.prior,
+    calibration: Any = Settings.calibration,
+    samples: int | None = Settings.samples,
+    bounds: Method = Settings.bounds,
+    allocation: str = Settings.allocation,
+    budget: str = Settings.budget,
+    lossless_first: bool = Settings.lossless_first,
+    distil: int | None = Settings.distil,
+) -> PruningResult:
+    """Make a model smaller without data, step by step.
+
+    Args:
+        model: a built functional or Sequential ``keras.Model``, or what :func:`inspect` made of
+            one; it is never changed.
+        progress: called after each step with the step and the pruner.
+        target: share of each group's units to remove, between 0 and 1.
+        step: share removed in one step, at most the target.
+        strategy: "annealing" (default), "impact", "saliency", "magnitude" or an object.
+        compensation: what survivors take over: "least-squares" (default), "merge" (the
+            paper's), "scaled-merge", "mean" or "none".
+        domain: ``Box(lo, hi)`` of legal inputs in input units; by default what the first layers
+            tell (bytes, a Rescaling, a Normalization), and else [0, 1].
+        seed: of everything random; one seed, one result.
+        recursive: whether a survivor may be merged into again, or removed, later.
+        targets: layer name -> its own target (0 keeps it whole).
+        locked: layer names, types or patterns that keep their units.
+        round_to: units left in a group are a multiple of this.
+        floor: the least number of units left in a group.
+        inexact: also prune through LayerNormalization, where no removal is exact.
+        prior: what synthetic inputs look like: a name, or ``callable(rng, n) -> array``; chosen
+            from the model by default.
+        calibration: 16 to 4096 real inputs without labels, if there are any: an array, a list of
+            one for each input of the model, or a mapping from their names. They take the place
+            of synthetic inputs.
+        samples: how many synthetic inputs a compensation draws.
+        bounds: "interval" (default) or "linear" for the certificate.
+        allocation: "uniform" (default: every group to the target), "global" (the same total of
+            units where the outputs feel it least) or "annealed" (global, then whole plans walked).
+        budget: what that total is counted in: "units", "parameters" or "flops".
+        lossless_first: whether the first step takes every unit that provably never matters over
+            the domain (:func:`paoding.lossless`).
+        distil: steps in which all survivors are tuned together to the original once the target
+            is reached, on synthetic inputs and beside them, where the smaller network errs most;
+            0 for none. By default least squares is followed by as many as the model's cost
+            allows: 300 to 700, fewer or none where that would take minutes.
+
+    Returns:
+        A ``PruningResult``.
+
+    Raises:
+        ModelError: no layer graph, or NaN weights (``WeightsError``).
+        NothingToPruneError: no unit may go.
+        ArgumentError, DomainError: a setting lies outside of what it may be.
+
+    Source: arXiv 2204.00783.
+
+    >>> import keras, paoding
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu", name="hidden"),
+    ...                           keras.layers.Dense(2, name="scores")])
+    >>> result = paoding.prune(model, target=0.5, step=0.25, compensation="merge")
+    >>> result.model.get_layer("hidden").units
+    4
+    """
+    pruner = Pruner(
+        model,
+        target=target,
+        step=step,
+        strategy=strategy,
+        compensation=compensation,
+        domain=domain,
+        seed=seed,
+        recursive=recursive,
+        targets=targets,
+        locked=locked,
+        round_to=round_to,
+        floor=floor,
+        inexact=inexact,
+        prior=prior,
+        calibration=calibration,
+        samples=samples,
+        bounds=bounds,
+        allocation=allocation,
+        budget=budget,
+        lossless_first=lossless_first,
+        distil=distil,
+    )
+    for done in pruner:
+        if progress is not None:
+            progress(done, pruner)
+    return pruner.result()
+
+
+def replay(model: keras.Model, plan: Plan, **options: Any) -> PruningResult:
+    """Do a plan again on the model that it was made for; bit for bit the same weights.
+
+    Args:
+        model: the original model.
+        plan: what to remove.
+        options: what a plan cannot hold, such as a prior of one's own.
+
+    Raises:
+        PlanError: the plan belongs to another model, or names a removal that is not possible.
+    """
+    pruner = pruner_for(model, plan, **options)
+    pruner.fast_forward(plan)
+    return pruner.result()
+
+
+def masked(model: keras.Model, plan: Plan, **options: Any) -> keras.Model:
+    """The original's shape after a plan: removed units' outgoing weights at zero.
+
+    What the physically pruned model must equal. Arguments and errors as for :func:`replay`.
+    """
+    return replay(model, plan, **options).masked
+
+
+def pruner_for(model: keras.Model, plan: Plan, **options: Any) -> Pruner:
+    """A pruner with a plan's settings, before its first step.
+
+    Raises:
+        PlanError: the settings are not those of a plan.
+    """
+    check_plan(plan)
+    settings = dict(plan.settings)
+    try:
+        strategy = dict(settings.pop("strategy"))
+        boxes = [Box.from_dict(box) for box in settings.pop("domain")]
+        own = {
+            "distil": 0,
+            **settings.pop("options"),
+            **options,
+        }  # older plans have no distillation
+        name = strategy.pop("name")
+        # A strategy of one's own is not needed to do again what it once decided.
+        chosen = Saliency() if name == OWN else strategies.get(name, **strategy)
+        missing = [key for key, value in own.items() if isinstance(value, str) and value == OWN]
+        if missing:
+            raise PlanError(
+                f"The plan was made with a {missing[0]} of the user's own: pass it again, "
+                f"{missing[0]}=..."
+            )
+        domain: Domain | None = boxes[0] if len(boxes) == 1 else boxes or None
+        return Pruner(model, strategy=chosen, domain=domain, **settings, **own)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        raise PlanError(f"The plan's settings cannot be used ({error}); save it again.") from None
