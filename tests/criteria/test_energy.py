@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from paoding import energy
+from paoding.criteria import energy
 from paoding.errors import ArgumentError
 
 
