@@ -1,7 +1,7 @@
 // Bundles the widget and the JupyterLab extension into the Python package paoding_widgets.
 // Usage: node build.mjs [widget] [teach] [labextension] [--watch]; without names it builds all.
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -35,13 +35,14 @@ const teach = {
   outfile: '../paoding_widgets/static/teach.js',
 };
 
-// JupyterLab brings these itself. Other libraries are resolved by its builder, so that a
-// dynamic import stays a chunk of its own; only our own sources are bundled here.
+// JupyterLab brings these itself. A dynamic import stays a chunk of its own, and so does what
+// JupyterLab's builder makes of it.
 const labextension = {
   ...shared,
   entryPoints: ['packages/labextension/src/index.ts'],
-  outfile: 'packages/labextension/lib/index.js',
-  external: ['@jupyterlab/*', '@lumino/*', 'fflate', 'h5wasm'],
+  outdir: 'packages/labextension/lib',
+  splitting: true,
+  external: ['@jupyterlab/*', '@lumino/*'],
   loader: { '.css': 'text', '.svg': 'text' },
 };
 
@@ -59,6 +60,8 @@ async function buildWidget(watch) {
 }
 
 async function buildLabextension() {
+  // Chunks are named after their content: older ones would stay.
+  rmSync(join(here, labextension.outdir), { recursive: true, force: true });
   await esbuild.build(labextension);
   const builder = join(dirname(require.resolve('@jupyter/builder')), 'build-labextension.js');
   const core = join(

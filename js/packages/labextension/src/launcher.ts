@@ -1,15 +1,15 @@
 /** The launcher card and the command that open a new notebook, ready for pruning. */
-import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { ICommandPalette, showErrorMessage } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import type { ServiceManager } from '@jupyterlab/services';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { pruneIcon } from './icons';
 import { pythonKernel } from './kernel';
 import { starterNotebook } from './starter';
+import { translation } from './translation';
 
 export const NEW_NOTEBOOK = 'paoding:new-notebook';
 
@@ -24,77 +24,66 @@ async function createNotebook(
   return path;
 }
 
-// Everything but the document manager is optional, so that the command also exists in
-// Jupyter Notebook 7, which has no launcher.
-export const launcherPlugin: JupyterFrontEndPlugin<void> = {
-  id: '@paoding/labextension:launcher',
-  description: 'Opens a new notebook with the cells that start the pruning studio.',
-  autoStart: true,
-  requires: [IDocumentManager],
-  optional: [ILauncher, ICommandPalette, IDefaultFileBrowser, ITranslator],
-  activate: (
-    app: JupyterFrontEnd,
-    documents: IDocumentManager,
-    launcher: ILauncher | null,
-    palette: ICommandPalette | null,
-    browser: IDefaultFileBrowser | null,
-    translator: ITranslator | null,
-  ): void => {
-    const trans = (translator ?? nullTranslator).load('paoding');
+// Everything but the document manager may be missing: Notebook 7 has no launcher.
+export async function activate(app: JupyterFrontEnd): Promise<void> {
+  const documents = await app.resolveRequiredService(IDocumentManager);
+  const launcher = await app.resolveOptionalService(ILauncher);
+  const palette = await app.resolveOptionalService(ICommandPalette);
+  const browser = await app.resolveOptionalService(IDefaultFileBrowser);
+  const trans = await translation(app);
 
-    app.commands.addCommand(NEW_NOTEBOOK, {
-      label: (args) =>
-        args.isPalette ? trans.__('New Pruning Notebook') : trans.__('Pruning notebook'),
-      caption: trans.__('Open a notebook that loads a Keras network and prunes it step by step'),
-      icon: (args) => (args.isPalette ? undefined : pruneIcon),
-      describedBy: {
-        args: {
-          type: 'object',
-          properties: {
-            cwd: { type: 'string', description: trans.__('The folder to write to') },
-            model: { type: 'string', description: trans.__('The model file to prune') },
-          },
+  app.commands.addCommand(NEW_NOTEBOOK, {
+    label: (args) =>
+      args.isPalette ? trans.__('New Pruning Notebook') : trans.__('Pruning notebook'),
+    caption: trans.__('Open a notebook that loads a Keras network and prunes it step by step'),
+    icon: (args) => (args.isPalette ? undefined : pruneIcon),
+    describedBy: {
+      args: {
+        type: 'object',
+        properties: {
+          cwd: { type: 'string', description: trans.__('The folder to write to') },
+          model: { type: 'string', description: trans.__('The model file to prune') },
         },
       },
-      execute: async (args) => {
-        await app.serviceManager.kernelspecs.ready;
-        const kernel = pythonKernel(app.serviceManager.kernelspecs.specs);
-        if (kernel === null) {
-          await showErrorMessage(
-            trans.__('No Python kernel'),
-            trans.__('Pruning needs a Python kernel, and this server has none: install ipykernel.'),
-          );
-          return undefined;
-        }
-        // A kernel knows paths without the name of the drive that shows them.
-        const given = args.model as string | undefined;
-        const model = given === undefined ? given : app.serviceManager.contents.localPath(given);
-        const beside = model === undefined ? undefined : PathExt.dirname(model);
-        const folder = (args.cwd as string | undefined) ?? beside ?? browser?.model.path ?? '';
-        const named = model === undefined ? undefined : PathExt.relative(folder, model);
-        const content = starterNotebook(kernel, trans, named);
-        try {
-          const path = await createNotebook(app.serviceManager, folder, content);
-          // Returned so that the launcher gives its place to the notebook.
-          return documents.openOrReveal(path, 'Notebook', { name: kernel.name });
-        } catch (error) {
-          await showErrorMessage(trans.__('The notebook could not be written'), error as Error);
-          return undefined;
-        }
-      },
-    });
+    },
+    execute: async (args) => {
+      await app.serviceManager.kernelspecs.ready;
+      const kernel = pythonKernel(app.serviceManager.kernelspecs.specs);
+      if (kernel === null) {
+        await showErrorMessage(
+          trans.__('No Python kernel'),
+          trans.__('Pruning needs a Python kernel, and this server has none: install ipykernel.'),
+        );
+        return undefined;
+      }
+      // A kernel knows paths without the name of the drive that shows them.
+      const given = args.model as string | undefined;
+      const model = given === undefined ? given : app.serviceManager.contents.localPath(given);
+      const beside = model === undefined ? undefined : PathExt.dirname(model);
+      const folder = (args.cwd as string | undefined) ?? beside ?? browser?.model.path ?? '';
+      const named = model === undefined ? undefined : PathExt.relative(folder, model);
+      const content = starterNotebook(kernel, trans, named);
+      try {
+        const path = await createNotebook(app.serviceManager, folder, content);
+        // Returned so that the launcher gives its place to the notebook.
+        return documents.openOrReveal(path, 'Notebook', { name: kernel.name });
+      } catch (error) {
+        await showErrorMessage(trans.__('The notebook could not be written'), error as Error);
+        return undefined;
+      }
+    },
+  });
 
-    launcher?.add({
-      command: NEW_NOTEBOOK,
-      category: 'Notebook',
-      rank: 10,
-      // A card among the notebooks shows an address, as kernels have, and no command's icon.
-      kernelIconUrl: `data:image/svg+xml,${encodeURIComponent(pruneIcon.svgstr)}`,
-    });
-    palette?.addItem({
-      command: NEW_NOTEBOOK,
-      category: trans.__('Pruning'),
-      args: { isPalette: true },
-    });
-  },
-};
+  launcher?.add({
+    command: NEW_NOTEBOOK,
+    category: 'Notebook',
+    rank: 10,
+    // A card among the notebooks shows an address, as kernels have, and no command's icon.
+    kernelIconUrl: `data:image/svg+xml,${encodeURIComponent(pruneIcon.svgstr)}`,
+  });
+  palette?.addItem({
+    command: NEW_NOTEBOOK,
+    category: trans.__('Pruning'),
+    args: { isPalette: true },
+  });
+}

@@ -1,14 +1,15 @@
 /** Opens `.keras` files: the structure and the layers, without a kernel and without Python. */
-import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { PathExt } from '@jupyterlab/coreutils';
 import { ABCWidgetFactory, type DocumentRegistry, DocumentWidget } from '@jupyterlab/docregistry';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { type Contents, IDefaultDrive, ServerConnection } from '@jupyterlab/services';
-import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 import { entryOf, FileError, parseModel, readDirectory, readText } from '@paoding/core/keras';
 import { pruneIcon } from '../icons';
 import { NEW_NOTEBOOK } from '../launcher';
+import { translation } from '../translation';
 import { openUrl } from './source';
 import { type FileFacts, ModelView } from './view';
 
@@ -112,75 +113,66 @@ class ViewerFactory extends ABCWidgetFactory<DocumentWidget> {
   }
 }
 
-export const viewerPlugin: JupyterFrontEndPlugin<void> = {
-  id: '@paoding/labextension:viewer',
-  description: 'Shows Keras model files.',
-  autoStart: true,
-  optional: [IDefaultDrive, IDefaultFileBrowser, ITranslator],
-  activate: (
-    app: JupyterFrontEnd,
-    drive: Contents.IDrive | null,
-    browser: IDefaultFileBrowser | null,
-    translator: ITranslator | null,
-  ): void => {
-    const trans = (translator ?? nullTranslator).load('paoding');
-    const { contents } = app.serviceManager;
-    drive?.contentProviderRegistry?.register(PROVIDER, {
-      get: async (path: string): Promise<Contents.IModel> => ({
-        ...(await contents.get(path, { content: false })),
-        content: '',
-        format: 'text',
-      }),
-      save: async (path: string) => contents.get(path, { content: false }),
-    });
+export async function activate(app: JupyterFrontEnd): Promise<void> {
+  const drive = await app.resolveOptionalService(IDefaultDrive);
+  const browser = await app.resolveOptionalService(IDefaultFileBrowser);
+  const trans = await translation(app);
+  const { contents } = app.serviceManager;
+  drive?.contentProviderRegistry?.register(PROVIDER, {
+    get: async (path: string): Promise<Contents.IModel> => ({
+      ...(await contents.get(path, { content: false })),
+      content: '',
+      format: 'text',
+    }),
+    save: async (path: string) => contents.get(path, { content: false }),
+  });
+  app.docRegistry.addFileType({
+    name: FILE_TYPE,
+    displayName: trans.__('Keras Model'),
+    extensions: ['.keras'],
+    mimeTypes: ['application/x-keras'],
+    fileFormat: 'text',
+    contentType: 'file',
+    icon: pruneIcon,
+  });
+  // Their weights are not read here yet: only the context menu needs to know them.
+  if (!app.docRegistry.getFileType(HDF5)) {
     app.docRegistry.addFileType({
-      name: FILE_TYPE,
-      displayName: trans.__('Keras Model'),
-      extensions: ['.keras'],
-      mimeTypes: ['application/x-keras'],
-      fileFormat: 'text',
+      name: HDF5,
+      displayName: trans.__('HDF5 File'),
+      extensions: ['.h5', '.hdf5'],
+      fileFormat: 'base64',
       contentType: 'file',
-      icon: pruneIcon,
     });
-    // Their weights are not read here yet: only the context menu needs to know them.
-    if (!app.docRegistry.getFileType(HDF5)) {
-      app.docRegistry.addFileType({
-        name: HDF5,
-        displayName: trans.__('HDF5 File'),
-        extensions: ['.h5', '.hdf5'],
-        fileFormat: 'base64',
-        contentType: 'file',
-      });
-    }
-    app.docRegistry.addWidgetFactory(
-      new ViewerFactory(app, trans, {
-        name: 'Keras Model',
-        label: trans.__('Keras Model'),
-        modelName: 'text',
-        fileTypes: [FILE_TYPE],
-        defaultFor: [FILE_TYPE],
-        readOnly: true,
-      }) as DocumentRegistry.WidgetFactory,
-    );
-    app.commands.addCommand(PRUNE, {
-      label: trans.__('Prune in a Notebook'),
-      icon: pruneIcon,
-      describedBy: { args: { type: 'object', properties: {} } },
-      isVisible: () => selected(browser) !== null,
-      execute: async () => {
-        const path = selected(browser);
-        if (path !== null) await app.commands.execute(NEW_NOTEBOOK, { model: path });
-      },
+  }
+  app.docRegistry.addWidgetFactory(
+    new ViewerFactory(app, trans, {
+      name: 'Keras Model',
+      label: trans.__('Keras Model'),
+      modelName: 'text',
+      fileTypes: [FILE_TYPE],
+      defaultFor: [FILE_TYPE],
+      readOnly: true,
+    }) as DocumentRegistry.WidgetFactory,
+  );
+  app.commands.addCommand(PRUNE, {
+    label: trans.__('Prune in a Notebook'),
+    icon: pruneIcon,
+    describedBy: { args: { type: 'object', properties: {} } },
+    isVisible: () => selected(browser) !== null,
+    execute: async () => {
+      const path = selected(browser);
+      if (path !== null) await app.commands.execute(NEW_NOTEBOOK, { model: path });
+    },
+  });
+  for (const kind of [FILE_TYPE, HDF5]) {
+    app.contextMenu.addItem({
+      command: PRUNE,
+      selector: `.jp-DirListing-item[data-file-type="${kind}"]`,
+      rank: 3,
     });
-    for (const kind of [FILE_TYPE, HDF5]) {
-      app.contextMenu.addItem({
-        command: PRUNE,
-        selector: `.jp-DirListing-item[data-file-type="${kind}"]`,
-        rank: 3,
-      });
-    }
-  },
-};
+  }
+}
 
 /** The model file that is selected in the file browser, or null. */
 function selected(browser: IDefaultFileBrowser | null): string | null {

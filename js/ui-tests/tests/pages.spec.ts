@@ -1,0 +1,73 @@
+/** The extension in pages that are not JupyterLab: Voilà, and Jupyter Notebook 7. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { type APIRequestContext, expect, type Page, test } from '@playwright/test';
+
+const ZOO = path.resolve(__dirname, '../../../paoding/zoo');
+
+async function save(request: APIRequestContext, name: string, data: object): Promise<void> {
+  const answer = await request.put(`/api/contents/${name}`, { data });
+  expect(answer.ok()).toBe(true);
+}
+
+function notebook(source: string): object {
+  const cell = { cell_type: 'code', id: 'a', metadata: {}, source, outputs: [] };
+  const kernelspec = { name: 'python3', display_name: 'Python 3', language: 'python' };
+  const content = {
+    nbformat: 4,
+    nbformat_minor: 5,
+    metadata: { kernelspec },
+    cells: [{ ...cell, execution_count: null }],
+  };
+  return { type: 'notebook', format: 'json', content };
+}
+
+function errorsOf(page: Page): string[] {
+  const errors: string[] = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(message.text());
+  });
+  page.on('pageerror', (error) => errors.push(String(error)));
+  return errors;
+}
+
+test('Voilà shows a widget, and the extension puts no error into its console', async ({
+  page,
+  request,
+}) => {
+  await save(request, 'voila.ipynb', notebook('import ipywidgets\nipywidgets.Label("I am here")'));
+  const errors = errorsOf(page);
+  await page.goto('/voila/render/voila.ipynb');
+  await expect(page.locator('.jupyter-widgets')).toContainText('I am here');
+  await page.waitForLoadState('networkidle');
+  const plugins = await page.evaluate(() =>
+    (window as unknown as { jupyterapp: { listPlugins(): string[] } }).jupyterapp.listPlugins(),
+  );
+  expect(plugins).toContain('@paoding/labextension:viewer');
+  // Without a network there is no MathJax, and Notebook's own extension fails here as ours once did.
+  const others = /ERR_NAME_NOT_RESOLVED|@jupyter-notebook/;
+  expect(errors.filter((text) => !others.test(text))).toEqual([]);
+});
+
+test('Notebook 7 opens a model file, and sends it to a new notebook', async ({
+  page,
+  request,
+  context,
+}) => {
+  const content = readFileSync(`${ZOO}/breast-cancer.keras`).toString('base64');
+  await save(request, 'small.keras', { type: 'file', format: 'base64', content });
+  const errors = errorsOf(page);
+  await page.goto('/tree');
+  const item = page.locator('.jp-DirListing-item', { hasText: 'small.keras' });
+  const opened = context.waitForEvent('page');
+  await item.dblclick();
+  const viewer = await opened;
+  await expect(viewer.locator('.paoding-viewer h2')).toContainText('breast_cancer');
+  await viewer.screenshot({ path: 'screenshots/notebook7-viewer.png' });
+  const started = context.waitForEvent('page');
+  await viewer.getByRole('button', { name: 'Prune in a Notebook' }).click();
+  const pruning = await started;
+  await expect(pruning.locator('.jp-Notebook')).toContainText('load_model("small.keras")');
+  await pruning.screenshot({ path: 'screenshots/notebook7-pruning.png' });
+  expect(errors.filter((text) => /paoding|plugin/i.test(text))).toEqual([]);
+});
