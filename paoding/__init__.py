@@ -32,6 +32,8 @@ _HOMES = {
     "Annealing": "paoding.strategies",
     "Magnitude": "paoding.strategies",
     "evaluate": "paoding.evaluation",
+    "export": "paoding.deploy.export",
+    "latency": "paoding.deploy.latency",
     "FGSM": "paoding.evaluation",
     "PGD": "paoding.evaluation",
     "selfcheck": "paoding.evaluation.self_check",

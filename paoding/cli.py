@@ -426,7 +426,7 @@ def export(
     with working():
         box = None if domain is None else Box(*domain)
         judged, xy = load_with_data(model, data)
-        from paoding.export import export as write  # late: it loads TensorFlow
+        from paoding.deploy.export import export as write  # late: it loads TensorFlow
 
         write(
             judged,
@@ -434,7 +434,7 @@ def export(
             format=format.value,
             quantize=quantize and quantize.value,
             # A zoo model's own data is for evaluation; only data that is given calibrates int8.
-            samples=None if data is None or xy is None else xy[0],
+            calibration=None if data is None or xy is None else xy[0],
             domain=box,
         )
     size = out.stat().st_size

@@ -49,3 +49,7 @@ class BoundsError(PaodingError):
 
 class BusyError(PaodingError):
     """A studio is still at work on what is asked for."""
+
+
+class RuntimeMissingError(PaodingError):
+    """A runtime or an engine that is asked for is not installed, with the extra that brings it."""

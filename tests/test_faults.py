@@ -14,8 +14,8 @@ from keras import layers
 
 import paoding
 from paoding import cli
+from paoding.deploy.export import export
 from paoding.errors import ArgumentError, ModelError, OutputExistsError
-from paoding.export import export
 from paoding.files.atomic import output_file, output_folder
 from paoding.files.models import save_model
 

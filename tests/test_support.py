@@ -12,8 +12,8 @@ import pytest
 from keras import layers
 
 import paoding
+from paoding.deploy.export import export
 from paoding.errors import BoundsError, PaodingError
-from paoding.export import export
 
 PAGE = Path(__file__).parents[1] / "docs" / "tasks.md"
 COLUMNS = ("pruned", "evaluated", "attacked", "certified", "exported")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,12 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from paoding.graph.keras_internals import flatten, functional_of, pack
+from paoding.evaluation.runtimes import KerasRuntime
+from paoding.evaluation.timing import timed, zeros_for
+from paoding.graph.keras_internals import flatten
 from paoding.layers.base import rule_for
 
-# Latency is a median of this many runs, after some that warm up.
-_RUNS = 30
-_WARM_UP = 3
+# Seconds that the timing of a large model may take beside everything else that is evaluated.
+_LONGEST = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def cost(model: keras.Model, *, latency: bool = True, sample: np.ndarray | None 
         parameters=sum(count for count, _ in sizes),
         flops=flops(model),
         bytes=sum(count * item for count, item in sizes),
-        latency=measure_latency(model, sample=sample) if latency else None,
+        latency=_latency(model, sample) if latency else None,
     )
 
 
@@ -85,29 +85,11 @@ def flops_by_call(model: keras.Model) -> dict[str, int]:
     return found
 
 
-def measure_latency(
-    model: keras.Model, runs: int = _RUNS, sample: np.ndarray | None = None
-) -> float:
+def _latency(model: keras.Model, sample: np.ndarray | None) -> float:
     """Return the median time, in seconds, that ``model`` takes for one sample."""
-    if sample is None:
-        inputs = [tf.zeros([1, *(n or 1 for n in i.shape[1:])], i.dtype) for i in model.inputs]
-    else:
-        inputs = [tf.constant(sample, model.inputs[0].dtype)]
-    given = pack(functional_of(model) or model, inputs)
-    # Its graph alone: the name of a model need not be one that TensorFlow takes for a scope.
-    answer = (functional_of(model) or model).call
-
-    @tf.function
-    def run() -> tf.Tensor:
-        with tf.name_scope("model"):  # within which a layer's name may begin with an underscore
-            return answer(given, training=False)
-
-    times = []
-    for _ in range(_WARM_UP + runs):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times[_WARM_UP:]))
+    runner = KerasRuntime(model)
+    given = zeros_for(runner, unknown=1) if sample is None else [sample]
+    return timed(runner, given, _LONGEST).median
 
 
 def _item_bytes(weight: keras.Variable) -> int:

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from paoding import Box, zoo
+from paoding.deploy.export import export
 from paoding.errors import ArgumentError, DataError, ExportError, OutputExistsError
-from paoding.export import export
 
 L = keras.layers
 
@@ -77,7 +77,7 @@ def test_int8_really_computes_in_whole_numbers(small, tmp_path):
 
 def test_int8_is_calibrated_on_the_samples_that_are_given(small, tmp_path):
     x = np.random.default_rng(0).normal(size=(200, 4)).astype("float32") * 10
-    path = export(small, tmp_path / "m.tflite", quantize="int8", samples=x)
+    path = export(small, tmp_path / "m.tflite", quantize="int8", calibration=x)
     answers, wanted = run_tflite(path, x), small(x).numpy()
     assert np.abs(answers - wanted).max() < 0.05 * np.abs(wanted).max()
 
@@ -88,7 +88,7 @@ def test_models_of_two_inputs_are_calibrated_input_by_input(tmp_path):
     model = keras.Model([a, b], L.Dense(2)(h))
     rng = np.random.default_rng(0)
     x = [rng.random((50, 3), dtype="float32"), rng.random((50, 2, 2), dtype="float32")]
-    path = export(model, tmp_path / "m.tflite", quantize="int8", samples=x)
+    path = export(model, tmp_path / "m.tflite", quantize="int8", calibration=x)
     assert np.abs(run_tflite(path, *x) - model(x).numpy()).max() < 0.1
     assert export(model, tmp_path / "n.tflite", quantize="int8").exists()
 
@@ -189,10 +189,10 @@ def test_a_file_that_exists_is_replaced_only_when_asked(small, tmp_path):
         ({"format": "torch"}, ArgumentError),
         ({"quantize": "int4"}, ArgumentError),
         ({"format": "onnx", "quantize": "int8"}, ArgumentError),
-        ({"quantize": "int8", "samples": np.zeros((3, 5))}, DataError),
-        ({"quantize": "int8", "samples": np.zeros((0, 4))}, DataError),
-        ({"quantize": "int8", "samples": np.full((3, 4), np.nan)}, DataError),
-        ({"quantize": "int8", "samples": [np.zeros((3, 4))] * 2}, DataError),
+        ({"quantize": "int8", "calibration": np.zeros((3, 5))}, DataError),
+        ({"quantize": "int8", "calibration": np.zeros((0, 4))}, DataError),
+        ({"quantize": "int8", "calibration": np.full((3, 4), np.nan)}, DataError),
+        ({"quantize": "int8", "calibration": [np.zeros((3, 4))] * 2}, DataError),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_written(
