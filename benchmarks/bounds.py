@@ -23,7 +23,6 @@ from rich.table import Table
 from scipy.stats import spearmanr
 
 import paoding
-from paoding import energy
 from paoding.bounds.certificate import Certifier
 from paoding.bounds.forward import forward
 from paoding.bounds.intervals import Interval
@@ -32,6 +31,7 @@ from paoding.bounds.scoring import Scorer, pair_distance, score_values
 from paoding.compensation.forecast import Forecast
 from paoding.compensation.sensitivity import sensitivity_of
 from paoding.compensation.study import study_of
+from paoding.criteria import energy
 from paoding.graph import Graph, State
 
 CONSOLE = Console(width=110)

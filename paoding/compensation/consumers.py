@@ -7,17 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import keras
 import numpy as np
 
 from paoding.graph import Graph, State
 from paoding.graph.keras_internals import Node
-from paoding.layers import FIXED
+from paoding.layers import FIXED, Linear, Slides, linear_of, moments_of
 
 Rows = np.ndarray
-
-_DENSE = (keras.layers.Dense,)
-_CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +57,20 @@ class Consumer:
         shapes = [graph.flat.shapes[t] for t in self.source]
         return all(shape[self.tensor_axis] == len(self.units) for shape in shapes)
 
+    @cached_property
+    def form(self) -> Linear | None:
+        """What the layer adds up, where all of it can be fitted as a whole."""
+        return linear_of(self.op) if self.full else None
+
     @property
     def convolution(self) -> bool:
         """Whether rows are patches of several taps."""
-        return self.full and isinstance(self.op, _CONVOLUTIONS)
+        return self.form is not None and self.form.slides is not None
 
     @cached_property
     def taps(self) -> int:
         """Places of the kernel that read the same channel (1 for Dense)."""
-        return math.prod(self.op.kernel.shape[:-2]) if self.convolution else 1
+        return math.prod(self._slides.size) if self.convolution else 1
 
     @cached_property
     def columns(self) -> np.ndarray:
@@ -112,18 +113,23 @@ class Consumer:
         return (flat if where is None else flat[:, where]).reshape(-1, front.shape[-1])
 
     def _windows(self, shape: tuple[int, ...]) -> list[Window]:
-        op = self.op
-        spatial = shape[1:-1] if op.data_format == "channels_last" else shape[2:]
+        slides = self._slides
+        spatial = shape[1:-1] if slides.channels_last else shape[2:]
         return [
-            window(size, k, stride, dilation, op.padding)
+            window(size, k, stride, dilation, slides.padding)
             for size, k, stride, dilation in zip(
-                spatial, op.kernel_size, op.strides, op.dilation_rate, strict=True
+                spatial, slides.size, slides.strides, slides.dilation, strict=True
             )
         ]
 
+    @property
+    def _slides(self) -> Slides:
+        assert self.form is not None and self.form.slides is not None
+        return self.form.slides
+
     def _patches(self, x: np.ndarray, where: np.ndarray | None) -> Rows:
         windows = self._windows(x.shape)
-        if self.op.data_format != "channels_last":
+        if not self._slides.channels_last:
             x = np.moveaxis(x, 1, -1)
         padded = np.pad(x, [(0, 0), *((w.before, w.after) for w in windows), (0, 0)])
         out = tuple(w.out for w in windows)
@@ -192,9 +198,8 @@ def consumers_of(graph: Graph) -> tuple[Consumer, ...]:
 
 
 def _is_full(graph: Graph, variable: int, node: Node) -> bool:
-    op = node.op
-    known = isinstance(op, _DENSE) or (isinstance(op, _CONVOLUTIONS) and op.groups == 1)
-    return known and graph.number(op.kernel) == variable
+    form = linear_of(node.op)
+    return form is not None and graph.number(form.kernel) == variable
 
 
 @dataclass(frozen=True)
@@ -212,11 +217,12 @@ class Constant:
 
 def constant_of(graph: Graph, consumer: Consumer) -> Constant | None:
     """Where a consumer's constant goes; None where there is no place for one."""
-    if not consumer.full:
+    form = consumer.form
+    if form is None:
         return None
-    if consumer.op.use_bias:
-        return Constant(graph.number(consumer.op.bias), 1)
-    if len(consumer.nodes) > 1 or not _is_linear(consumer.op):
+    if form.bias is not None:
+        return Constant(graph.number(form.bias), 1)
+    if len(consumer.nodes) > 1 or not form.plain:
         return None
     made = consumer.nodes[0].outputs[0]
     readers = [node for node in graph.nodes if made in node.inputs]
@@ -224,16 +230,12 @@ def constant_of(graph: Graph, consumer: Consumer) -> Constant | None:
         return None
     follower = readers[0].op
     calls = sum(node.op is follower for node in graph.nodes)
-    if type(follower) is not keras.layers.BatchNormalization or calls > 1:
+    kept = moments_of(follower)
+    if kept is None or kept.axis is None or calls > 1:
         return None
-    mean = follower.moving_mean
-    if mean.shape[0] != consumer.op.kernel.shape[-1]:
+    if tuple(kept.mean.shape) != (form.kernel.shape[-1],):
         return None
-    return Constant(graph.number(mean), -1)
-
-
-def _is_linear(op: Any) -> bool:
-    return getattr(op.activation, "__name__", "") == "linear"
+    return Constant(graph.number(kept.mean), -1)
 
 
 def missing(consumer: Consumer, state: State) -> np.ndarray:

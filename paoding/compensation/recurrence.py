@@ -12,8 +12,8 @@ import numpy as np
 from paoding.compensation.consumers import Consumer, Rows
 from paoding.graph import Graph
 from paoding.graph.keras_internals import Node, config_of, revive
+from paoding.layers import rule_for
 
-_KINDS = (keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU)
 _BATCH = 256  # sequences whose states are held at once
 
 
@@ -60,8 +60,6 @@ def recurrences_of(graph: Graph) -> tuple[Recurrence, ...]:
         for member in group.with_role("consume"):
             node = graph.nodes[member.binding.node]
             for layer in directions(node.op):
-                if not isinstance(layer, _KINDS):
-                    continue
                 if graph.number(layer.cell.recurrent_kernel) == member.variable:
                     found[member.variable] = Recurrence(
                         variable=member.variable,
@@ -76,9 +74,10 @@ def recurrences_of(graph: Graph) -> tuple[Recurrence, ...]:
     return tuple(found.values())
 
 
-def directions(op: Any) -> list[Any]:
+def directions(op: Any) -> tuple[Any, ...]:
     """The recurrent layers that a call runs: a bidirectional layer's two, or the layer itself."""
-    return [op.forward_layer, op.backward_layer] if hasattr(op, "forward_layer") else [op]
+    rule = rule_for(op)
+    return () if rule is None else rule.recurrences(op)
 
 
 def as_sequence(layer: Any, width: int) -> Any:

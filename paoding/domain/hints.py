@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from paoding.domain.box import Box, Canvas, Floats, Shape
 from paoding.domain.values import Drawn, values_of
+from paoding.layers import linear_of, moments_of, rule_for
 
 if TYPE_CHECKING:
     from paoding.graph import Graph
@@ -26,14 +26,6 @@ _STANDARD = (
 _DARK = 0.05  # of a live-input map, below which nothing ever came in ...
 _DARK_SHARE = 0.05  # ... and of pixels that are so
 _MAP_BLUR = 2.0  # pixels: a live-input map is noisy at each pixel, and real ones are smooth
-_PASSES = (
-    keras.layers.Flatten,
-    keras.layers.Reshape,
-    keras.layers.Dropout,
-    keras.layers.GaussianNoise,
-    keras.layers.Rescaling,
-    keras.layers.ZeroPadding2D,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +84,16 @@ def hints_of(graph: Graph, tensor: int) -> InputHints:
             return hints
         node = readers[0]
         op = node.op
-        moments = _moments(op, weights, len(current))
+        moments = _moments(op, len(current))
+        scaling = _scaling(op)
         if moments is not None and hints.mean is None and _tell(*moments, shape):
             mean, deviation = (moments[0] - offset) / scale, np.abs(moments[1] / scale)
             hints = replace(hints, mean=mean, deviation=deviation)
-        elif isinstance(op, keras.layers.Rescaling):
-            scale, offset = op.scale * scale, op.scale * offset + op.offset
+        elif scaling is not None:
+            scale, offset = scaling[0] * scale, scaling[0] * offset + scaling[1]
             if hints.mean is None:
                 hints = replace(hints, scale=float(np.mean(scale)))
-        elif moments is None and not isinstance(op, _PASSES):
+        elif moments is None:
             rows = _by_channel(op, weights, current)
             return replace(
                 hints, first=op, kernel=_flat(op, weights, current, shape), channels=rows
@@ -110,11 +103,17 @@ def hints_of(graph: Graph, tensor: int) -> InputHints:
         hints = replace(hints, image=hints.image or _as_image(current))
 
 
+def _scaling(op: Any) -> tuple[Any, Any] | None:
+    rule = rule_for(op)
+    return None if rule is None else rule.scaling(op)
+
+
 def _flat(op: Any, weights: Any, current: Shape, shape: Shape) -> Floats | None:
     """A Dense layer's kernel, where it reads the whole input as one vector."""
-    if not isinstance(op, keras.layers.Dense) or len(current) != 1:
+    form = linear_of(op)
+    if form is None or form.slides is not None or len(current) != 1:
         return None
-    kernel: Floats = weights(op.kernel)
+    kernel: Floats = weights(form.kernel)
     return kernel if len(kernel) == int(np.prod(shape)) else None
 
 
@@ -127,20 +126,18 @@ def _by_channel(op: Any, weights: Any, shape: Shape) -> Floats | None:
     return np.moveaxis(weights(kernel), -2, 0).reshape(shape[1], -1)
 
 
-def _moments(op: Any, weights: Any, rank: int) -> tuple[Floats, Floats] | None:
+def _moments(op: Any, rank: int) -> tuple[Floats, Floats] | None:
     """Mean and deviation of a layer's input of so many axes, where the layer carries them."""
-    if isinstance(op, keras.layers.Normalization):
-        given = getattr(op, "input_mean", None) is not None
-        mean = np.asarray(op.input_mean if given else op.mean)
-        variance = np.asarray(op.input_variance if given else op.variance)
-        view = mean.shape[1:] if mean.ndim > rank else mean.shape
-    elif type(op) is keras.layers.BatchNormalization:
-        mean, variance = weights(op.moving_mean), weights(op.moving_variance)
-        view = tuple(-1 if axis == op.axis % (rank + 1) else 1 for axis in range(1, rank + 1))
-    else:
+    kept = moments_of(op)
+    if kept is None:
         return None
-    deviation = np.sqrt(variance.astype(np.float64))
-    return mean.astype(np.float64).reshape(view), deviation.reshape(view)
+    mean = np.asarray(kept.mean).astype(np.float64)
+    deviation = np.sqrt(np.asarray(kept.variance).astype(np.float64))
+    if kept.axis is None:
+        view = mean.shape[1:] if mean.ndim > rank else mean.shape
+    else:
+        view = tuple(-1 if axis == kept.axis % (rank + 1) else 1 for axis in range(1, rank + 1))
+    return mean.reshape(view), deviation.reshape(view)
 
 
 def _tell(mean: Floats, deviation: Floats, shape: Shape) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from paoding.graph.keras_internals import Node, TensorRef, flatten
+from paoding.layers import linear_of
 from paoding.layers.common import is_known
 
 # What makes scores of numbers.
@@ -19,15 +20,17 @@ def logits(node: Node, known: dict[int, Any]) -> Any:
     source = node.args[0] if node.args else None
     if not head_of(op) or not isinstance(source, TensorRef):
         return known[node.outputs[0]]
-    if not isinstance(op, keras.layers.Dense):
+    form = linear_of(op)
+    if form is None:
         return known[source.tensor]
-    z = keras.ops.matmul(known[source.tensor], op.kernel)
-    return z if op.bias is None else z + op.bias
+    z = keras.ops.matmul(known[source.tensor], form.kernel)
+    return z if form.bias is None else z + form.bias
 
 
 def head_of(op: Any) -> str:
     """The final activation of an output layer that hides differences, or an empty string."""
-    if getattr(op, "weights", None) and not isinstance(op, keras.layers.Dense):
+    form = linear_of(op)
+    if getattr(op, "weights", None) and (form is None or form.slides is not None):
         return ""  # what stands before a convolution's own activation is not looked at
     name = activation_at(op, type(op).__name__)
     return name if name in ("softmax", "sigmoid") else ""

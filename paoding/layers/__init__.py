@@ -1,4 +1,4 @@
-"""One small class per Keras layer type: units, coupling, intervals and cost of the layer."""
+"""One small class per Keras layer type: units, coupling, linear form, bounds and cost."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ from paoding.layers.base import (
     Cut,
     Labels,
     Layout,
+    Linear,
+    Moments,
     Rule,
+    Slides,
     Ties,
+    linear_of,
+    moments_of,
     register,
     rule_for,
 )
@@ -35,8 +40,13 @@ __all__ = [
     "Cut",
     "Labels",
     "Layout",
+    "Linear",
+    "Moments",
     "Rule",
+    "Slides",
     "Ties",
+    "linear_of",
+    "moments_of",
     "register",
     "rule_for",
 ]

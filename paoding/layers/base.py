@@ -225,8 +225,63 @@ class Cut:
     out_shapes: tuple[tuple[int | None, ...], ...]
 
 
+@dataclass(frozen=True)
+class Slides:
+    """How a kernel slides over the axes between batch and channels.
+
+    Args:
+        size, strides, dilation: one number for each of these axes.
+        padding: "valid", "same" or "causal", as Keras has them.
+        channels_last: whether the channels are the last axis, or the one after the batch.
+    """
+
+    size: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: str
+    channels_last: bool
+
+
+@dataclass(frozen=True)
+class Linear:
+    """What a layer adds up before its activation: ``rows @ kernel + bias``.
+
+    Args:
+        kernel: the weight, (..., columns of a row, outputs).
+        bias: the weight that is added, or None.
+        slides: where rows are patches of the input, how they are taken; None where they are the
+            vectors along its last axis.
+        plain: whether nothing follows, no activation.
+    """
+
+    kernel: Any
+    bias: Any
+    slides: Slides | None = None
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and variance that a layer keeps of what it reads, and takes away from it.
+
+    Args:
+        mean, variance: weights or arrays.
+        axis: of the input on which they lie; None where they are laid over it from its last axis.
+        epsilon: what is added to the variance.
+    """
+
+    mean: Any
+    variance: Any
+    axis: int | None
+    epsilon: float
+
+
 class Rule:
-    """Base of the rules: one subclass per layer type. A new layer type is a new subclass."""
+    """Base of the rules: one subclass per layer type. A new layer type is a new subclass.
+
+    Only ``trace`` must be written. The rest is what the layer is for fitting, for what is known
+    of the inputs, for its cost and for bounds; what is not told is not used.
+    """
 
     types: ClassVar[tuple[type, ...]] = ()
     names: ClassVar[tuple[str, ...]] = ()  # class names inside Keras that have no public path
@@ -245,6 +300,26 @@ class Rule:
         Axes of unknown length count as one. Layers that only move values cost nothing.
         """
         return 0
+
+    def linear(self, op: Any) -> Linear | None:
+        """What least squares may fit as a whole; None: only the rows that read units alike."""
+        return None
+
+    def moments(self, op: Any) -> Moments | None:
+        """What the layer remembers of the values that it reads; None for nothing."""
+        return None
+
+    def scaling(self, op: Any) -> tuple[Any, Any] | None:
+        """Factor and offset, where outputs are ``factor * input + offset`` at the same or other
+        places, or padding; None where they are anything else."""
+        return None
+
+    def recurrences(self, op: Any) -> tuple[Any, ...]:
+        """The recurrent layers that a call runs: one, or one for each direction.
+
+        Each has a ``cell`` with ``units``, ``kernel``, ``recurrent_kernel`` and ``bias``.
+        """
+        return ()
 
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
         """What the layer computes at inference, in the algebra that bounds understand.
@@ -267,6 +342,18 @@ def register(rule: type[Rule]) -> type[Rule]:
     for name in rule.names:
         _BY_NAME[name] = instance
     return rule
+
+
+def linear_of(op: Any) -> Linear | None:
+    """What a layer adds up before its activation, where its rule tells."""
+    rule = rule_for(op)
+    return None if rule is None else rule.linear(op)
+
+
+def moments_of(op: Any) -> Moments | None:
+    """What a layer remembers of the values that it reads, where its rule tells."""
+    rule = rule_for(op)
+    return None if rule is None else rule.moments(op)
 
 
 def rule_for(op: Any) -> Rule | None:

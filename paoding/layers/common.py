@@ -65,6 +65,11 @@ def is_known(activation: Any) -> bool:
     return ours or activation is None or isinstance(activation, str)
 
 
+def is_linear(layer: Any) -> bool:
+    """Whether a layer has no activation."""
+    return getattr(getattr(layer, "activation", None), "__name__", "linear") == "linear"
+
+
 def mixes_channels(activation: Any) -> bool:
     """Whether an activation is one that is known to mix the entries of the last axis."""
     return activation_name(activation) in MIXING and is_known(activation)

@@ -10,12 +10,13 @@ import keras
 import numpy as np
 
 from paoding.layers.algebra import Algebra, Value
-from paoding.layers.base import Call, Cut, Labels, Layout, Rule, Shapes, register
+from paoding.layers.base import Call, Cut, Labels, Layout, Linear, Rule, Shapes, Slides, register
 from paoding.layers.common import (
     apply_activation,
     channel_axis,
     channels_back,
     channels_last,
+    is_linear,
     layer_flops,
     values,
 )
@@ -83,6 +84,13 @@ class Conv(Rule):
         if groups > 1 and whole_groups(op.kernel.shape, groups):
             groups = groups * filters // op.filters
         return {**config, "filters": filters, "groups": groups}
+
+    def linear(self, op: Any) -> Linear | None:
+        if op.groups > 1:
+            return None
+        last = op.data_format == "channels_last"
+        slides = Slides(op.kernel_size, op.strides, op.dilation_rate, op.padding, last)
+        return Linear(op.kernel, op.bias, slides, is_linear(op))
 
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
         x = channels_last(low, inputs[0], op.data_format)

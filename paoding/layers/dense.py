@@ -9,8 +9,8 @@ from typing import Any
 import keras
 
 from paoding.layers.algebra import Algebra, Value
-from paoding.layers.base import Call, Cut, Labels, Layout, Rule, Shapes, register
-from paoding.layers.common import apply_activation, layer_flops, resized_target, values
+from paoding.layers.base import Call, Cut, Labels, Layout, Linear, Rule, Shapes, register
+from paoding.layers.common import apply_activation, is_linear, layer_flops, resized_target, values
 
 
 @register
@@ -30,6 +30,9 @@ class Dense(Rule):
 
     def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
         return {**config, "units": cut.size(op.kernel, 1)}
+
+    def linear(self, op: Any) -> Linear:
+        return Linear(op.kernel, op.bias, plain=is_linear(op))
 
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
         y = low.matmul(inputs[0], low.weight(op.kernel), low.weight(op.bias))

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from paoding.layers.algebra import Algebra, Value
-from paoding.layers.base import Call, Cut, Layout, Rule, Shapes, register
+from paoding.layers.base import Call, Cut, Layout, Moments, Rule, Shapes, register
 from paoding.layers.common import values
 
 
@@ -28,6 +28,10 @@ class BatchNormalization(Rule):
             if variable is not None:
                 labels = call.through(variable, 0, labels)
         return call.replaced(axis, labels)
+
+    def moments(self, op: Any) -> Moments:
+        axis = op.axis if isinstance(op.axis, int) else op.axis[0]
+        return Moments(op.moving_mean, op.moving_variance, axis, op.epsilon)
 
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
         axis = op.axis if isinstance(op.axis, int) else op.axis[0]
@@ -124,6 +128,12 @@ class Normalization(Rule):
         for labels in call.layout:
             call.protect(labels, "Normalization holds statistics that are not cut")
         return call.layout
+
+    def moments(self, op: Any) -> Moments:
+        given = getattr(op, "input_mean", None) is not None
+        mean = op.input_mean if given else op.mean
+        variance = op.input_variance if given else op.variance
+        return Moments(mean, variance, None, 0.0)
 
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
         if op.invert:

@@ -48,6 +48,9 @@ class Elementwise(Rule):
     def trace(self, call: Call) -> Layout:
         return call.layout
 
+    def scaling(self, op: Any) -> tuple[Any, Any] | None:
+        return None if isinstance(op, ACTIVATION_LAYERS) else (1.0, 0.0)
+
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
         x = inputs[0]
         if isinstance(op, keras.layers.ReLU):
@@ -142,6 +145,9 @@ class Rescaling(Rule):
                 call.protect(labels, "Rescaling holds one constant per channel")
         return call.layout
 
+    def scaling(self, op: Any) -> tuple[Any, Any]:
+        return op.scale, op.offset
+
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
         return low.scale(inputs[0], np.asarray(op.scale), np.asarray(op.offset))
 
@@ -195,6 +201,9 @@ class Spatial(Rule):
         data_format = getattr(call.op, "data_format", None) or "channels_last"
         axis = channel_axis(data_format, len(call.layout))
         return call.fixed_output(axis, call.only_axis(axis))
+
+    def scaling(self, op: Any) -> tuple[Any, Any] | None:
+        return (1.0, 0.0) if type(op).__name__.startswith("ZeroPadding") else None
 
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
         kind = type(op).__name__

@@ -50,6 +50,9 @@ class Recurrent(Rule):
             call.tie(units, call.labels(-1, which))
         return outputs(call.op, call, units)
 
+    def recurrences(self, op: Any) -> tuple[Any, ...]:
+        return (op,)
+
     def gate_count(self, layer: Any) -> int:
         return next(n for kind, n in self.gates.items() if isinstance(layer, kind))
 
@@ -83,6 +86,9 @@ class Bidirectional(Rule):
         else:
             units = call.tie(ahead, back)
         return [call.fixed_output(-1, units)]
+
+    def recurrences(self, op: Any) -> tuple[Any, ...]:
+        return op.forward_layer, op.backward_layer
 
     def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
         new = dict(config)

@@ -27,6 +27,9 @@ class Flatten(Rule):
             shape = (shape[0], *shape[2:], shape[1])
         return reshape(call, layout, shape, call.out_shapes[0])
 
+    def scaling(self, op: Any) -> tuple[Any, Any]:
+        return 1.0, 0.0
+
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
         first = op.data_format == "channels_first" and len(inputs[0].shape) > 1
         return low.rearrange(
@@ -46,6 +49,9 @@ class Reshape(Rule):
     def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
         target = resized_target(config["target_shape"], cut.out_shapes[0][1:])
         return {**config, "target_shape": target}
+
+    def scaling(self, op: Any) -> tuple[Any, Any]:
+        return 1.0, 0.0
 
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
         target = op.compute_output_shape((1, *inputs[0].shape))[1:]

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from paoding.domain.box import Canvas
 from paoding.graph import Graph
 from paoding.graph.keras_internals import Node, call
+from paoding.layers import moments_of
 from paoding.synthetic.priors import Blobs, Prior, Shaded
 
 if TYPE_CHECKING:
@@ -46,9 +46,10 @@ def batch_norms(graph: Graph, most: int | None = _MOST_MOMENTS) -> list[Node]:
     """The first calls of batch normalization, as many as have so few moments; None: all."""
     found, features = [], 0
     for node in graph.nodes:
-        if type(node.op) is not keras.layers.BatchNormalization:
+        kept = moments_of(node.op)
+        if kept is None or kept.axis is None:
             continue
-        features += 2 * int(np.prod(node.op.moving_mean.shape))
+        features += 2 * int(np.prod(kept.mean.shape))
         if most is not None and features > most:
             break
         found.append(node)
@@ -57,9 +58,11 @@ def batch_norms(graph: Graph, most: int | None = _MOST_MOMENTS) -> list[Node]:
 
 def moment_gaps(norm: Any, z: np.ndarray) -> np.ndarray:
     """How far a sample's first two moments lie from what a normalization keeps: (n, 2 channels)."""
-    x = np.moveaxis(z, norm.axis, -1)
-    mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
-    apart = (x - mean) / np.sqrt(variance + norm.epsilon)
+    kept = moments_of(norm)
+    assert kept is not None and kept.axis is not None
+    x = np.moveaxis(z, kept.axis, -1)
+    mean, variance = np.asarray(kept.mean), np.asarray(kept.variance)
+    apart = (x - mean) / np.sqrt(variance + kept.epsilon)
     inside = tuple(range(1, x.ndim - 1))
     return np.concatenate([apart.mean(axis=inside), (apart**2).mean(axis=inside) - 1], axis=1)
 
@@ -263,10 +266,12 @@ class _MomentGap:
 
     def __init__(self, graph: Graph) -> None:
         self._flat = graph.flat
-        self._norms: dict[int, Any] = {}
+        self._norms: dict[int, tuple[Any, Any, int]] = {}
         for node in batch_norms(graph, None):
-            mean, variance = np.asarray(node.op.moving_mean), np.asarray(node.op.moving_variance)
-            self._norms[node.index] = mean, np.sqrt(variance + node.op.epsilon)
+            kept = moments_of(node.op)
+            assert kept is not None and kept.axis is not None
+            deviation = np.sqrt(np.asarray(kept.variance) + kept.epsilon)
+            self._norms[node.index] = np.asarray(kept.mean), deviation, kept.axis
 
     def distance(self, inputs: list[Any]) -> Any:
         """How far moments are from those remembered, in standard deviations squared."""
@@ -278,9 +283,9 @@ class _MomentGap:
         total = 0.0
         for node in self._flat.nodes:
             if node.index in self._norms:
-                mean, deviation = self._norms[node.index]
+                mean, deviation, axis = self._norms[node.index]
                 z = tf.cast(known[node.inputs[0]], tf.float32)
-                rest = [a for a in range(z.shape.rank) if a != node.op.axis % z.shape.rank]
+                rest = [a for a in range(z.shape.rank) if a != axis % z.shape.rank]
                 found, variance = tf.nn.moments(z, rest)
                 width = tf.sqrt(variance + 1e-6) / deviation
                 total += tf.reduce_mean(((found - mean) / deviation) ** 2 + (width - 1) ** 2)

@@ -10,6 +10,7 @@ import numpy as np
 from paoding.domain.box import Box, Domain, outside, resolve
 from paoding.domain.hints import InputHints, hints_of
 from paoding.graph.passes import effort_of
+from paoding.layers import moments_of
 from paoding.synthetic.bn_matching import batch_norms, moment_gaps
 from paoding.synthetic.choice import choose
 
@@ -77,7 +78,8 @@ def _remembered_scale(graph: Graph, boxes: tuple[Box, ...]) -> Box | None:
     cost = len(_SCALES) * effort_of(graph)
     if len(boxes) != 1 or not boxes[0].assumed or not norms:
         return None
-    if not np.asarray(norms[0].op.moving_mean).any():
+    kept = moments_of(norms[0].op)
+    if kept is None or not np.asarray(kept.mean).any():
         return None  # it never saw data
     count = int(np.clip(_JUDGING_WORK / max(cost, 1), _FEWEST_JUDGED, _JUDGED))
     gaps = {}
