@@ -10,7 +10,7 @@ import ipywidgets
 from paoding import compensation as compensations
 from paoding.domain import Box
 from paoding.synthetic.choice import NAMES as PRIORS
-from paoding_widgets.settings import DEFAULTS, STRATEGIES, Settings
+from paoding_widgets.settings import DEFAULTS, Settings, known_strategies
 
 _DISTIL = (100, 300, 1000)
 _STEPS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4)
@@ -117,6 +117,10 @@ def _row(widgets: list[Any]) -> ipywidgets.Box:
     return row
 
 
+def _tip(question: str, answers: Mapping[str, str]) -> str:
+    return f"{question}. " + "; ".join(f"{name}: {told}" for name, told in answers.items())
+
+
 class Form:
     """Fields for the settings of a run: what every run needs, and what few do.
 
@@ -137,23 +141,19 @@ class Form:
             steps[f"{settings.step:g} of a layer"] = settings.step
         tip = "How much goes at a time: smaller steps look at the network more often"
         self.step = _choice(steps, settings.step, "Step", tip)
-        names = {name: name for name in STRATEGIES}
-        tip = (
-            "Who goes next. Annealing: what moves the outputs least, searched with chance; Impact: "
-            "the same without chance; Saliency: what another unit can replace best; Magnitude: the "
-            "smallest weights"
-        )
+        kinds = known_strategies()
+        names = {name: name for name in kinds}
+        tip = _tip("Who goes next", {name: kind.summary for name, kind in kinds.items()})
         self.strategy = _choice(names, settings.strategy, "Strategy", tip)
         self.alpha = _number(settings.alpha, "α (amount)", "How much it counts that outputs move")
         self.beta = _number(
             settings.beta, "β (evenness)", "How much it counts that they move unevenly"
         )
-        kinds = {name: name for name in compensations.BY_NAME}
-        tip = (
-            "What the survivors take over. least-squares: all of them, fitted on synthetic inputs; "
-            "merge: the most similar one, as in the paper; none: nobody"
+        ways = {name: kind.summary for name, kind in compensations.BY_NAME.items()}
+        tip = _tip("Who takes over from a unit that goes", ways)
+        self.compensation = _choice(
+            {name: name for name in ways}, settings.compensation, "Compensation", tip
         )
-        self.compensation = _choice(kinds, settings.compensation, "Compensation", tip)
         self.seed = ipywidgets.IntText(value=settings.seed, description="Seed", style=_NARROW)
         self.seed.tooltip = "The same seed gives the same result"
         lo, hi = _scalar_box(settings.domain)

@@ -8,24 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from paoding import compensation as compensations
+from paoding.compensation import Plain
 from paoding.criteria.energy import TRUST
 from paoding.plan import Step
 from paoding_widgets.charts.base import short
 from paoding_widgets.session import Snapshot
 from paoding_widgets.settings import Settings
 
-_COMPENSATION = {
-    "lossless": "It provably never mattered over the legal inputs: nothing is lost, and what it "
-    "contributed is folded into its neighbours exactly.",
-    "none": r"Nothing takes its place: the row \(V_j\) of the next layer is set to 0.",
-    "merge": r"The survivor takes its place: \(V_i \leftarrow V_i + V_j\).",
-    "scaled-merge": r"The survivor takes its place, scaled and with a bias: "
-    r"\(V_i \leftarrow V_i + s\,V_j,\; c \leftarrow c + t\,V_j\).",
-    "mean": r"Its mean moves into the bias of the next layer: \(c \leftarrow c + \mu_j V_j\).",
-    "least-squares": r"All survivors of the layer share its work, fitted by least squares on "
-    r"synthetic inputs: \(V_K \leftarrow V_K + M^{\top} V_P\), "
-    r"\(M = C_{PK}(C_{KK} + \lambda I)^{-1}\).",
-}
+_LOSSLESS = (
+    "It provably never mattered over the legal inputs: nothing is lost, and what it contributed is "
+    "folded into its neighbours exactly."
+)
 
 
 def explain(
@@ -108,28 +102,13 @@ def _row_of(step: Step, chosen: tuple[str, int] | None = None) -> Row | None:
     return {name: column[rows[0]] for name, column in columns.items()} if len(rows) else None
 
 
-_SALIENCY = {
-    "merge": r"the saliency of the pair, \(S(i,j) = \lVert V_j\rVert\,\bigl(\lVert w_i-w_j\rVert + "
-    r"\tfrac{|b_i-b_j|}{|b_i|+|b_j|}\bigr)\), is \(%s\). A small \(S\) means that the two make "
-    r"nearly the same output, or that what \(j\) makes is hardly read.",
-    "least-squares": r"its saliency, \(\lVert V_j\rVert^2 / [C^{-1}]_{jj} = %s\), is the error "
-    r"that is left in the next layer when all survivors together take over what they can.",
-    "scaled-merge": r"its saliency, \(%s\), is the error that is left in the next layer when the "
-    r"best survivor takes over, scaled.",
-    "mean": r"its saliency, \(\lVert V_j\rVert^2\,\mathrm{Var}(y_j) = %s\), is the error that is "
-    r"left in the next layer when its mean is kept.",
-}
-_MAGNITUDE = r"its saliency, the mean absolute weight \(\overline{|w_j|} = %s\), is the least."
-
-
 def _who(row: Row | None, settings: Settings) -> str:
     if row is None or not np.isfinite(row["saliency"]):
         return ""
     j, i = int(row["unit"]), int(row["into"])
-    why = _SALIENCY.get(str(settings.compensation), _MAGNITUDE)
-    if settings.strategy == "Magnitude":
-        why = _MAGNITUDE
-    why %= f"{row['saliency']:.4g}"
+    way = None if settings.strategy == "Magnitude" else _way(settings.compensation)
+    told = getattr(way, "importance", Plain.importance)
+    why = told.replace("%s", f"{row['saliency']:.4g}")
     alike = f" It is most like unit \\(i={i}\\);" if i >= 0 else ""
     who = f"Unit \\(j={j}\\) of {_name(str(row['group']))}"
     was = f"{who} was {_name(str(row['verdict']))} ({_name(str(row['reason']))})."
@@ -193,8 +172,16 @@ def formula(amount: float, evenness: float, energy: float, settings: Settings) -
 
 def _takes_over(step: Step, settings: Settings) -> str:
     method = step.removals[0].method if step.removals else ""
-    known = _COMPENSATION.get(method) or _COMPENSATION.get(str(settings.compensation), "")
-    return known
+    if method == "lossless":
+        return _LOSSLESS
+    return getattr(_way(method) or _way(settings.compensation), "formula", "")
+
+
+def _way(compensation: Any) -> Any:
+    """A compensation by its name, or the object itself; None where it is not known."""
+    if isinstance(compensation, str):
+        return compensations.BY_NAME.get(compensation)
+    return compensation
 
 
 def _distilled(moment: Snapshot) -> str:

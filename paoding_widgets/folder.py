@@ -270,12 +270,14 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     try:
         rest = dict(values)
         strategy = dict(rest.pop("strategy"))
+        name = strategy.pop("name")
+        known = name in strategies.BY_NAME  # one of the user's own need not decide again
         boxes = [Box.from_dict(box) for box in rest.pop("domain")]
         options = rest.pop("options")
         named = {name: rest.pop(name) for name in ("target", "step", "compensation", "seed")}
         own = {"targets": dict(rest.pop("targets")), "locked": tuple(rest.pop("locked"))}
         return from_arguments(
-            strategies.get(strategy.pop("name"), **strategy),
+            strategies.get(name, **strategy) if known else None,
             boxes[0] if len(boxes) == 1 else boxes or None,
             # What says nothing new would only lengthen the code that the studio shows.
             {k: v for k, v in {**rest, **options}.items() if v != DEFAULTS.get(k)},

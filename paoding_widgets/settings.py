@@ -12,14 +12,14 @@ import numpy as np
 from paoding import strategies
 from paoding.domain import Box
 from paoding.pruning.pruner import Pruner
-from paoding.strategies import Annealing, Impact, Magnitude, Saliency, Strategy
+from paoding.strategies import Strategy
 
-STRATEGIES = {
-    "Annealing": Annealing,
-    "Impact": Impact,
-    "Saliency": Saliency,
-    "Magnitude": Magnitude,
-}
+
+def known_strategies() -> dict[str, type[Strategy]]:
+    """Every strategy by the name that the controls show, those that a user registered included."""
+    return {kind.__name__: kind for kind in strategies.BY_NAME.values()}
+
+
 # Of every further argument of the pruner.
 DEFAULTS = {name: known.default for name, known in signature(Pruner).parameters.items()}
 _MOST_LETTERS = 60
@@ -33,7 +33,7 @@ class Settings:
     """What a studio's controls say.
 
     Args:
-        strategy: a name out of ``STRATEGIES``, or a strategy of the user's own.
+        strategy: a name out of :func:`known_strategies`, or a strategy of the user's own.
         alpha, beta: weights of amount and evenness, for the strategies that have an energy.
         domain: the box of legal inputs, or None to leave it to the pruner.
         extra: further arguments of the pruner, passed on as they are.
@@ -54,7 +54,8 @@ class Settings:
     @property
     def weighs(self) -> bool:
         """Whether the strategy has an energy, so that alpha and beta count."""
-        return self.strategy in ("Annealing", "Impact")
+        kind = known_strategies().get(self.strategy) if isinstance(self.strategy, str) else None
+        return kind is not None and kind.weighs
 
     @property
     def measure(self) -> str:
@@ -79,8 +80,9 @@ class Settings:
         if not isinstance(self.strategy, str):
             return self.strategy
         if not self.weighs:
-            return strategies.get(self.strategy.lower())
-        kind: Any = STRATEGIES[self.strategy]
+            known = known_strategies().get(self.strategy)
+            return strategies.get(self.strategy if known is None else known.name)
+        kind: Any = known_strategies()[self.strategy]
         options = {"energy": self.extra["energy"]} if "energy" in self.extra else {}
         return kind(alpha=self.alpha, beta=self.beta, **options)
 
@@ -147,8 +149,9 @@ def from_arguments(strategy: Any, domain: Any, extra: Mapping[str, Any], **rest:
     name = _strategy_name(strategy)
     kind = type(strategy).__name__
     if name is None:
-        name = kind if STRATEGIES.get(kind) is type(strategy) else strategy
-        if name in ("Annealing", "Impact"):
+        known = known_strategies().get(kind) is type(strategy)
+        name = kind if known else strategy
+        if known and strategy.weighs:
             weights = {"alpha": strategy.alpha, "beta": strategy.beta}
             extra = (
                 {"energy": strategy.energy, **extra} if strategy.energy != "estimated" else extra
@@ -160,7 +163,7 @@ def _strategy_name(strategy: Any) -> str | None:
     if strategy is None:
         return "Annealing"
     if isinstance(strategy, str):
-        known = {name.lower(): name for name in STRATEGIES}
+        known = {kind.name: name for name, kind in known_strategies().items()}
         return known.get(strategy.lower(), strategy)
     return None
 

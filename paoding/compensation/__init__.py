@@ -1,17 +1,38 @@
-"""What the survivors take over when a unit goes."""
+"""What the survivors take over when a unit goes; add a way of your own with :func:`register`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TypeVar
 
+from paoding.checks import check_choice, check_parts
 from paoding.compensation.base import Compensation, Merge, Plain
 from paoding.compensation.least_squares import LeastSquares, Mean
 from paoding.compensation.scaled_merge import ScaledMerge
 from paoding.errors import ArgumentError
 
-BY_NAME: dict[str, Callable[[], Compensation]] = {
-    kind.name: kind for kind in (LeastSquares, ScaledMerge, Mean, Merge, Plain)
-}
+BY_NAME: dict[str, type[Compensation]] = {}
+
+Kind = TypeVar("Kind", bound=type)
+
+
+def register(kind: Kind) -> Kind:
+    """Class decorator: make a compensation known by its name, in Python and in every front end.
+
+    Args:
+        kind: a class that is made without arguments, with what :class:`Compensation` names; the
+            least is to inherit from :class:`Plain` and to write ``name``, ``summary`` and
+            ``apply``.
+
+    Raises:
+        ArgumentError: it lacks something.
+    """
+    check_parts(kind, "compensation", ("name", "summary", "rank", "method", "apply"))
+    BY_NAME[kind.name] = kind  # type: ignore[attr-defined]
+    return kind
+
+
+for _kind in (LeastSquares, ScaledMerge, Mean, Merge, Plain):
+    register(_kind)
 
 
 def get(compensation: str | Compensation) -> Compensation:
@@ -29,9 +50,7 @@ def get(compensation: str | Compensation) -> Compensation:
                 f"compensation={compensation!r} is no compensation; pass a name, say 'merge'."
             )
         return compensation
-    if compensation not in BY_NAME:
-        names = ", ".join(repr(name) for name in BY_NAME)
-        raise ArgumentError(f"compensation={compensation!r} is not known; choose one of {names}.")
+    check_choice("compensation", compensation, BY_NAME)
     return BY_NAME[compensation]()
 
 
@@ -44,4 +63,5 @@ __all__ = [
     "Plain",
     "ScaledMerge",
     "get",
+    "register",
 ]

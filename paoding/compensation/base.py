@@ -18,6 +18,9 @@ class Compensation(Protocol):
     """What the survivors take over from the removed units."""
 
     name: str
+    summary: str  # what it does, in a sentence for people who choose
+    formula: str  # the same as a sentence with LaTeX, for one removal
+    importance: str  # what a candidate's importance is; %s stands for its number
     merges: bool  # whether a removed unit's weights move to one survivor
     pathless: bool  # whether the weights depend on who is left only, not on the way there
     finetunes_by_default: bool  # whether survivors are distilled where nobody says otherwise
@@ -112,6 +115,11 @@ class Plain:
     """``"none"``: the removed unit's outgoing weights become zero, and nothing else changes."""
 
     name = "none"
+    summary = "nothing: what reads a unit that goes reads 0"
+    formula = r"Nothing takes its place: the row \(V_j\) of the next layer is set to 0."
+    importance = (
+        r"its importance, the mean absolute weight \(\overline{|w_j|} = %s\), is the least."
+    )
     merges = False
     pathless = False
     finetunes_by_default = False
@@ -146,6 +154,13 @@ class Merge(Plain):
     """
 
     name = "merge"
+    summary = "the most similar unit, as in the paper"
+    formula = r"The survivor takes its place: \(V_i \leftarrow V_i + V_j\)."
+    importance = (
+        r"the saliency of the pair, \(S(i,j) = \lVert V_j\rVert\,\bigl(\lVert w_i-w_j\rVert + "
+        r"\tfrac{|b_i-b_j|}{|b_i|+|b_j|}\bigr)\), is \(%s\). A small \(S\) means that the two "
+        r"make nearly the same output, or that what \(j\) makes is hardly read."
+    )
     merges = True
 
     def rank(
@@ -161,4 +176,4 @@ class Merge(Plain):
         return pair_ranking(run.graph, group, state, may_go, may_survive, run.distances)
 
     def method(self, group: Group, into: int | None) -> str:
-        return "none" if into is None else "merge"
+        return "none" if into is None else self.name

@@ -44,6 +44,15 @@ class LeastSquares(Plain):
     """
 
     name = "least-squares"
+    summary = "all survivors together, fitted on synthetic inputs"
+    formula = (
+        r"All survivors of the layer share its work, fitted by least squares on synthetic inputs: "
+        r"\(V_K \leftarrow V_K + M^{\top} V_P\), \(M = C_{PK}(C_{KK} + \lambda I)^{-1}\)."
+    )
+    importance = (
+        r"its importance, \(\lVert V_j\rVert^2 / [C^{-1}]_{jj} = %s\), is the error that is left "
+        r"in the next layer when all survivors together take over what they can."
+    )
     pathless = True
     finetunes_by_default = True
 
@@ -149,6 +158,12 @@ class Mean(LeastSquares):
     """
 
     name = "mean"
+    summary = "the bias of the next layer, which takes the unit's mean"
+    formula = r"Its mean moves into the bias of the next layer: \(c \leftarrow c + \mu_j V_j\)."
+    importance = (
+        r"its importance, \(\lVert V_j\rVert^2\,\mathrm{Var}(y_j) = %s\), is the error that is "
+        r"left in the next layer when its mean is kept."
+    )
     finetunes_by_default = False
 
     def rank(

@@ -27,6 +27,15 @@ class ScaledMerge(Plain):
     """
 
     name = "scaled-merge"
+    summary = "the most similar unit, scaled and with a bias"
+    formula = (
+        r"The survivor takes its place, scaled and with a bias: "
+        r"\(V_i \leftarrow V_i + s\,V_j,\; c \leftarrow c + t\,V_j\)."
+    )
+    importance = (
+        r"its importance, \(%s\), is the error that is left in the next layer when the best "
+        r"survivor takes over, scaled."
+    )
     merges = True
 
     def rank(

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from paoding.checks import check_choice
 from paoding.domain import Box
 from paoding.errors import ArgumentError
 from paoding.evaluation.network import LOSSES, NORMS, Network
@@ -60,7 +61,7 @@ class FGSM:
 
     def __post_init__(self) -> None:
         _check_eps(self.eps)
-        _check_choice("loss", self.loss, LOSSES)
+        check_choice("loss", self.loss, LOSSES)
 
     @property
     def name(self) -> str:
@@ -122,8 +123,8 @@ class PGD:
                 raise ArgumentError(f"{key} must be a whole number from 1 on, not {value!r}.")
         if not isinstance(self.seed, int | np.integer) or self.seed < 0:
             raise ArgumentError(f"seed must be a whole number from 0 on, not {self.seed!r}.")
-        _check_choice("norm", self.norm, NORMS)
-        _check_choice("loss", self.loss, LOSSES)
+        check_choice("norm", self.norm, NORMS)
+        check_choice("loss", self.loss, LOSSES)
 
     @property
     def name(self) -> str:
@@ -240,11 +241,6 @@ class Foolbox:
 def _check_eps(value: Any, key: str = "eps") -> None:
     if not isinstance(value, int | float | np.number) or not 0 <= value < math.inf:
         raise ArgumentError(f"{key} must be a finite number from 0 on, not {value!r}.")
-
-
-def _check_choice(key: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ArgumentError(f"{key} must be {' or '.join(map(repr, choices))}, not {value!r}.")
 
 
 def _unusual_loss(loss: str) -> str:

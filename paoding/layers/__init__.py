@@ -15,6 +15,7 @@ from paoding.layers import (  # noqa: F401  (importing a module registers its ru
     shape,
     wrapper,
 )
+from paoding.layers.algebra import Algebra, Value
 from paoding.layers.base import (
     FIXED,
     Binding,
@@ -25,6 +26,7 @@ from paoding.layers.base import (
     Linear,
     Moments,
     Rule,
+    Shapes,
     Slides,
     Ties,
     linear_of,
@@ -35,6 +37,7 @@ from paoding.layers.base import (
 
 __all__ = [
     "FIXED",
+    "Algebra",
     "Binding",
     "Call",
     "Cut",
@@ -43,8 +46,10 @@ __all__ = [
     "Linear",
     "Moments",
     "Rule",
+    "Shapes",
     "Slides",
     "Ties",
+    "Value",
     "linear_of",
     "moments_of",
     "register",

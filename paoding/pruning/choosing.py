@@ -11,12 +11,12 @@ import numpy as np
 
 from paoding.bounds.scoring import DEFAULT_BUDGET, Scorer
 from paoding.compensation import Compensation
-from paoding.criteria import PLAIN, Ranking, magnitude
+from paoding.criteria import PLAIN, Ranking
 from paoding.graph import Group, State
 from paoding.plan import Removal
 from paoding.pruning.context import RunContext
 from paoding.pruning.history import History
-from paoding.strategies import Magnitude, SelectionContext, Strategy
+from paoding.strategies import SelectionContext, Strategy
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +88,15 @@ class Chooser:
             taken = [r.into for r in history.removals(group.name) if r.into is not None]
             may_go[taken] = False
             may_survive[taken] = False
-        if isinstance(self._strategy, Magnitude):
-            return Ranking.plain(magnitude(group, state), may_go)
+        own = self._own_ranking(group, state, may_go)
+        if own is not None:
+            return own
         self._run.path = history.path
         return self._compensation.rank(self._run, group, state, may_go, may_survive)
+
+    def _own_ranking(self, group: Group, state: State, may_go: np.ndarray) -> Ranking | None:
+        rank = getattr(self._strategy, "rank", None)  # what is passed as an object may have none
+        return None if rank is None else rank(group, state, may_go)
 
     def _selections(self, history: History) -> list[SelectionContext]:
         settings, graph = self._run.settings, self._run.graph

@@ -172,7 +172,8 @@ def pruner_for(model: keras.Model, plan: Plan, **options: Any) -> Pruner:
         }  # older plans have no distillation
         name = strategy.pop("name")
         # A strategy of one's own is not needed to do again what it once decided.
-        chosen = Saliency() if name == OWN else strategies.get(name, **strategy)
+        known = name in strategies.BY_NAME
+        chosen = strategies.get(name, **strategy) if known else Saliency()
         missing = [key for key, value in own.items() if isinstance(value, str) and value == OWN]
         if missing:
             raise PlanError(

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -220,7 +220,7 @@ class Pruner:
         """The settings as plain values."""
         return {
             **self.settings.described(),
-            "strategy": plain(self.strategy) if _plain_enough(self.strategy) else {"name": OWN},
+            "strategy": _as_plan_has(self.strategy),
             "compensation": self.compensation.name,
             "domain": [box.to_dict() for box in compact(self.boxes)],
         }
@@ -493,5 +493,9 @@ def _as_decisions(removals: tuple[Removal, ...]) -> dict[str, Any]:
     }
 
 
-def _plain_enough(strategy: Any) -> bool:
-    return getattr(strategy, "name", None) in strategies.BY_NAME
+def _as_plan_has(strategy: Any) -> dict[str, Any]:
+    """A strategy's name and settings; of one that is not registered, that it was the user's own."""
+    name = getattr(strategy, "name", None)
+    if name is None or strategies.BY_NAME.get(name) is not type(strategy):
+        return {"name": OWN}
+    return dict(plain(strategy)) if is_dataclass(strategy) else {"name": name}

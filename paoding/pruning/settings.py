@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import math
-import numbers
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from paoding.bounds.certificate import Method
+from paoding.checks import check_choice, check_share, is_whole
 from paoding.errors import ArgumentError, NothingToPruneError
 from paoding.graph import Graph, Group
 from paoding.synthetic.choice import NAMES
@@ -73,7 +73,7 @@ class Settings:
         for name in ("round_to", "floor", "seed"):
             value = getattr(self, name)
             least = 0 if name == "seed" else 1
-            if not _whole(value, least):
+            if not is_whole(value, least):
                 raise ArgumentError(f"{name}={value!r} must be a whole number, {least} or more.")
         _check_drawing(self.prior, self.samples, self.distil)
         for name, known in CHOICES.items():
@@ -87,23 +87,12 @@ class Settings:
         return values
 
 
-def check_choice(name: str, value: Any, known: Sequence[str], also: str = "") -> None:
-    """Raise ``ArgumentError`` unless ``value`` is one of the words that are known.
-
-    Args:
-        also: what else would do, as the end of the sentence.
-    """
-    if not isinstance(value, str) or value not in known:
-        names = ", ".join(map(repr, known))
-        raise ArgumentError(f"{name}={value!r} is not known; choose one of {names}{also}.")
-
-
 def _check_drawing(prior: Any, samples: Any, distil: Any) -> None:
     if prior is not None and not callable(prior):
         check_choice("prior", prior, NAMES, ", or pass a callable")
-    if samples is not None and not _whole(samples, 1):
+    if samples is not None and not is_whole(samples, 1):
         raise ArgumentError(f"samples={samples!r} must be a whole number, 1 or more, or None.")
-    if distil is not None and not _whole(distil, 0):
+    if distil is not None and not is_whole(distil, 0):
         raise ArgumentError(
             f"distil={distil!r} must be a whole number of steps, 0 for none, or None for what the "
             "model's cost allows."
@@ -119,26 +108,6 @@ def check_memory(graph: Graph, samples: int | None) -> None:
         raise ArgumentError(
             f"samples={samples:,} inputs of '{graph.model.name}' take {wanted / 2**30:,.0f} GB, "
             f"and this machine has {held / 2**30:,.0f}: choose fewer."
-        )
-
-
-def _whole(value: Any, least: int) -> bool:
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return whole and int(value) >= least
-
-
-def check_share(name: str, value: Any, also: str = "") -> None:
-    """Raise ``ArgumentError`` unless ``value`` is a number strictly between 0 and 1.
-
-    Args:
-        also: what else would do, as the end of the sentence.
-    """
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    good = number and 0 < value < 1
-    if not good:
-        raise ArgumentError(
-            f"{name}={value!r} must be a number between 0 and 1, both excluded (0.5 removes half"
-            f"{also})."
         )
 
 

@@ -1,10 +1,10 @@
-"""Who goes next: four strategies, one module each."""
+"""Who goes next: strategies, one module each; register one of your own with :func:`register`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+from paoding.checks import check_choice, check_parts
 from paoding.errors import ArgumentError
 from paoding.strategies.annealing import Annealing
 from paoding.strategies.base import SelectionContext, Strategy
@@ -12,12 +12,28 @@ from paoding.strategies.impact import Impact
 from paoding.strategies.magnitude import Magnitude
 from paoding.strategies.saliency import Saliency
 
-BY_NAME: dict[str, Callable[..., Strategy]] = {
-    "saliency": Saliency,
-    "impact": Impact,
-    "annealing": Annealing,
-    "magnitude": Magnitude,
-}
+BY_NAME: dict[str, type[Strategy]] = {}
+
+Kind = TypeVar("Kind", bound=type)
+
+
+def register(kind: Kind) -> Kind:
+    """Class decorator: make a strategy known by its name, in Python and in every front end.
+
+    Args:
+        kind: a class with ``name``, ``summary`` (a sentence for people who choose) and
+            ``choose(context)``; see :class:`Strategy`.
+
+    Raises:
+        ArgumentError: it lacks one of these.
+    """
+    check_parts(kind, "strategy", ("name", "summary", "choose"))
+    BY_NAME[kind.name] = kind  # type: ignore[attr-defined]
+    return kind
+
+
+for _kind in (Annealing, Impact, Saliency, Magnitude):
+    register(_kind)
 
 
 def get(strategy: str | Strategy | None, **settings: Any) -> Strategy:
@@ -37,9 +53,7 @@ def get(strategy: str | Strategy | None, **settings: Any) -> Strategy:
                 f"strategy={strategy!r} is no strategy; pass a name or, say, paoding.Annealing()."
             )
         return strategy
-    if strategy not in BY_NAME:
-        names = ", ".join(repr(name) for name in BY_NAME)
-        raise ArgumentError(f"strategy={strategy!r} is not known; choose one of {names}.")
+    check_choice("strategy", strategy, BY_NAME)
     return BY_NAME[strategy](**settings)
 
 
@@ -52,4 +66,5 @@ __all__ = [
     "SelectionContext",
     "Strategy",
     "get",
+    "register",
 ]

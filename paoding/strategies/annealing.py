@@ -32,6 +32,7 @@ class Annealing(ByEnergy):
     """
 
     name: ClassVar[str] = "annealing"
+    summary: ClassVar[str] = "what moves the outputs least, searched with chance"
 
     def _choose(self, context: SelectionContext) -> None:
         temperature = HOT - context.progress

@@ -12,7 +12,7 @@ from paoding.bounds.scoring import DEFAULT_BUDGET, EVENNESS_BUDGET
 from paoding.criteria import PLAIN, Ranking
 from paoding.criteria.energy import Energy, amount, evenness, get
 from paoding.errors import BoundsError
-from paoding.graph import Group
+from paoding.graph import Group, State
 
 if TYPE_CHECKING:
     from paoding.bounds.scoring import Deltas, Scorer
@@ -82,9 +82,21 @@ class SelectionContext:
 
 
 class Strategy(Protocol):
-    """Who goes next: fills ``context.chosen`` and ``context.log``."""
+    """Who goes next: fills ``context.chosen`` and ``context.log``.
+
+    Attributes:
+        name: by which it is asked for.
+        summary: what it does, in a sentence for people who choose.
+        weighs: whether it has an energy with weights ``alpha`` and ``beta``.
+    """
 
     name: ClassVar[str]
+    summary: ClassVar[str]
+    weighs: ClassVar[bool] = False
+
+    def rank(self, group: Group, state: State, may_go: np.ndarray) -> Ranking | None:
+        """Candidates by an importance of the strategy's own; None: by the compensation's."""
+        return None
 
     def choose(self, context: SelectionContext) -> None:
         """Take ``context.n_remove`` units, or fewer where no more may go."""
@@ -116,8 +128,10 @@ def log_runners_up(context: SelectionContext, reason: str) -> None:
 
 
 @dataclass(frozen=True)
-class ByEnergy:
+class ByEnergy(Strategy):
     """What strategies that look at the outputs share: the energy, and what to do without one."""
+
+    weighs: ClassVar[bool] = True
 
     alpha: float = 0.75
     beta: float = 0.25

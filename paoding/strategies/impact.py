@@ -28,6 +28,7 @@ class Impact(ByEnergy):
     """
 
     name: ClassVar[str] = "impact"
+    summary: ClassVar[str] = "what moves the outputs least, without chance"
 
     def _choose(self, context: SelectionContext) -> None:
         pool = context.ranking.order()[: POOL * context.n_remove]

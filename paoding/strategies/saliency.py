@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from paoding.strategies.base import SelectionContext, fill_by_saliency, log_runners_up
+from paoding.strategies.base import SelectionContext, Strategy, fill_by_saliency, log_runners_up
 
 
 @dataclass(frozen=True)
-class Saliency:
+class Saliency(Strategy):
     """Remove the units of least saliency, without looking at the outputs.
 
     Source: arXiv 2204.00783, section IV-A ("baseline").
@@ -19,6 +19,7 @@ class Saliency:
     """
 
     name: ClassVar[str] = "saliency"
+    summary: ClassVar[str] = "what the survivors can replace best, whatever it does to the outputs"
 
     def choose(self, context: SelectionContext) -> None:
         """Take the quota by rising saliency."""
