@@ -56,11 +56,17 @@ def latency(
         if not isinstance(value, int) or value < 1:
             raise ArgumentError(f"{name} must be a whole number, 1 or more, not {value!r}.")
     with tempfile.TemporaryDirectory(prefix="paoding-") as folder:
-        runner = open_runtime(model, runtime, threads, Path(folder))
+        runner = open_runtime(model, runtime, threads, Path(folder), input_size)
         return timed(runner, zeros_for(runner, batch, input_size))
 
 
-def open_runtime(model: Any, runtime: str | None, threads: int, folder: Path) -> Runner:
+def open_runtime(
+    model: Any,
+    runtime: str | None,
+    threads: int,
+    folder: Path,
+    input_size: Sequence[int] | None = None,
+) -> Runner:
     """Return a model, or an exported file, in its runtime; what is written goes to ``folder``."""
     if isinstance(model, str | os.PathLike):
         own = runtime_of(model)
@@ -72,5 +78,6 @@ def open_runtime(model: Any, runtime: str | None, threads: int, folder: Path) ->
     if runtime == "keras":
         return KerasRuntime(model)
     suffix = SUFFIXES[runtime]
-    path = export(model, folder / f"model{suffix}", format=suffix.removeprefix("."))
+    path = folder / f"model{suffix}"
+    export(model, path, format=suffix.removeprefix("."), input_size=input_size)
     return open_file(path, threads)

@@ -24,16 +24,19 @@ class Cost:
     """The cost of a model.
 
     Attributes:
-        parameters: Numbers in the weights, those that training does not change included.
-        flops: Floating-point operations for one sample; a multiply-add counts as two.
+        parameters: Numbers in the weights, those that training does not change included; None
+            of an exported file.
+        flops: Floating-point operations for one sample; a multiply-add counts as two; None alike.
         bytes: Bytes of the weights in memory.
         latency: Median time of one sample in seconds, or None where it was not measured.
+        runtime: What computed while it was measured.
     """
 
-    parameters: int
-    flops: int
+    parameters: Any  # an int, or None
+    flops: Any
     bytes: int
     latency: float | None = None
+    runtime: str = "keras"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -55,7 +58,7 @@ def cost(model: keras.Model, *, latency: bool = True, sample: np.ndarray | None 
     Example:
         >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
         >>> cost(model, latency=False)
-        Cost(parameters=8, flops=14, bytes=32, latency=None)
+        Cost(parameters=8, flops=14, bytes=32, latency=None, runtime='keras')
     """
     sizes = [(math.prod(weight.shape), _item_bytes(weight)) for weight in model.weights]
     return Cost(

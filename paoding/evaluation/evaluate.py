@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,8 +15,9 @@ from paoding.domain import Box
 from paoding.errors import ArgumentError, DataError
 from paoding.evaluation import tasks
 from paoding.evaluation.attacks import Attack
-from paoding.evaluation.cost import cost
+from paoding.evaluation.cost import Cost, cost
 from paoding.evaluation.data import Data, is_stream
+from paoding.evaluation.exported import Exported, exported
 from paoding.evaluation.network import Network, network_of
 from paoding.evaluation.outputs import losses_of, measure
 from paoding.evaluation.report import AttackResult, Report
@@ -26,7 +28,7 @@ Certify = Callable[[keras.Model, keras.Model, np.ndarray], np.ndarray]
 
 
 def evaluate(
-    model: keras.Model,
+    model: keras.Model | str | os.PathLike[str],
     x: Any,
     y: Any = None,
     reference: keras.Model | None = None,
@@ -43,7 +45,9 @@ def evaluate(
     """Measure quality, robustness and cost of a model, whatever it is for.
 
     Args:
-        model: Any model with a layer graph, of any inputs and outputs.
+        model: Any model with a layer graph, of any inputs and outputs; or the path of a
+            ``.tflite`` or ``.onnx`` file, which is then itself run. A file has no gradients:
+            attacks on it are made for the reference and transferred, and the report says so.
         x: Inputs, (n, *input_shape); for several a list or a dictionary of arrays. Or a
             ``tf.data.Dataset`` or ``keras.utils.PyDataset`` of ``(x, y)`` or ``(x, y, weight)``,
             read batch by batch; or the path of an ``.npz`` file, or of a folder of images that
@@ -92,6 +96,8 @@ def evaluate(
     for attack in attacks:
         if not isinstance(attack, Attack):
             raise ArgumentError(f"{attack!r} is no attack; pass FGSM(eps), PGD(eps), ...")
+    if isinstance(model, str | os.PathLike):
+        model = _opened(model, x, reference, attacks)
     why = _plain_classes(model, x, y, task)
     if why is None or weight is not None or metrics is not None:
         data = Data(model, x, y, weight, batch_size)
@@ -104,22 +110,44 @@ def evaluate(
     box = _clip_box(clip, x) if attacks else None
     ours = _Side(mine, x, y, box, batch_size)
     theirs = None if other is None else _Side(other, x, y, box, batch_size)
-    results = tuple(_attacked(attack, ours, theirs) for attack in attacks)
+    file = isinstance(model, Exported)
+    results = tuple(_attacked(attack, ours, theirs, file) for attack in attacks)
     report = Report(
         model=model.name,
         samples=len(x),
         accuracy=_mean(ours.correct),
         loss=ours.loss,
-        cost=cost(model, latency=latency, sample=x[:1]),
+        cost=_cost(model, latency, [x[:1]]),
         attacks=results,
         robust_accuracy=_mean(ours.robust) if attacks else None,
         clip=None if box is None else (_plain(box.lo), _plain(box.hi)),
-        told=(why,),
+        told=_told(model, (why,)),
     )
     if reference is None or theirs is None:
         return report
     certified = None if certify is None else _mean(np.asarray(certify(reference, model, x)))
     return _compared(report, reference, ours, theirs, certified, latency)
+
+
+def _opened(
+    path: str | os.PathLike[str], x: Any, reference: keras.Model | None, attacks: tuple[Any, ...]
+) -> Exported:
+    if attacks and reference is None:
+        raise ArgumentError(
+            f"{os.fspath(path)} has no gradients to attack along; give the model that it was "
+            "exported from as the reference, and attacks on that are transferred."
+        )
+    return exported(path, x, reference)
+
+
+def _cost(model: keras.Model, latency: bool, sample: list[np.ndarray] | None) -> Cost:
+    if isinstance(model, Exported):
+        return model.measured(sample, latency)
+    return cost(model, latency=latency, sample=None if sample is None else sample[0])
+
+
+def _told(model: keras.Model, why: tuple[str, ...]) -> tuple[str, ...]:
+    return (*why, model.told) if isinstance(model, Exported) else why
 
 
 def _plain_classes(model: keras.Model, x: Any, y: Any, task: Any) -> str | None:
@@ -165,6 +193,8 @@ def _of_outputs(
         )
     found = measure(model, data, reference, task, metrics)
     results, box = [], None
+    if attacks and isinstance(model, Exported):
+        raise ArgumentError("Attacks on a file need a classifier of one input, with labels.")
     if attacks:
         from paoding.evaluation.astray import robustness
 
@@ -176,13 +206,13 @@ def _of_outputs(
         samples=found.samples,
         accuracy=None,
         loss=None,
-        cost=cost(model, latency=latency),
+        cost=_cost(model, latency, None),
         reference=None if reference is None else reference.name,
         reference_cost=None if reference is None else cost(reference, latency=latency),
         attacks=tuple(results),
         clip=None if box is None else (_plain(box.lo), _plain(box.hi)),
         measures=found.measures,
-        told=tuple(output.told for output in found.outputs),
+        told=_told(model, tuple(output.told for output in found.outputs)),
     )
 
 
@@ -203,29 +233,41 @@ class _Side:
         """Return the adversarial inputs, and which samples are right clean and attacked."""
         assert self.clip is not None
         inputs = attack.adversarial(self.network, self.x, self.y, self.clip, self.batch_size)
+        return inputs, self.withstands(inputs)
+
+    def withstands(self, inputs: np.ndarray) -> np.ndarray:
+        """Return which samples are right clean and as ``inputs``, and remember it."""
         withstood = self.correct & self.right(inputs)
         self.robust &= withstood
-        return inputs, withstood
+        return withstood
 
     def right(self, inputs: np.ndarray) -> np.ndarray:
         """Return which of the inputs are given their true class."""
         return self.network.predict(inputs, self.batch_size).argmax(1) == self.y
 
 
-def _attacked(attack: Attack, ours: _Side, theirs: _Side | None) -> AttackResult:
+def _attacked(
+    attack: Attack, ours: _Side, theirs: _Side | None, transferred: bool = False
+) -> AttackResult:
     start = time.perf_counter()
-    _, robust = ours.attack(attack)
-    seconds = time.perf_counter() - start
     before = retention = transfer = None
+    if theirs is None or not transferred:
+        _, robust = ours.attack(attack)
+        seconds = time.perf_counter() - start
     if theirs is not None:
         inputs, withstood = theirs.attack(attack)
+        if transferred:
+            robust = ours.withstands(inputs)
+            seconds = time.perf_counter() - start
         before, retention = _mean(withstood), _share(robust, withstood)
         # Samples that both get right clean, and that the attack takes from the reference.
         fell = theirs.correct & ~withstood & ours.correct
         transfer = _share(~ours.right(inputs), fell)
-    return AttackResult(
-        attack.name, attack.settings(), _mean(robust), before, retention, transfer, seconds
-    )
+    name, settings = attack.name, attack.settings()
+    if transferred and theirs is not None:
+        name += ", made for the reference"
+        settings = {**settings, "made_for": theirs.network.model.name}
+    return AttackResult(name, settings, _mean(robust), before, retention, transfer, seconds)
 
 
 def _compared(

@@ -160,7 +160,12 @@ class Report:
             yield key, _count(getattr(self.cost, key)), _count(before), unit
         if self.cost.latency is not None:
             before = other_cost.latency if other_cost else None
-            yield "latency", _time(self.cost.latency), _time(before), "median, one sample"
+            yield (
+                "latency",
+                _time(self.cost.latency),
+                _time(before),
+                f"median, one sample, {self.cost.runtime}",
+            )
 
     def note(self) -> str:
         """Return the sentence that states what the shares are shares of."""

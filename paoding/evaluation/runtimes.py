@@ -203,6 +203,10 @@ class LiteRT:
         )
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if self._details[0]["shape_signature"][0] == 1 and len(arrays[0]) != 1:
+            # A recurrent model's loop takes one sample at a time.
+            parts = [self([x[k : k + 1] for x in arrays]) for k in range(len(arrays[0]))]
+            return [np.concatenate(each) for each in zip(*parts, strict=True)]
         self.prepare(arrays)()
         return [np.array(self._interpreter.get_tensor(d["index"])) for d in self._outputs]
 

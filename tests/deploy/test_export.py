@@ -10,6 +10,7 @@ import tensorflow as tf
 from paoding import Box, zoo
 from paoding.deploy.export import export
 from paoding.errors import ArgumentError, DataError, ExportError, OutputExistsError
+from paoding.evaluation.runtimes import open_file
 
 L = keras.layers
 
@@ -119,12 +120,78 @@ def test_gelu_is_written_to_onnx_though_onnx_has_no_erfc(tmp_path):
     np.testing.assert_allclose(answers, model(x), atol=1e-5)
 
 
-def test_what_onnx_has_no_operation_for_is_not_left_as_a_file(tmp_path):
+class Odd(L.Layer):
+    def call(self, x):
+        return keras.ops.erfinv(x * 0.1)
+
+
+def test_what_onnx_has_no_operation_for_is_named_and_not_left_as_a_file(tmp_path):
     pytest.importorskip("tf2onnx")
-    layers = [keras.Input((6, 6, 4)), L.Conv2D(4, 3, groups=2), L.Flatten(), L.Dense(3)]
-    with pytest.raises(ExportError, match="StatefulPartitionedCall"):
+    layers = [keras.Input((4,)), L.Dense(3), Odd(name="strange")]
+    with pytest.raises(ExportError, match=r"ONNX has no Erfinv \(layer 'strange'\)"):
         export(keras.Sequential(layers), tmp_path / "m.onnx", format="onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer"),
+    [
+        ((6, 6, 4), L.Conv2D(4, 3, groups=2, activation="relu", padding="same")),
+        ((9, 4), L.Conv1D(6, 3, groups=2, strides=2, use_bias=False)),
+    ],
+)
+def test_grouped_convolutions_are_written_to_onnx_one_a_group(shape, layer, tmp_path):
+    pytest.importorskip("tf2onnx")
+    model = keras.Sequential([keras.Input(shape), layer, L.Flatten(), L.Dense(3)])
+    x = np.random.default_rng(0).random((5, *shape), dtype="float32")
+    before = [w.copy() for w in model.get_weights()]
+    path = export(model, tmp_path / "m.onnx", format="onnx")
+    np.testing.assert_allclose(open_file(path)([x])[0], model(x), atol=1e-5)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_half_precision_is_written_as_a_float32_copy(tmp_path):
+    half = "mixed_float16"
+    layers = [L.Conv2D(4, 3, activation="relu", dtype=half), L.Flatten(), L.Dense(3, dtype=half)]
+    model = keras.Sequential([keras.Input((6, 6, 2)), *layers])
+    x = np.random.default_rng(0).random((5, 6, 6, 2), dtype="float32")
+    path = export(model, tmp_path / "m.tflite")
+    np.testing.assert_allclose(open_file(path)([x])[0], model(x), atol=1e-2)
+    assert model.layers[0].compute_dtype == "float16"
+
+
+def test_open_sizes_are_fixed_where_they_are_given(tmp_path):
+    layers = [keras.Input((None, None, 1)), L.Conv2D(2, 3), L.GlobalAveragePooling2D()]
+    model = keras.Sequential(layers)
+    assert open_file(export(model, tmp_path / "a.tflite")).inputs[0].shape == (None, None, 1)
+    path = export(model, tmp_path / "b.tflite", input_size=(8, 9))
+    assert open_file(path).inputs[0].shape == (8, 9, 1)
+    with pytest.raises(ArgumentError, match="2 axes of unknown length"):
+        export(model, tmp_path / "c.tflite", input_size=(8,))
+
+
+@pytest.mark.parametrize("quantize", ["dynamic", "int8"])
+def test_onnx_in_whole_numbers_needs_no_data_and_keeps_the_accuracy(quantize, tmp_path):
+    pytest.importorskip("tf2onnx")
+    onnx = pytest.importorskip("onnx")
+    model, data = zoo.load("mnist-mlp")
+    x, y = data.x[:300], data.y[:300]
+    full = export(model, tmp_path / "full.onnx", format="onnx").stat().st_size
+    path = export(model, tmp_path / "small.onnx", format="onnx", quantize=quantize)
+    assert path.stat().st_size < 0.35 * full
+    kinds = {node.op_type for node in onnx.load(path).graph.node}
+    assert ("QuantizeLinear" if quantize == "int8" else "DynamicQuantizeLinear") in kinds
+    before, after = (np.mean(guesses(z) == y) for z in (model(x).numpy(), open_file(path)([x])[0]))
+    assert after >= before - 0.01
+
+
+def test_dynamic_int8_stores_weights_in_8_bits(tmp_path):
+    model, data = zoo.load("mnist-mlp")
+    full = export(model, tmp_path / "full.tflite").stat().st_size
+    path = export(model, tmp_path / "small.tflite", quantize="dynamic")
+    assert path.stat().st_size < 0.35 * full
+    agree = guesses(open_file(path)([data.x[:300]])[0]) == guesses(model(data.x[:300]).numpy())
+    assert agree.mean() > 0.98
 
 
 @pytest.mark.slow
@@ -188,7 +255,7 @@ def test_a_file_that_exists_is_replaced_only_when_asked(small, tmp_path):
     [
         ({"format": "torch"}, ArgumentError),
         ({"quantize": "int4"}, ArgumentError),
-        ({"format": "onnx", "quantize": "int8"}, ArgumentError),
+        ({"format": "onnx", "quantize": "float16"}, ArgumentError),
         ({"quantize": "int8", "calibration": np.zeros((3, 5))}, DataError),
         ({"quantize": "int8", "calibration": np.zeros((0, 4))}, DataError),
         ({"quantize": "int8", "calibration": np.full((3, 4), np.nan)}, DataError),
