@@ -20,6 +20,8 @@ from paoding.files.data import load_data
 from paoding.files.models import load_model
 from paoding.plan import COLUMNS, Decisions, Plan, Step
 from paoding.pruning import run_folder
+from paoding.pruning.validity import fingerprint
+from paoding_widgets.hand import Path as ToReplay
 from paoding_widgets.settings import DEFAULTS, Settings, from_arguments
 from paoding_widgets.timeline import MAX_NAME, NamedRun, Point
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from paoding.evaluation import Report
     from paoding.evaluation.self_check import SelfCheck
+    from paoding.graph import Graph
     from paoding.pruning.result import PruningResult
 
 STUDIO, DATA = "studio.json", "data.npz"
@@ -57,6 +60,40 @@ class Saved:
     settings: Settings
     eps: float
     runs: tuple[NamedRun, ...] = ()
+
+    @property
+    def path(self) -> ToReplay:
+        """The steps, to be replayed."""
+        return self.plan, self.decisions, [self.settings.measure] * len(self.plan.steps)
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of a studio that goes on from here, but the model."""
+        settings = self.settings
+        return {
+            "data": self.data,
+            "target": settings.target,
+            "step": settings.step,
+            "strategy": settings.make_strategy(),
+            "compensation": settings.compensation,
+            "domain": settings.domain,
+            "seed": settings.seed,
+            "eps": self.eps,
+            "targets": dict(settings.targets),
+            "locked": settings.locked,
+            **{name: value for name, value in settings.extra.items() if name != "energy"},
+        }
+
+    def require(self, graph: Graph, path: str | os.PathLike[str]) -> None:
+        """Refuse another model than the one that was pruned.
+
+        Raises:
+            PlanError: the plan belongs to another model.
+        """
+        if self.plan.fingerprint not in ("", fingerprint(graph)):
+            raise PlanError(
+                f"The run in '{os.fspath(path)}' belongs to another model than "
+                f"'{graph.model.name}' (its fingerprint differs); pass the model that was pruned."
+            )
 
 
 def save(

@@ -238,17 +238,16 @@ class PrunerRun:
         return redone
 
     def replay(
-        self, plan: Plan, decisions: Sequence[Decisions], measures: Sequence[str] = ()
+        self, plan: Plan, decisions: Sequence[Decisions], measures: Sequence[str]
     ) -> list[Snapshot]:
         """Apply a plan's steps, and measure each; the decisions that led to them come along.
 
         Args:
             plan: the steps.
             decisions: of each step.
-            measures: by what the candidates of each step were ordered; empty: as now.
+            measures: by what the candidates of each step were ordered.
         """
         snapshots = [self.first()]
-        measures = measures or [self.settings.measure] * len(plan.steps)
         for removals, decided, measure in zip(plan.steps, decisions, measures, strict=True):
             step = self.pruner.apply(removals)
             step = replace(step, decisions=decided)

@@ -61,7 +61,7 @@ def test_runs_that_were_left_are_kept_with_the_run(studio: PruningStudio, tmp_pa
     studio.save(tmp_path / "run")
     again = PruningStudio.load(tmp_path / "run")
     again.wait()
-    (left,) = again._timeline.runs
+    (left,) = again._conductor.timeline.runs
     assert left.name == "run 1" and len(left.points) == 5
 
 

@@ -32,6 +32,10 @@ def view_of(studio: PruningStudio) -> StudioView:
     return next(part for part in studio.children if isinstance(part, StudioView))
 
 
+def still_of(studio: PruningStudio) -> dict[str, str]:
+    return studio._dashboard.still(studio._conductor.now())
+
+
 def press(studio: PruningStudio, name: str) -> None:
     button = next(b for b in buttons_of(studio) if b.description == name)
     button.click()
@@ -221,14 +225,16 @@ def test_a_finished_run_goes_on_to_a_higher_target(table: Table) -> None:
     )
     studio.start()
     assert studio.wait() == "finished"
-    assert studio._timeline.now.distilled
+    assert studio._conductor.timeline.now.distilled
     studio._dashboard.form.target.value = 0.5
     studio.wait()
     press(studio, "Go on")
     assert studio.wait() == "finished"
     assert len(studio.steps) == 4
     # What was tuned at the old target is shown as it is on the way to the new one.
-    assert [moment.distilled > 0 for moment in studio._timeline.snapshots] == [False] * 4 + [True]
+    assert [moment.distilled > 0 for moment in studio._conductor.timeline.snapshots] == [
+        False
+    ] * 4 + [True]
     studio.close()
 
 
@@ -410,7 +416,7 @@ def test_a_model_without_a_graph_is_told_and_leaves_no_dead_widget() -> None:
     assert studio.state == "failed"
     with pytest.raises(ModelError):
         _ = studio.result
-    assert "own" in studio._still()["text/plain"]
+    assert "own" in still_of(studio)["text/plain"]
     studio.close()
 
 
@@ -457,7 +463,7 @@ def test_names_from_a_model_are_text_never_html() -> None:
     studio.wait()
     html = [studio._dashboard.explanation.value, studio._dashboard.code.value]
     html += [c.heading.value + c.table.value for c in studio._dashboard.charts.all]
-    html.append(studio._still()["text/html"])
+    html.append(still_of(studio)["text/html"])
     assert all("<img src=x" not in text for text in html)
     assert any("&lt;img" in text for text in html)
     studio.close()
@@ -608,7 +614,7 @@ def test_where_settings_changed_on_the_way_the_plan_named_beside_the_code_repeat
 def test_the_cell_means_something_without_a_kernel(studio: PruningStudio) -> None:
     studio.start()
     studio.wait()
-    data = studio._still()
+    data = still_of(studio)
     assert "finished" in data["text/plain"]
     assert "Parameters" in data["text/plain"]
     assert data["image/png"].startswith("iVBOR")
@@ -749,11 +755,11 @@ def test_stop_gives_up_a_step_in_the_making_and_the_run_can_begin_again(
     studio = PruningStudio(branched, target=0.5, step=0.25)
     assert studio.wait() == "ready"
     begun, stopped = threading.Event(), threading.Event()
-    run = studio._run
+    run = studio._conductor.standing.run
     assert run is not None
 
     def slow(what: str, share: float) -> None:
-        studio._session.pulse(what, share)
+        studio._conductor.session.pulse(what, share)
         begun.set()
         assert stopped.wait(30)
 
@@ -780,11 +786,13 @@ def test_the_last_step_explains_that_survivors_were_distilled(table: Table) -> N
     studio.step()
     studio.wait()
     assert "distilled" not in explain(
-        studio._timeline.snapshots, studio._timeline.shown, studio.settings
+        studio._conductor.timeline.snapshots, studio._conductor.timeline.shown, studio.settings
     )
     studio.start()
     assert studio.wait() == "finished"
-    told = explain(studio._timeline.snapshots, studio._timeline.shown, studio.settings)
+    told = explain(
+        studio._conductor.timeline.snapshots, studio._conductor.timeline.shown, studio.settings
+    )
     assert "(<b>distilled</b>, 5 steps)" in told and r"\nabla_x m\)" in told
     assert "distil=5" in studio.settings.code()
     studio.close()
@@ -797,9 +805,13 @@ def test_asking_about_a_unit_leaves_no_message_of_work_behind(table: Table) -> N
     studio.step()
     assert studio.wait() == "paused"
     before = view_of(studio).header["message"]
-    group = next(iter(studio._run.pruner.quotas)) if studio._run else ""
-    studio._session.send("do", (lambda run: run.about(group, 0), lambda value: None))
-    studio._session.send("do", (lambda run: run.about(group, 1), lambda value: None))
+    group = (
+        next(iter(studio._conductor.standing.run.pruner.quotas))
+        if studio._conductor.standing.run
+        else ""
+    )
+    studio._conductor.session.send("do", (lambda run: run.about(group, 0), lambda value: None))
+    studio._conductor.session.send("do", (lambda run: run.about(group, 1), lambda value: None))
     studio.wait()
     assert view_of(studio).header["message"] == before
     studio.close()

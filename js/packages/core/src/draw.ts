@@ -72,7 +72,7 @@ export class TileCache {
     this.relative.clear();
   }
 
-  /** Relative saliency of a group's units, computed once per state. */
+  /** Relative importance of a group's units, computed once per state. */
   saliency(index: number, group: SceneGroup, state: UnitState): Float32Array {
     let known = this.relative.get(index);
     if (!known) {

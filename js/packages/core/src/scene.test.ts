@@ -47,7 +47,7 @@ group('sentences', () => {
     expect(describe(scene, state, 1, { node: 1, unit: 2 })).toBe(
       'a, unit 2 of 6, removed in step 1, merged into unit 0',
     );
-    expect(describe(scene, state, 0, { node: 1, unit: 2 })).toBe('a, unit 2 of 6, saliency 0.2');
+    expect(describe(scene, state, 0, { node: 1, unit: 2 })).toBe('a, unit 2 of 6, importance 0.2');
   });
 
   test('a layer says what is left, and why it stays', () => {

@@ -43,7 +43,7 @@ export interface UnitState {
   removedAt: Int32Array;
   /** The unit of the same group that took it over, or -1. */
   into: Int32Array;
-  /** Current saliency, NaN where unknown. */
+  /** Current importance, NaN where unknown. */
   saliency: Float32Array;
   /** 1 where the unit can go at no cost, provably; empty where that is not known. */
   free: Uint8Array;
@@ -155,7 +155,7 @@ export function describe(
   const at = group.start + selection.unit;
   const head = `${node.name}, unit ${selection.unit} of ${group.units}`;
   const saliency = state.saliency[at] ?? Number.NaN;
-  const known = Number.isNaN(saliency) ? '' : `, saliency ${formatNumber(saliency)}`;
+  const known = Number.isNaN(saliency) ? '' : `, importance ${formatNumber(saliency)}`;
   const free = state.free[at] === 1 ? ', free: it provably never matters' : '';
   if (!isRemoved(state, at, moment)) return `${head}${known}${free}`;
   const into = state.into[at] ?? -1;

@@ -212,7 +212,7 @@ export class StructureView {
     return element(
       'div',
       { class: 'paoding-legend' },
-      item('scale', 'saliency: low to high in its layer'),
+      item('scale', 'importance: low to high in its layer'),
       item('gone', 'removed'),
       item('fresh', 'removed in this step'),
       item('arc', 'merged into'),
