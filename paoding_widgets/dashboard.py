@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from html import escape
 from typing import Any
 
 import ipywidgets
 import numpy as np
 
+from paoding.errors import ArgumentError
 from paoding.graph import Graph
-from paoding_widgets import picture, present, why
+from paoding.pruning.locks import unit_locks
+from paoding_widgets import hand, picture, present, why
 from paoding_widgets.buttons import Buttons
 from paoding_widgets.charts import Charts, Seen
 from paoding_widgets.controls import Form
 from paoding_widgets.explain import explain, unit_story
 from paoding_widgets.insight import Insight
 from paoding_widgets.now import Now
-from paoding_widgets.scene import Scene
+from paoding_widgets.scene import CANNOT_GO, Scene
 from paoding_widgets.settings import Settings
 from paoding_widgets.view import StudioView, no_decisions, pack_units, untouched
 
@@ -143,12 +146,13 @@ class Dashboard:
         if graph is None:
             return
         run = (now.run, now.applied)
-        key = (run, now.shown, dict(view.selected), now.known and now.known[0], now.moving)
+        known, chosen = now.known and now.known[0], dict(view.selected)
+        key = (run, now.shown, chosen, known, now.moving, tuple(view.locked))
         self._put("inspected", key, lambda: self._inspected(now, graph))
         if not now.snapshots:
             return
         self._put("remarks", run, lambda: [present.remark(m) for m in now.applied_snapshots])
-        self._put("units", (run, now.shown), lambda: self._units(now))
+        self._put("units", (run, now.shown, tuple(view.locked)), lambda: self._units(now))
         step = now.snapshots[now.shown].step
         self._put("decisions", (run, id(step)), lambda: present.decisions(step, graph))
         self._put("layers", (run, now.shown), lambda: self._layers(now, graph))
@@ -167,11 +171,23 @@ class Dashboard:
 
     def _units(self, now: Now) -> dict[str, bytes]:
         removed_at, into = present.unit_arrays(self.scene, now.applied_snapshots)
+        for name, unit in self._kept():
+            at = self.scene.starts[name] + unit
+            removed_at[at] = CANNOT_GO if removed_at[at] < 0 else removed_at[at]
         colours = self.scene.flat(now.snapshots[now.shown].saliency)
         free = np.zeros(self.scene.total, bool)
         for name, units in now.snapshots[0].free.items():
             free[self.scene.starts[name] + np.array(list(units), int)] = True
         return pack_units(removed_at, into, colours, free)
+
+    def _kept(self) -> set[tuple[str, int]]:
+        """Units that the reader keeps for good."""
+        if self.graph is None:
+            return set()
+        with suppress(ArgumentError):  # told when the run is made
+            locks = unit_locks(self.graph, self.view.locked)
+            return {(name, unit) for name, units in locks.items() for unit in units}
+        return set()
 
     def _inspected(self, now: Now, graph: Graph) -> dict[str, Any]:
         node = int(self.view.selected.get("node", -1))
@@ -186,6 +202,8 @@ class Dashboard:
         if now.known and now.known[0] == (group, unit, now.applied) and now.shown == now.applied:
             known = now.known[1]
         story = unit_story(now.snapshots, now.shown, group, unit)
+        if chosen in self._kept() and not hand.step_of(now.snapshots, group, unit):
+            story = "It stays: it is kept for good."
         details = present.unit_details(
             self.scene, now.snapshots, now.shown, node, unit, story, known
         )
@@ -199,12 +217,8 @@ class Dashboard:
         values = self.scene.values["nodes"][node]
         group = graph.groups[values["group"]]
         steps = now.snapshots[1 : now.shown + 1]
-        gone = any(
-            (r.group, r.unit) == (group.name, unit)
-            for one in steps
-            if one.step is not None
-            for r in one.step.removals
-        )
+        at = hand.step_of(now.snapshots[: now.shown + 1], group.name, unit)
+        gone, kept = at > 0, (group.name, unit) in self._kept()
         other = why.survivor_of(steps, group.name, unit)
         if not gone and known and known["alike"]:
             other = int(known["alike"][0]["unit"])
@@ -216,8 +230,11 @@ class Dashboard:
             "rivals": why.rivals(shown, group.name, unit) if shown and not gone else [],
             "pictures": why.pictures(graph, values["name"], group, unit, other),
             "gone": gone,
-            "can_go": able and not gone and bool(group.removable[unit]) and group.prunable,
+            "can_go": able and not gone and not kept and bool(group.removable[unit]),
             "can_return": able and gone,
+            "kept": kept,
+            "can_keep": not now.moving and bool(group.removable[unit]),
+            "later": now.shown - at if gone else 0,
             "late": not known and not gone and now.moving,
         }
 

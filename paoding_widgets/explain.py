@@ -13,6 +13,7 @@ from paoding.compensation import Plain
 from paoding.criteria.energy import TRUST
 from paoding.plan import Step
 from paoding_widgets.charts.base import short
+from paoding_widgets.present import sentence_case
 from paoding_widgets.session import Snapshot
 from paoding_widgets.settings import Settings
 
@@ -202,10 +203,13 @@ def _cost(snapshots: Sequence[Snapshot], shown: int) -> str:
         f"{snapshots[0].cost.parameters:,}."
     ]
     if now.measured and before.measured:
-        change = 100 * (now.measured.accuracy - before.measured.accuracy)
+        was, now_ = before.measured, now.measured
+        points = f"{100 * (now_.quality - was.quality):+.1f} points, "
+        change = points if now_.metric.unit == "share" else ""
+        better = "" if now_.metric.higher_is_better else "lower is better, "
         parts.append(
-            f"Accuracy went from {before.measured.accuracy:.1%} to {now.measured.accuracy:.1%} "
-            f"({change:+.1f} points, {now.measured.samples} samples)."
+            f"{sentence_case(now_.metric.name)} went from {was.text} to {now_.text} "
+            f"({change}{better}{now_.samples} samples)."
         )
     if now.lower is not None and now.upper is not None:
         what = "no score (before the softmax or sigmoid)" if now.scores else "no output"

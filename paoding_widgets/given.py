@@ -10,7 +10,7 @@ from paoding.domain.box import compact
 from paoding.errors import ArgumentError, PaodingError
 from paoding.graph import Graph, inspect
 from paoding.synthetic.legal import legal_inputs, misfit
-from paoding_widgets.run import check_fits
+from paoding_widgets.meter import check_fits
 from paoding_widgets.scene import Scene, make_scene
 from paoding_widgets.settings import Settings
 

@@ -61,12 +61,18 @@ def _draw_units(axes: Any, groups: Mapping[str, tuple[int, int]]) -> None:
 
 def _draw_accuracy(axes: Any, snapshots: Sequence[Snapshot]) -> None:
     shares = [100 * m.share for m in snapshots]
-    accuracy = [m.measured.accuracy for m in snapshots if m.measured]
-    robust = [m.measured.robust for m in snapshots if m.measured]
-    axes.axhline(accuracy[0], color=ACCURACY, linestyle=":", linewidth=1)
-    axes.plot(shares, accuracy, color=ACCURACY, marker="o", markersize=3, label="accuracy")
-    axes.plot(shares, robust, color=ROBUST, marker="^", markersize=3, label="robust accuracy")
-    axes.set_ylim(0, 1)
+    known = [m.measured for m in snapshots if m.measured]
+    first, values = known[0], [one.quality for one in known]
+    axes.axhline(values[0], color=ACCURACY, linestyle=":", linewidth=1)
+    axes.plot(shares, values, color=ACCURACY, marker="o", markersize=3, label=first.metric.name)
+    if first.comparable:
+        robust = [one.robust for one in known]
+        label = f"robust {first.metric.name}"
+        axes.plot(shares, robust, color=ROBUST, marker="^", markersize=3, label=label)
+    if first.metric.unit == "share":
+        axes.set_ylim(0, 1)
+    elif not first.metric.higher_is_better:
+        axes.set_ylim(bottom=0)
     axes.set_xlabel("% of units removed", fontsize=8)
     axes.legend(fontsize=7, frameon=False)
 
@@ -91,7 +97,9 @@ def told_when(saved: str) -> str:
 
 
 def _number(value: float, kind: str) -> str:
-    return f"{value:.1%}" if kind == "share" else f"{int(value):,}"
+    if kind == "share":
+        return f"{value:.1%}"
+    return f"{value:.4g}" if kind == "number" else f"{int(value):,}"
 
 
 def as_html(text: str, png: str) -> str:

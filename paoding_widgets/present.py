@@ -11,7 +11,7 @@ from paoding.evaluation.self_check import SelfCheck
 from paoding.graph import Graph, Group
 from paoding.plan import Step
 from paoding_widgets.scene import Scene
-from paoding_widgets.session import Snapshot
+from paoding_widgets.session import Measured, Snapshot
 from paoding_widgets.timeline import NamedRun, Timeline, points_of
 from paoding_widgets.view import no_decisions, untouched
 
@@ -41,12 +41,26 @@ def figures(original: Snapshot, now: Snapshot) -> list[dict[str, Any]]:
         ("Size", original.cost.bytes, now.cost.bytes, "bytes"),
     ]
     if original.measured and now.measured:
-        rows.append(("Accuracy", original.measured.accuracy, now.measured.accuracy, "share"))
-        rows.append(("Robust", original.measured.robust, now.measured.robust, "share"))
+        rows += _measured_rows(original.measured, now.measured)
     return [
         {"label": label, "before": before, "after": after, "kind": kind}
         for label, before, after, kind in rows
     ]
+
+
+def _measured_rows(first: Measured, now: Measured) -> list[tuple[str, float, float, str]]:
+    kind = "share" if first.metric.unit == "share" else "number"
+    rows = [(sentence_case(first.metric.name), first.quality, now.quality, kind)]
+    if first.robust is not None and now.robust is not None and first.robust_metric:
+        share = first.robust_metric.unit == "share"
+        name = "Robust" if share else "Moved by attack"
+        rows.append((name, first.robust, now.robust, "share" if share else "number"))
+    return rows
+
+
+def sentence_case(text: str) -> str:
+    """A text with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def sentence(check: SelfCheck) -> str:
@@ -66,7 +80,7 @@ def remark(moment: Snapshot) -> str:
     """What the timeline says of a moment."""
     parts = [f"{moment.share:.0%} of the units removed"]
     if moment.measured:
-        parts.append(f"accuracy {moment.measured.accuracy:.1%}")
+        parts.append(f"{moment.measured.metric.name} {moment.measured.text}")
     if moment.distilled:
         parts.append("then all survivors were tuned together")
     return ", ".join(parts)

@@ -11,29 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from paoding import surgery
 from paoding.bounds.certificate import Certifier
-from paoding.errors import ArgumentError, BoundsError
-from paoding.evaluation import FGSM, Report, evaluate
-from paoding.evaluation.network import network_of
+from paoding.errors import BoundsError
 from paoding.evaluation.self_check import SelfCheck, quick_samples
 from paoding.free_units import free_units
-from paoding.graph import Graph, State
+from paoding.graph import State
 from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.pruning.pruner import Pruner
 from paoding.pruning.result import PruningResult
 from paoding_widgets.charts.base import short
 from paoding_widgets.insight import Insight
-from paoding_widgets.session import Measured, Snapshot
+from paoding_widgets.meter import Meter
+from paoding_widgets.session import Snapshot
 from paoding_widgets.settings import Settings
 
 if TYPE_CHECKING:
     import keras
 
-# More samples make a smoother curve and slower steps; the final evaluation takes all of them.
-MAX_SAMPLES = 1000
-# Samples on which the change of the scores is looked at.
-MOVED_SAMPLES = 100
+    from paoding.evaluation import Report
+
 # What takes longer than this is not worked out after each step: bounds wait for the end, and
 # saliencies stay those of the step before.
 SLOW_SECONDS = 2.0
@@ -43,102 +39,6 @@ CHECK_SAMPLES = 250
 # FLOPs of a sample up to which a network is studied before the first step, so that the studio is
 # ready within seconds: larger ones show magnitudes until then, and no search for free units.
 MAX_FIRST_STUDY = 2_000_000
-
-
-class Meter:
-    """Accuracy and robust accuracy of a network of the original's shape under changing weights.
-
-    One copy of the model gets each step's weights, so that nothing is compiled again.
-
-    Args:
-        graph: the traced original.
-        x, y: evaluation data, as ``paoding.evaluate`` takes them.
-        eps: size of the attack (FGSM), in input units.
-    """
-
-    def __init__(self, graph: Graph, x: Any, y: Any, eps: float) -> None:
-        check_fits(graph, x, y)
-        _check_measurable(graph.model, y)
-        self._copy = surgery.mask(graph, graph.original)
-        self._original = graph.model
-        self._attack = FGSM(eps)
-        take = np.linspace(0, len(x) - 1, min(len(x), MAX_SAMPLES)).astype(int)
-        self._x, self._y = np.asarray(x)[take], np.asarray(y)[take]
-        self._few = self._x[:: max(1, len(self._x) // MOVED_SAMPLES)][:MOVED_SAMPLES]
-        self._scores = self._score()
-
-    def measure(self, weights: Sequence[np.ndarray]) -> Measured:
-        """Evaluate the network with these weights, in the order of ``model.weights``."""
-        self._copy.set_weights(list(weights))
-        report = evaluate(
-            self._copy, self._x, self._y, attacks=[self._attack], latency=False,
-            task="classification",
-        )  # fmt: skip
-        change = self._score() - self._scores
-        moved = change.min(axis=0), change.max(axis=0)
-        shares = float(report.accuracy or 0.0), float(report.robust_accuracy or 0.0)
-        return Measured(*shares, report.samples, moved)
-
-    def compare(self, model: keras.Model) -> Report:
-        """Evaluate a smaller model beside the original."""
-        return evaluate(
-            model,
-            self._x,
-            self._y,
-            reference=self._original,
-            attacks=[self._attack],
-            latency=False,
-        )
-
-    def _score(self) -> np.ndarray:
-        """Scores before a softmax or sigmoid of a few samples: (samples, scores)."""
-        network = network_of(self._copy)
-        scores = network.predict(self._few, MOVED_SAMPLES)
-        return scores[:, 1:] if network.binary else scores
-
-
-def check_fits(graph: Graph, x: Any, y: Any) -> None:
-    """Refuse data that the model cannot take, before anything is worked out with them.
-
-    Raises:
-        ArgumentError: the numbers of inputs and labels differ, or a sample has another shape.
-    """
-    if len(graph.model.inputs) != 1 or isinstance(x, dict | list | tuple):
-        return
-    shape = np.shape(x)
-    if len(shape) == 0 or len(np.shape(y)) == 0:
-        raise ArgumentError("data must be a pair (x, y) of arrays with one row for each sample.")
-    if shape[0] != np.shape(y)[0]:
-        raise ArgumentError(
-            f"data has {shape[0]:,} inputs and {np.shape(y)[0]:,} labels: pass one label for each."
-        )
-    if shape[0] == 0:
-        raise ArgumentError("data holds no sample: pass at least one, or leave data out.")
-    wanted = tuple(graph.model.inputs[0].shape[1:])
-    fits = len(shape) == len(wanted) + 1 and all(
-        size is None or size == given for size, given in zip(wanted, shape[1:], strict=True)
-    )
-    if not fits:
-        raise ArgumentError(
-            f"data holds samples of shape {tuple(shape[1:])}, and '{graph.model.name}' takes "
-            f"{wanted}: pass x of shape (samples, {', '.join(map(str, wanted))})."
-        )
-
-
-def _check_measurable(model: keras.Model, y: Any) -> None:
-    """Accuracy is for classifiers of one input and one output; others are pruned without data."""
-    without = "leave data out, and it is pruned all the same."
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ArgumentError(
-            f"Accuracy is measured of one output for one input, and '{model.name}' has "
-            f"{len(model.outputs)} for {len(model.inputs)}: {without}"
-        )
-    labels = np.asarray(y)
-    if labels.dtype.kind == "f" and labels.size == len(labels) and (labels % 1 != 0).any():
-        raise ArgumentError(
-            f"The labels y hold fractions, as for a regression, and accuracy is measured of "
-            f"classifiers only: {without}"
-        )
 
 
 class PrunerRun:
@@ -308,7 +208,7 @@ class PrunerRun:
         if self._meter is not None:
             weights = [after.values[pruner.graph.number(v)] for v in pruner.graph.model.weights]
             now, then = self._meter.measure(pruner.weights()), self._meter.measure(weights)
-            value = f"accuracy {now.accuracy:.1%} → {then.accuracy:.1%}"
+            value = f"{now.metric.name} {now.text} → {then.text}"
             facts.append({"label": "If it went", "value": value, "tag": "estimated"})
         return facts
 

@@ -12,23 +12,53 @@ from typing import Any, Protocol
 import numpy as np
 
 from paoding.errors import PaodingError
+from paoding.evaluation.measures import Metric
 from paoding.plan import Step
 from paoding_widgets.insight import Cost
+
+ACCURACY = Metric.share("accuracy")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Shares of the evaluation samples: answered right, and also under attack.
+    """How good a network is at its task on the evaluation data, also under attack.
 
     Args:
-        accuracy, robust, samples: as measured.
-        moved: least and greatest change of each score that was seen on some of the samples.
+        quality: of the task's first metric.
+        robust: what is left under attack, or None where the task knows no attack.
+        samples: on which it was measured.
+        metric, robust_metric: what the numbers are, and which way is better.
+        moved: least and greatest change of each score or output that was seen on some samples.
+        moved_scores: whether these are of scores before a softmax or sigmoid.
     """
 
-    accuracy: float
-    robust: float
+    quality: float
+    robust: float | None
     samples: int
+    metric: Metric = ACCURACY
+    robust_metric: Metric | None = None
     moved: tuple[np.ndarray, np.ndarray] | None = None
+    moved_scores: bool = True
+
+    @property
+    def text(self) -> str:
+        """The quality as a reader is told it."""
+        return value_text(self.metric, self.quality)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both numbers belong on one axis."""
+        other = self.robust_metric
+        if self.robust is None or other is None:
+            return False
+        return other.name == self.metric.name or other.unit == self.metric.unit == "share"
+
+
+def value_text(metric: Metric, value: float | None) -> str:
+    """A number as a reader is told it: shares in percent."""
+    if value is None:
+        return "–"
+    return f"{value:.1%}" if metric.unit == "share" else f"{value:.4g}"
 
 
 @dataclass(frozen=True, eq=False)

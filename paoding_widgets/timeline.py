@@ -15,7 +15,10 @@ MAX_NAME = 60
 
 @dataclass(frozen=True)
 class Point:
-    """What a chart and a table need of one moment of a run that was left."""
+    """What a chart and a table need of one moment of a run that was left.
+
+    ``accuracy`` and ``robust`` are of the task's first metric, whatever it is.
+    """
 
     share: float
     parameters: int
@@ -48,7 +51,7 @@ def points_of(snapshots: Sequence[Snapshot]) -> tuple[Point, ...]:
             one.share,
             one.cost.parameters,
             one.cost.flops,
-            one.measured.accuracy if one.measured else None,
+            one.measured.quality if one.measured else None,
             one.measured.robust if one.measured else None,
         )
         for one in snapshots

@@ -63,7 +63,8 @@ def prune(
         seed: of everything random; one seed, one result.
         recursive: whether a survivor may be merged into again, or removed, later.
         targets: layer name -> its own target (0 keeps it whole).
-        locked: layer names, types or patterns that keep their units.
+        locked: layer names, types or patterns that keep their units, and ``"layer:unit"`` for
+            one unit.
         round_to: units left in a group are a multiple of this.
         floor: the least number of units left in a group.
         inexact: also prune through LayerNormalization, where no removal is exact.

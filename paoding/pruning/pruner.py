@@ -32,6 +32,7 @@ from paoding.pruning.allocation import allocate
 from paoding.pruning.choosing import Chooser
 from paoding.pruning.context import RunContext
 from paoding.pruning.history import History
+from paoding.pruning.locks import holding
 from paoding.pruning.result import PruningResult
 from paoding.pruning.settings import OWN, Settings, as_settings, check_memory, plain, quotas
 from paoding.pruning.validity import check_plan, check_removals, fingerprint
@@ -113,7 +114,7 @@ class Pruner:
         )
         self.strategy = strategies.get(strategy)
         self.compensation = compensations.get(compensation)
-        self.graph = as_graph(model, inexact)
+        self.graph = holding(as_graph(model, inexact), settings.locked)
         check_weights(self.graph.model)
         check_memory(self.graph, samples)
         self._tell_constraints()

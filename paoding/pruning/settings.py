@@ -15,6 +15,7 @@ from paoding.bounds.certificate import Method
 from paoding.checks import check_choice, check_share, is_whole
 from paoding.errors import ArgumentError, NothingToPruneError
 from paoding.graph import Graph, Group
+from paoding.pruning.locks import unit_locks
 from paoding.synthetic.choice import NAMES
 
 OWN = "of the user's own"  # stands in a plan for a function or object that JSON cannot hold
@@ -165,6 +166,7 @@ def locked_groups(graph: Graph, patterns: Sequence[str]) -> dict[str, str]:
         ArgumentError: a pattern fits no layer of the model.
     """
     locked: dict[str, str] = {}
+    units = unit_locks(graph, patterns)
     for pattern in patterns:
         hits = [
             group
@@ -176,6 +178,8 @@ def locked_groups(graph: Graph, patterns: Sequence[str]) -> dict[str, str]:
                 for part in group.parts
             )
         ]
+        if not hits and pattern.rpartition(":")[0] in units:
+            continue
         if not hits:
             raise ArgumentError(
                 f"locked={pattern!r} fits no layer name or type that makes units; "

@@ -1,4 +1,4 @@
-"""Accuracy and robust accuracy against the share of units removed."""
+"""How good the network is at its task, also under attack, against the share of units removed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ from paoding_widgets.charts.base import (
     Seen,
     set_line,
 )
+from paoding_widgets.session import ACCURACY as SHARE_RIGHT
+from paoding_widgets.session import value_text
 
 if TYPE_CHECKING:
+    from paoding.evaluation.measures import Metric
+    from paoding_widgets.session import Measured
     from paoding_widgets.timeline import NamedRun
 
 
@@ -72,6 +76,7 @@ class AccuracyChart(Chart):
         ]
         super().__init__("Accuracy", marks, axes, left=48)
         self._values: list[float] = []
+        self._metric = SHARE_RIGHT
         self.box.children = [
             ipywidgets.HBox([self.heading, self.whole]),
             *self.box.children[1:],
@@ -80,24 +85,47 @@ class AccuracyChart(Chart):
 
     def _fit(self) -> None:
         """Let the axis show what the data need, or the whole range."""
-        low, high = 0.0, 1.0
-        if self._values and not self.whole.value:
-            least, most = min(self._values), max(self._values)
-            room = max(0.01, 0.1 * (most - least))
-            # In whole steps: the axis stays where it is while the data move a little.
-            low = max(0.0, np.floor((least - room) * 20) / 20)
-            high = min(1.0, np.ceil((most + room) * 20) / 20)
+        low, high, step = self._range()
         if (self.y.min, self.y.max) != (low, high):
             with self.y.hold_sync():
                 self.y.min, self.y.max = float(low), float(high)
-            places = 1 + round((high - low) / 0.05)
+            places = 1 + round((high - low) / step)
             self.y_axis.tick_values = np.linspace(low, high, places)[:: 1 + places // 5]
+
+    def _range(self) -> tuple[float, float, float]:
+        """The ends of the axis and the distance of its ticks, in whole steps.
+
+        So the axis stays where it is while the data move a little.
+        """
+        share, least = self._metric.unit == "share", min(self._values, default=0.0)
+        most = max(self._values, default=1.0)
+        bottom = -np.inf if self._metric.low is None else self._metric.low
+        top = np.inf if self._metric.high is None else self._metric.high
+        if self.whole.value or not self._values:
+            least, most = (0.0, 1.0) if share else (min(0.0, least), most)
+            step = 0.05 if share else _nice((most - least) / 4)
+            return least, max(most, least + step), step
+        room = max(0.01 if share else 1e-12, 0.1 * (most - least))
+        step = 0.05 if share else _nice(max(most - least, 0.02 * abs(most), 1e-9) / 4)
+        low = max(bottom, np.floor((least - room) / step + 1e-9) * step)
+        high = min(top, np.ceil((most + room) / step - 1e-9) * step)
+        return low, max(high, low + step), step
+
+    def _measure_by(self, metric: Metric) -> None:
+        """Title, toggle and axis say what is measured, and which way is better."""
+        if metric == self._metric:
+            return
+        self._metric = metric
+        better = "" if metric.higher_is_better else ", lower is better"
+        self.title = f"{metric.name[:1].upper()}{metric.name[1:]}{better}"
+        share = metric.unit == "share"
+        self.y_axis.tick_format = ".0%" if share else ".3~g"
+        self.whole.description = "0 to 100 %" if share else "from 0"
 
     def draw(self, seen: Seen) -> None:
         """Show a run up to now, and earlier ones."""
-        snapshots, limit, overlaid = seen.snapshots, seen.limit, seen.overlaid
-        self.x.max = max(limit, 0.01)
-        known = [(m, m.measured) for m in snapshots if m.measured]
+        self.x.max = max(seen.limit, 0.01)
+        known = [(m.share, m.measured) for m in seen.snapshots if m.measured]
         if not known:
             for mark in self.figure.marks:
                 set_line(mark, [], [])
@@ -105,39 +133,61 @@ class AccuracyChart(Chart):
             self.say("not measured: the studio was given no data=(x, y)")
             return
         self.show_axes(True)
-        first = known[0][1]
-        shares = [moment.share for moment, _ in known]
-        set_line(self.accuracy, shares, [measured.accuracy for _, measured in known])
-        set_line(self.robust, shares, [measured.robust for _, measured in known])
-        set_line(self.original, [0, limit], [first.accuracy] * 2)
-        set_line(self.original_robust, [0, limit], [first.robust] * 2)
-        old = _joined(overlaid)
-        set_line(self.earlier, old[:, 0], old[:, 1])
-        here = seen.now.share
-        set_line(self.now, [here, here], [0, 1])
-        tuned = [(one.share, found.accuracy) for one, found in known if one.distilled]
-        set_line(self.tuned, [share for share, _ in tuned], [value for _, value in tuned])
-        self._values = [v for _, found in known for v in (found.accuracy, found.robust)]
-        self._values += old[np.isfinite(old[:, 1]), 1].tolist()
+        self._measure_by(known[0][1].metric)
+        old = _joined(seen.overlaid)
+        self._draw_lines(seen, known, old)
         self._fit()
-        notes = f" · dashed: {', '.join(run.name for run in overlaid)}" if len(old) else ""
-        if tuned:
-            notes += " · ◆ all survivors tuned together"
-        self.say(
-            f"● accuracy  ▲ robust ({seen.attack})  ··· original; {first.samples} samples{notes}"
-        )
-        self.fill_table(
-            ["step", "share removed", "accuracy", "robust accuracy"],
+        self._tell(seen, known[0][1], bool(len(old)))
+        name = self._metric.name
+        rows = [
             [
-                [
-                    moment.step.index if moment.step else 0,
-                    f"{moment.share:.1%}",
-                    f"{found.accuracy:.1%}",
-                    f"{found.robust:.1%}",
-                ]
-                for moment, found in known
-            ],
-        )
+                moment.step.index if moment.step else 0,
+                f"{moment.share:.1%}",
+                moment.measured.text,
+                value_text(moment.measured.robust_metric or self._metric, moment.measured.robust),
+            ]
+            for moment in seen.snapshots
+            if moment.measured
+        ]
+        self.fill_table(["step", "share removed", name, f"robust {name}"], rows)
+
+    def _draw_lines(
+        self, seen: Seen, known: Sequence[tuple[float, Measured]], old: np.ndarray
+    ) -> None:
+        first, shares = known[0][1], [share for share, _ in known]
+        quality = [found.quality for _, found in known]
+        robust = [found.robust for _, found in known if found.robust is not None]
+        both = first.comparable and len(robust) == len(known)
+        set_line(self.accuracy, shares, quality)
+        set_line(self.robust, *((shares, robust) if both else ([], [])))
+        ends = [0, seen.limit]
+        set_line(self.original, ends, [first.quality] * 2)
+        set_line(self.original_robust, *((ends, [robust[0]] * 2) if both else ([], [])))
+        set_line(self.earlier, old[:, 0], old[:, 1])
+        tuned = [
+            (one.share, one.measured.quality)
+            for one in seen.snapshots
+            if one.distilled and one.measured
+        ]
+        set_line(self.tuned, [share for share, _ in tuned], [value for _, value in tuned])
+        self._values = [*quality, *(robust if both else [])]
+        self._values += old[np.isfinite(old[:, 1]), 1].tolist()
+        here, (low, high, _) = seen.now.share, self._range()
+        set_line(self.now, [here, here], [min(low, 0.0), max(high, 1.0)])
+
+    def _tell(self, seen: Seen, first: Measured, overlaid: bool) -> None:
+        robust = f"  ▲ robust ({seen.attack})" if first.comparable else ""
+        notes = f" · dashed: {', '.join(run.name for run in seen.overlaid)}" if overlaid else ""
+        if any(one.distilled for one in seen.snapshots):
+            notes += " · ◆ all survivors tuned together"
+        name = self._metric.name
+        self.say(f"● {name}{robust}  ··· original; {first.samples} samples{notes}")
+
+
+def _nice(step: float) -> float:
+    """The least of 1, 2, 5, 10, ... times a power of ten that is no smaller."""
+    power = 10.0 ** np.floor(np.log10(max(step, 1e-12)))
+    return next(float(m * power) for m in (1, 2, 5, 10) if m * power >= step * (1 - 1e-9))
 
 
 def _joined(runs: Sequence[NamedRun]) -> np.ndarray:

@@ -103,7 +103,9 @@ class ChangeChart(Chart):
 
 def _measured(now: Snapshot, count: int) -> np.ndarray | None:
     """The greatest change of each score on the samples, where it is of the same scores."""
-    if now.measured is None or now.measured.moved is None or not now.scores:
+    if now.measured is None or now.measured.moved is None:
+        return None
+    if now.measured.moved_scores != now.scores:
         return None
     low, high = now.measured.moved
     most = np.maximum(np.abs(low), np.abs(high))

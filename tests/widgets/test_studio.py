@@ -375,21 +375,6 @@ def test_data_that_do_not_fit_are_told(table: Table) -> None:
         PruningStudio(model, data=3)
 
 
-def test_data_that_accuracy_means_nothing_for_are_told_with_the_way_out(table: Table) -> None:
-    model, data = table
-    studio = PruningStudio(model, data=(data.x, data.y + 0.5), **QUICK)
-    assert studio.wait() == "failed"
-    assert "fractions" in error_of(studio) and "leave data out" in error_of(studio)
-    studio.close()
-    inputs = [keras.Input((4,)), keras.Input((3,))]
-    hidden = keras.layers.Dense(8)(keras.layers.Concatenate()(inputs))
-    two = keras.Model(inputs, keras.layers.Dense(2)(hidden))
-    studio = PruningStudio(two, data=([data.x, data.x[:, :3]], data.y), **QUICK)
-    assert studio.wait() == "failed"
-    assert "1 for 2" in error_of(studio) and "leave data out" in error_of(studio)
-    studio.close()
-
-
 def test_a_folder_that_was_saved_to_makes_way_for_the_next(
     studio: PruningStudio, tmp_path: Path
 ) -> None:
@@ -844,10 +829,10 @@ def test_data_that_is_not_within_the_domain_is_told(table: Table) -> None:
     model, data = table
     made = PruningStudio(model, data=(255 * data.x, data.y), compensation="merge")
     assert made.wait() == "ready"
-    assert "where 0 to 1 is legal: set the domain" in made._now().says
+    assert "where 0 to 1 is legal: set the domain" in made._conductor.now().says
     made._dashboard.form.hi.value = 255.0
     made.reset()
-    assert made.wait() == "ready" and "legal" not in made._now().says
+    assert made.wait() == "ready" and "legal" not in made._conductor.now().says
     made.close()
 
 

@@ -101,8 +101,14 @@ test('a unit tells why, is removed and taken back by hand; a lost kernel leaves 
   await page.screenshot({ path: 'screenshots/look-unit.png' });
   await acts.getByText('Merge into').first().click();
   await expect(studio.locator('.paoding-story')).toContainText('It went in step 1', SLOW);
+  await page.screenshot({ path: 'screenshots/look-unit-gone.png' });
   await acts.getByText('Take back').click();
   await expect(studio.locator('.paoding-story')).toContainText('It is here', SLOW);
+  await acts.getByText('Keep for good').click();
+  await expect(studio.locator('.paoding-story')).toContainText('kept for good', SLOW);
+  await expect(acts.getByText('Remove')).toBeDisabled();
+  await acts.getByText('Release').click();
+  await expect(acts.getByText('Keep for good')).toBeEnabled(SLOW);
 
   await studio.locator('.paoding-row button').filter({ hasText: 'Step' }).click();
   await expect(studio.locator('.paoding-moment')).toContainText('Step 1', SLOW);

@@ -1,6 +1,6 @@
 /** The head of the studio: what is pruned, how far it is, and what it has saved. */
 
-import { element, formatBytes, formatCount } from '@paoding/core';
+import { element, formatBytes, formatCount, formatNumber } from '@paoding/core';
 import { type Part, percent, watch } from './parts';
 import type { Figure, Header, Model } from './traits';
 
@@ -98,6 +98,7 @@ function showFigure(figure: Figure): HTMLElement[] {
   const text = {
     count: formatCount,
     bytes: formatBytes,
+    number: formatNumber,
     share: (value: number) => percent(value, 1),
   }[figure.kind];
   const changed = figure.after !== figure.before && Number.isFinite(figure.after);

@@ -6,7 +6,7 @@ export interface Figure {
   label: string;
   before: number;
   after: number;
-  kind: 'count' | 'bytes' | 'share';
+  kind: 'count' | 'bytes' | 'share' | 'number';
 }
 
 export interface Header {
@@ -74,6 +74,11 @@ export interface UnitDetails {
   gone: boolean;
   can_go: boolean;
   can_return: boolean;
+  /** Whether a person keeps it for good, and whether that can be changed now. */
+  kept: boolean;
+  can_keep: boolean;
+  /** Steps after the one in which it went. */
+  later: number;
   /** Whether more will be known once the run rests. */
   late: boolean;
 }

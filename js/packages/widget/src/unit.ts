@@ -23,33 +23,60 @@ export function unitLead(model: Model, details: UnitDetails): HTMLElement[] {
 }
 
 function acts(model: Model, details: UnitDetails): HTMLElement {
-  const { unit } = details;
-  const button = (text: string, title: string, content: object): HTMLElement => {
+  const { name, unit } = details;
+  const button = (text: string, title: string, able: boolean, content: () => object) => {
     const made = element('button', { type: 'button', title }, text);
-    made.addEventListener('click', () => model.send({ name: details.name, unit, ...content }));
+    made.addEventListener('click', () => model.send({ name, unit, ...content() }));
+    made.toggleAttribute('disabled', !able);
     return made;
   };
   const row = element('div', { class: 'paoding-acts' });
   if (details.gone) {
-    const back = button('Take back', 'Bring this unit back; the other removals stay', {
-      action: 'take-back',
-    });
-    back.toggleAttribute('disabled', !details.can_return);
-    row.append(back);
+    const { can_return: able } = details;
+    const later = laterSteps(details);
+    const back = (action: string) => () => ({ action, ...(later ? { later: later.value } : {}) });
+    row.append(
+      button('Take back', 'Bring this unit back', able, back('take-back')),
+      button('… and keep for good', 'Bring it back, and never remove it', able, back('keep-unit')),
+    );
+    if (later) row.append(element('label', {}, 'later steps: ', later));
     return row;
   }
-  const remove = button('Remove', 'Remove this unit now, as a step of its own', {
-    action: 'remove-unit',
-  });
-  const merges = details.alike.slice(0, 3).map((one) =>
-    button(`Merge into ${one.unit}`, `Remove this unit; unit ${one.unit} takes it over`, {
+  row.append(
+    button('Remove', 'Remove this unit now, as a step of its own', details.can_go, () => ({
       action: 'remove-unit',
-      into: one.unit,
-    }),
+    })),
+    ...details.alike
+      .slice(0, 3)
+      .map((one) =>
+        button(
+          `Merge into ${one.unit}`,
+          `Remove this unit; unit ${one.unit} takes it over`,
+          details.can_go,
+          () => ({ action: 'remove-unit', into: one.unit }),
+        ),
+      ),
+    details.kept
+      ? button('Release', 'Let it go again when its turn comes', details.can_keep, () => ({
+          action: 'release-unit',
+        }))
+      : button('Keep for good', 'Never remove this unit', details.can_keep, () => ({
+          action: 'keep-unit',
+        })),
   );
-  for (const made of [remove, ...merges]) made.toggleAttribute('disabled', !details.can_go);
-  row.append(remove, ...merges);
   return row;
+}
+
+/** What becomes of the steps after the one that is taken back; null where there are none. */
+function laterSteps(details: UnitDetails): HTMLSelectElement | null {
+  if (details.later === 0) return null;
+  const option = (value: string, text: string) => element('option', { value }, text);
+  return element(
+    'select',
+    { 'aria-label': 'What becomes of the later steps' },
+    option('kept', `kept as they are (${details.later})`),
+    option('anew', 'decided anew'),
+  );
 }
 
 /** Importance of the unit among those that are next to go. */

@@ -289,6 +289,9 @@ test('a chosen unit opens its page, with what is certified told from what is est
       gone: false,
       can_go: true,
       can_return: false,
+      kept: false,
+      can_keep: true,
+      later: 0,
       late: false,
     },
   });
@@ -381,6 +384,9 @@ test('a unit is removed, merged and taken back by hand', () => {
     gone: false,
     can_go: true,
     can_return: false,
+    kept: false,
+    can_keep: true,
+    later: 0,
     late: false,
   };
   const press = (text: string): void => {
@@ -398,10 +404,19 @@ test('a unit is removed, merged and taken back by hand', () => {
     unit: { ...details, gone: true, can_return: true },
   });
   press('Take back');
+  const back = { ...details, gone: true, can_return: true, later: 2 };
+  model.set('inspected', { node: 1, layer: null, unit: back });
+  const later = document.querySelector<HTMLSelectElement>('.paoding-acts select');
+  if (later) later.value = 'anew';
+  press('… and keep for good');
+  model.set('inspected', { node: 1, layer: null, unit: { ...details, kept: true } });
+  press('Release');
   expect(model.sent).toEqual([
     { name: 'layer', unit: 1, action: 'remove-unit' },
     { name: 'layer', unit: 1, action: 'remove-unit', into: 2 },
     { name: 'layer', unit: 1, action: 'take-back' },
+    { name: 'layer', unit: 1, action: 'keep-unit', later: 'anew' },
+    { name: 'layer', unit: 1, action: 'release-unit' },
   ]);
 });
 
