@@ -2,13 +2,12 @@
 
 import type { Camera } from './draw';
 import type { Card, Layout } from './layout';
+import { READABLE } from './wrap';
 
 export const MIN_SCALE = 0.02;
 export const MAX_SCALE = 6;
 /** A structure is not blown up beyond this when it is fitted into the window. */
 const FIT_MAX = 1.5;
-/** Below this scale names can't be read: a wide structure then starts at its left end instead. */
-const READABLE = 0.5;
 const MARGIN = 14;
 
 export interface Size {
@@ -35,13 +34,17 @@ export function fitAll(layout: Layout, size: Size): Camera {
 export function firstView(layout: Layout, size: Size): Camera {
   const all = fitAll(layout, size);
   if (all.scale >= READABLE) return all;
+  const byWidth = (size.width - 2 * MARGIN) / Math.max(1, layout.width);
   const byHeight = (size.height - 2 * MARGIN) / Math.max(1, layout.height);
-  const scale = Math.min(1, Math.max(READABLE, byHeight));
+  // Rows are read from top to bottom, a single one from left to right.
+  const rows = layout.edges.some((edge) => edge.wraps);
+  const scale = Math.min(1, Math.max(READABLE, rows ? byWidth : byHeight));
   const first = layout.cards[0];
   const middle = first ? first.y + first.height / 2 : layout.height / 2;
   const tall = layout.height * scale > size.height;
   const y = tall ? size.height / 2 - middle * scale : (size.height - layout.height * scale) / 2;
-  return { scale, x: MARGIN, y };
+  const x = byWidth >= scale ? (size.width - layout.width * scale) / 2 : MARGIN;
+  return { scale, x, y: rows ? Math.min(y, MARGIN) : y };
 }
 
 /** Zooms so that the point of the structure under (x, y) stays there. */

@@ -1,5 +1,6 @@
 /** Draws the structure on a canvas: only what is visible, and in less detail when it is small. */
 
+import { drawBlock, drawFrames, drawShapes as drawShapeLabels } from './drawBlock';
 import {
   type Card,
   gridLeft,
@@ -121,7 +122,9 @@ export function drawFrame(context: CanvasRenderingContext2D, frame: Frame): void
   context.fillRect(0, 0, width, height);
   context.translate(camera.x, camera.y);
   context.scale(camera.scale, camera.scale);
+  drawFrames(context, frame);
   drawEdges(context, frame);
+  drawShapeLabels(context, frame);
   const coupled = coupledGroup(frame);
   frame.layout.cards.forEach((card) => {
     if (isVisible(card, frame)) drawCard(context, frame, card, coupled);
@@ -160,7 +163,9 @@ function drawEdges(context: CanvasRenderingContext2D, frame: Frame): void {
     const first = edge.points[0];
     const last = edge.points[edge.points.length - 1];
     if (!first || !last) continue;
-    if (last.x * camera.scale + camera.x < 0 || first.x * camera.scale + camera.x > width) continue;
+    const leftmost = Math.min(...edge.points.map((point) => point.x)) * camera.scale + camera.x;
+    const rightmost = Math.max(...edge.points.map((point) => point.x)) * camera.scale + camera.x;
+    if (rightmost < 0 || leftmost > width) continue;
     const lowest = Math.max(...edge.points.map((point) => point.y)) * camera.scale + camera.y;
     const highest = Math.min(...edge.points.map((point) => point.y)) * camera.scale + camera.y;
     if (lowest < 0 || highest > height) continue;
@@ -170,7 +175,10 @@ function drawEdges(context: CanvasRenderingContext2D, frame: Frame): void {
       const from = edge.points[index - 1] as { x: number; y: number };
       const to = edge.points[index] as { x: number; y: number };
       const middle = (from.x + to.x) / 2;
-      context.bezierCurveTo(middle, from.y, middle, to.y, to.x, to.y);
+      const after = edge.points[index + 1];
+      if (!edge.wraps) context.bezierCurveTo(middle, from.y, middle, to.y, to.x, to.y);
+      else if (after) context.arcTo(to.x, to.y, after.x, after.y, 8);
+      else context.lineTo(to.x, to.y);
     }
     context.stroke();
     drawArrowHead(context, last, theme);
@@ -202,6 +210,11 @@ function drawCard(
   const dimmed =
     marks.found !== null && !card.members.some((member) => marks.found?.has(member) === true);
   context.globalAlpha = dimmed ? 0.25 : 1;
+  if (card.block) {
+    drawBlock(context, frame, card);
+    context.globalAlpha = 1;
+    return;
+  }
   const lit = coupled >= 0 && node.group === coupled && node.units > 0;
   context.fillStyle = theme.card;
   context.strokeStyle = lit ? theme.accent : theme.border;
@@ -227,7 +240,7 @@ function drawCardText(
   context.textBaseline = 'alphabetic';
   context.fillStyle = theme.text;
   context.font = `600 11px ${theme.font}`;
-  context.fillText(clip(context, node.name, room), card.x + PADDING, card.y + 14);
+  context.fillText(clip(context, shortName(node, card), room), card.x + PADDING, card.y + 14);
   context.fillStyle = theme.muted;
   context.font = `10px ${theme.font}`;
   context.fillText(
@@ -247,6 +260,14 @@ function drawCardText(
       first + (line + 1) * MEMBER_LINE - 4,
     );
   }
+}
+
+/** Within an open block its name need not be repeated. */
+function shortName(node: SceneNode, card: Card): string {
+  const { within } = card;
+  return within && node.name.startsWith(`${within}_`)
+    ? `…${node.name.slice(within.length)}`
+    : node.name;
 }
 
 function subtitle(frame: Frame, node: SceneNode, group: SceneGroup | undefined): string {
@@ -403,7 +424,7 @@ function drawMerges(context: CanvasRenderingContext2D, frame: Frame): void {
   const byGroup = new Map<number, Card[]>();
   for (const card of layout.cards) {
     const node = scene.nodes[card.main] as SceneNode;
-    if (node.units === 0 || card.cell * camera.scale < 2 || !isVisible(card, frame)) continue;
+    if (node.units === 0 || card.cell * camera.scale < 2 || !isVisible(card, frame)) continue; // a folded block's cell is 0
     byGroup.set(node.group, [...(byGroup.get(node.group) ?? []), card]);
   }
   const chosen = marks.selected;
@@ -483,7 +504,8 @@ function drawFading(context: CanvasRenderingContext2D, frame: Frame): void {
   for (const { group, from } of gone) {
     for (const card of frame.layout.cards) {
       const node = frame.scene.nodes[card.main] as SceneNode;
-      if (node.group !== group || node.units === 0 || !isVisible(card, frame)) continue;
+      if (card.block || node.group !== group || node.units === 0) continue;
+      if (!isVisible(card, frame)) continue;
       const cell = cellOfUnit(node, from);
       if (cell < 0) continue;
       const centre = unitCentre(card, cell);
@@ -523,7 +545,7 @@ function outline(
     // A coupled unit is one unit wherever it shows: mark it on every card of its group.
     for (const card of layout.cards) {
       const other = scene.nodes[card.main] as SceneNode;
-      if (other.units === 0 || other.group !== node.group) continue;
+      if (card.block || other.units === 0 || other.group !== node.group) continue;
       const cell = cellOfUnit(other, mark.unit);
       if (cell < 0) continue;
       const centre = unitCentre(card, cell);

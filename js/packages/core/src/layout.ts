@@ -1,6 +1,8 @@
 /** Where each layer is drawn: data flows from left to right, branches lie side by side. */
 
+import { type Block, blockName, findBlocks } from './blocks';
 import type { Scene, SceneNode } from './scene';
+import { wrapRows } from './wrap';
 
 export interface Card {
   /** The node whose units the card shows. */
@@ -18,6 +20,28 @@ export interface Card {
   /** Top of the grid of units, from the card's top. */
   gridTop: number;
   rank: number;
+  /** The block that the card stands for while it is folded; its layers are the members. */
+  block?: Block;
+  /** What its layers' names begin with in the open block around it. */
+  within?: string;
+}
+
+/** What is drawn around the layers of an open block. */
+export interface BlockFrame {
+  block: Block;
+  /** Which of the block's repetitions. */
+  part: number;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+export interface LayoutOptions {
+  /** Names of the blocks that are open; `'all'` folds nothing. */
+  open?: ReadonlySet<string> | 'all';
+  /** The window that rows are wrapped for; without it there is one row. */
+  window?: { width: number; height: number };
 }
 
 export interface Edge {
@@ -25,6 +49,8 @@ export interface Edge {
   to: number;
   /** Points that the line passes, from the right of one card to the left of the next. */
   points: { x: number; y: number }[];
+  /** Whether it leads to the next row: then it runs straight, around the cards. */
+  wraps?: boolean;
 }
 
 export interface Layout {
@@ -34,13 +60,24 @@ export interface Layout {
   height: number;
   /** The card on which a node lies. */
   cardOf: number[];
+  /** Every block that there is, folded or open. */
+  blocks: Block[];
+  frames: BlockFrame[];
 }
 
 export const HEADER = 34;
 export const PADDING = 8;
 export const MEMBER_LINE = 13;
+/** Height of the bar that shows one layer of a folded block. */
+export const BAR_LINE = 11;
+export const MAX_BARS = 5;
+/** Room above a frame's cards for the block's name. */
+export const FRAME_TOP = 18;
+const FRAME_SIDE = 8;
 const MIN_WIDTH = 120;
-const RANK_GAP = 42;
+const BLOCK_WIDTH = 150;
+/** Wide enough for a shape between two cards. */
+const RANK_GAP = 68;
 const LANE_GAP = 26;
 const MAX_MEMBER_LINES = 4;
 const SWEEPS = 6;
@@ -62,6 +99,7 @@ export function gridShape(units: number): { columns: number; rows: number } {
 }
 
 export function memberLines(card: Card): number {
+  if (card.block) return 0;
   return Math.min(card.members.length - 1, MAX_MEMBER_LINES);
 }
 
@@ -88,17 +126,111 @@ export function foldNodes(nodes: readonly SceneNode[]): { cards: number[][]; car
   return { cards, cardOf };
 }
 
-export function layoutScene(scene: Scene): Layout {
-  const { cards: members, cardOf } = foldNodes(scene.nodes);
+export function layoutScene(scene: Scene, options: LayoutOptions = {}): Layout {
+  const folded = foldNodes(scene.nodes);
+  const found = findBlocks(scene.nodes, folded.cards, cardLinks(scene.nodes, folded.cardOf));
+  const shown = foldBlocks(folded, found, options.open ?? new Set());
+  const { members, cardOf } = shown;
   const links = cardLinks(scene.nodes, cardOf);
   const ranks = longestPaths(members.length, links);
-  const cards = members.map((list, index) => measureCard(scene, list, ranks[index] as number));
+  const cards = members.map((list, index) => {
+    const block = shown.blockOf[index];
+    const rank = ranks[index] as number;
+    return block ? measureBlock(scene, list, rank, block) : measureCard(scene, list, rank);
+  });
   const lanes = orderLanes(cards, links);
   placeRanks(cards, lanes);
-  const bottoms = placeLanes(cards, lanes);
+  placeLanes(cards, lanes);
   const edges = lanes.edges.map((edge) => routeEdge(edge, cards, lanes));
-  const width = Math.max(0, ...cards.map((card) => card.x + card.width));
-  return { cards, edges, width, height: bottoms, cardOf };
+  const size = wrapRows(cards, edges, options.window);
+  for (const at of shown.open.flatMap((one) => one.cards)) {
+    const card = cards[at] as Card;
+    card.within = blockName(scene.nodes[card.main]?.name ?? '');
+  }
+  const frames = shown.open.map((one) => frameOf(one, cards));
+  return { cards, edges, ...size, cardOf, blocks: found, frames };
+}
+
+interface Shown {
+  members: number[][];
+  cardOf: number[];
+  blockOf: (Block | undefined)[];
+  open: { block: Block; part: number; cards: number[] }[];
+}
+
+/** Puts the cards of every folded block onto one. */
+function foldBlocks(
+  folded: { cards: number[][]; cardOf: number[] },
+  blocks: Block[],
+  open: ReadonlySet<string> | 'all',
+): Shown {
+  const home = new Map<number, { block: Block; part: number }>();
+  for (const block of blocks) {
+    block.parts.forEach((cards, part) => {
+      for (const card of cards) home.set(card, { block, part });
+    });
+  }
+  const shown: Shown = { members: [], cardOf: [], blockOf: [], open: [] };
+  const place: number[] = [];
+  folded.cards.forEach((list, card) => {
+    const own = home.get(card);
+    const shut = own && open !== 'all' && !open.has(own.block.name);
+    if (own && shut && shown.blockOf[shown.blockOf.length - 1] === own.block) {
+      shown.members[shown.members.length - 1]?.push(...list);
+    } else {
+      shown.members.push([...list]);
+      shown.blockOf.push(shut ? own.block : undefined);
+    }
+    place.push(shown.members.length - 1);
+    if (own && !shut) {
+      const last = shown.open[shown.open.length - 1];
+      if (last && last.block === own.block && last.part === own.part) {
+        last.cards.push(shown.members.length - 1);
+      } else {
+        shown.open.push({ ...own, cards: [shown.members.length - 1] });
+      }
+    }
+  });
+  shown.cardOf = folded.cardOf.map((card) => place[card] as number);
+  return shown;
+}
+
+function frameOf(open: Shown['open'][number], cards: Card[]): BlockFrame {
+  const own = open.cards.map((at) => cards[at] as Card);
+  const x = Math.min(...own.map((card) => card.x)) - FRAME_SIDE;
+  const y = Math.min(...own.map((card) => card.y)) - FRAME_TOP;
+  const right = Math.max(...own.map((card) => card.x + card.width)) + FRAME_SIDE;
+  const bottom = Math.max(...own.map((card) => card.y + card.height)) + FRAME_SIDE;
+  return { block: open.block, part: open.part, x, y, width: right - x, height: bottom - y };
+}
+
+/** The layers of one repetition that make units: one bar for each, over all repetitions. */
+export function barsOf(scene: Scene, card: Card): number[][] {
+  const makers = card.members.filter((at) => (scene.nodes[at]?.units ?? 0) > 0);
+  const each = Math.max(1, Math.ceil(makers.length / (card.block?.count ?? 1)));
+  return Array.from({ length: Math.min(each, makers.length) }, (_, at) =>
+    makers.filter((_maker, index) => index % each === at),
+  );
+}
+
+function measureBlock(scene: Scene, members: number[], rank: number, block: Block): Card {
+  const card: Card = {
+    main: members[0] as number,
+    members,
+    columns: 0,
+    rows: 0,
+    cell: 0,
+    x: 0,
+    y: 0,
+    width: BLOCK_WIDTH,
+    height: 0,
+    gridTop: HEADER,
+    rank,
+    block,
+  };
+  const bars = Math.min(MAX_BARS, barsOf(scene, card).length);
+  card.height = HEADER + bars * BAR_LINE + PADDING;
+  return card;
 }
 
 function cardLinks(nodes: readonly SceneNode[], cardOf: number[]): [number, number][] {
@@ -220,8 +352,8 @@ function placeRanks(cards: Card[], lanes: Lanes): void {
   }
 }
 
-/** Gives every slot a height near its neighbours' without overlaps; returns the lowest edge. */
-function placeLanes(cards: Card[], lanes: Lanes): number {
+/** Gives every slot a height near its neighbours' without overlaps. */
+function placeLanes(cards: Card[], lanes: Lanes): void {
   for (const rank of lanes.ranks) {
     const total = rank.reduce((sum, slot) => sum + slot.height + LANE_GAP, -LANE_GAP);
     let y = -total / 2;
@@ -234,12 +366,10 @@ function placeLanes(cards: Card[], lanes: Lanes): number {
     for (const rank of sweep % 2 === 0 ? lanes.ranks : [...lanes.ranks].reverse()) relax(rank);
   }
   let top = Number.POSITIVE_INFINITY;
-  let bottom = Number.NEGATIVE_INFINITY;
   for (const slot of lanes.ranks.flat()) {
     top = Math.min(top, slot.y - slot.height / 2);
-    bottom = Math.max(bottom, slot.y + slot.height / 2);
   }
-  if (!Number.isFinite(top)) return 0;
+  if (!Number.isFinite(top)) return;
   for (const slot of lanes.ranks.flat()) {
     slot.y -= top;
     if (slot.card >= 0) {
@@ -247,7 +377,6 @@ function placeLanes(cards: Card[], lanes: Lanes): number {
       card.y = slot.y - card.height / 2;
     }
   }
-  return bottom - top;
 }
 
 function relax(rank: Slot[]): void {

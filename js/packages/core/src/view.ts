@@ -1,5 +1,6 @@
 /** The structure of a model as a canvas that can be zoomed, panned, searched and walked by keys. */
 
+import type { Block } from './blocks';
 import {
   centre,
   firstView,
@@ -12,6 +13,7 @@ import {
 } from './camera';
 import { element } from './dom';
 import { type Camera, drawFrame, drawOverview, type Frame, TileCache } from './draw';
+import { describeBlock, frameAt } from './drawBlock';
 import { type Card, cellAt, type Layout, layoutScene, memberAt } from './layout';
 import { isArrow, move, search } from './navigate';
 import {
@@ -42,7 +44,8 @@ const FADE_MS = 450;
 const CLICK_SLACK = 4;
 const HELP =
   'Structure of the model. Left and right arrows go from layer to layer, up and down between ' +
-  'branches, Enter chooses a layer and then enters its units, Escape leaves them, ' +
+  'branches, Enter opens a folded block, chooses a layer and then enters its units, Escape leaves ' +
+  'them and folds the block again, ' +
   'plus and minus zoom, zero shows everything.';
 
 /** Whether the reader asks for a page that does not move. */
@@ -58,6 +61,9 @@ export class StructureView {
   private readonly searchField: HTMLInputElement;
   private readonly searchCount: HTMLElement;
   private readonly legend: HTMLElement;
+  private readonly folding: HTMLButtonElement;
+  /** Names of the blocks that are open. */
+  private open = new Set<string>();
   private readonly cleanups: (() => void)[] = [];
   private scene: Scene = EMPTY_SCENE;
   private layout: Layout = layoutScene(EMPTY_SCENE);
@@ -103,6 +109,8 @@ export class StructureView {
     });
     this.searchCount = element('span', { class: 'paoding-search-count', 'aria-live': 'polite' });
     this.legend = this.makeLegend();
+    this.folding = element('button', { type: 'button' });
+    this.folding.addEventListener('click', () => this.foldAll());
     // Notebook shortcuts (arrows, Enter, letters) must not fire while keys belong to this view.
     this.root = element(
       'div',
@@ -120,7 +128,8 @@ export class StructureView {
   /** Shows another model. */
   setScene(scene: Scene): void {
     this.scene = scene;
-    this.layout = layoutScene(scene);
+    this.open = new Set();
+    this.arrange();
     this.state = emptyState(scene);
     this.moment = 0;
     this.selected = null;
@@ -131,6 +140,46 @@ export class StructureView {
     this.tiles.clear();
     this.frameOnce();
     this.redraw();
+  }
+
+  /** Lays the structure out again: for another model, window or set of open blocks. */
+  private arrange(): void {
+    const window = this.size.width > 0 ? { window: this.size } : {};
+    this.layout = layoutScene(this.scene, { open: this.open, ...window });
+    const { blocks } = this.layout;
+    this.folding.hidden = blocks.length === 0;
+    this.root.classList.toggle('paoding-large', blocks.length > 0);
+    const anyOpen = this.open.size > 0;
+    this.folding.textContent = anyOpen ? 'Fold' : 'Unfold';
+    this.folding.title = anyOpen ? 'Fold every block into one card' : 'Show every layer';
+  }
+
+  private foldAll(): void {
+    const names = this.layout.blocks.map((block) => block.name);
+    this.open = new Set(this.open.size > 0 ? [] : names);
+    this.moved = false;
+    this.arrange();
+    this.frameOnce();
+    this.redraw();
+  }
+
+  /** Opens a block, or folds it again; its beginning stays in sight. */
+  private toggle(block: Block, node: number): void {
+    const opens = !this.open.has(block.name);
+    if (opens) this.open.add(block.name);
+    else this.open.delete(block.name);
+    this.arrange();
+    this.frameOnce();
+    const card = this.cardOf(node);
+    if (card) this.camera = reveal(this.camera, card, this.size);
+    this.options.onAnnounce?.(`${block.name} is ${opens ? 'open' : 'folded'}`);
+    this.redraw();
+  }
+
+  /** Opens the block that hides a layer. */
+  private unfold(node: number): void {
+    const block = this.cardOf(node)?.block;
+    if (block) this.toggle(block, node);
   }
 
   /** Shows which units are gone once `moment` steps have been taken. */
@@ -157,6 +206,7 @@ export class StructureView {
 
   setSelected(selection: Selection | null): void {
     this.selected = selection;
+    if (selection) this.unfold(selection.node);
     const card = selection ? this.cardOf(selection.node) : undefined;
     if (card) this.camera = reveal(this.camera, card, this.size);
     this.redraw();
@@ -195,6 +245,7 @@ export class StructureView {
       this.searchField,
       this.searchCount,
       element('span', { class: 'paoding-spring' }),
+      this.folding,
       button('−', 'Zoom out', () => this.zoom(1 / ZOOM_STEP, ...middle())),
       button('+', 'Zoom in', () => this.zoom(ZOOM_STEP, ...middle())),
       button('Fit', 'Show the whole structure', () => this.fit()),
@@ -279,6 +330,7 @@ export class StructureView {
     // The first size means that the element is attached: only now can the page's theme be read.
     if (this.size.width === 0) this.refreshTheme();
     this.size = { width, height };
+    this.arrange();
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(height * ratio);
     this.overview.width = Math.round(width * ratio);
@@ -355,6 +407,7 @@ export class StructureView {
         worldY >= card.y &&
         worldY <= card.y + card.height;
       if (!inside) continue;
+      if (card.block) return { node: card.main, unit: -1 };
       const node = this.scene.nodes[card.main];
       const group = node ? this.scene.groups[node.group] : undefined;
       const pickable = group?.prunable === true && card.cell * scale >= 2;
@@ -404,7 +457,7 @@ export class StructureView {
       this.canvas.removeEventListener('pointermove', onMove);
       this.canvas.removeEventListener('pointerup', onEnd);
       this.canvas.removeEventListener('pointercancel', onEnd);
-      if (!dragged) this.choose(this.at(event.offsetX, event.offsetY));
+      if (!dragged) this.click(event.offsetX, event.offsetY);
     };
     this.canvas.setPointerCapture?.(event.pointerId);
     this.canvas.addEventListener('pointermove', onMove);
@@ -412,8 +465,22 @@ export class StructureView {
     this.canvas.addEventListener('pointercancel', onEnd);
   }
 
+  /** A folded block opens, the name of an open one folds it, a layer or unit is chosen. */
+  private click(x: number, y: number): void {
+    const hit = this.at(x, y);
+    const block = hit ? this.cardOf(hit.node)?.block : undefined;
+    const { scale } = this.camera;
+    const name = hit
+      ? null
+      : frameAt(this.layout.frames, (x - this.camera.x) / scale, (y - this.camera.y) / scale);
+    if (hit && block) this.toggle(block, hit.node);
+    else if (name) this.toggle(name.block, name.block.nodes[0] as number);
+    else this.choose(hit);
+  }
+
   private choose(selection: Selection | null): void {
     if (!selection) return;
+    this.unfold(selection.node);
     this.selected = selection;
     this.options.onSelect?.(selection);
     this.redraw();
@@ -439,7 +506,7 @@ export class StructureView {
     this.tooltip.hidden = selection === null;
     if (selection) {
       if (!same) {
-        this.tooltip.textContent = describe(this.scene, this.state, this.moment, selection);
+        this.tooltip.textContent = this.describe(selection);
       }
       const right = x > this.size.width / 2;
       this.tooltip.style.left = right ? '' : `${x + 14}px`;
@@ -449,12 +516,18 @@ export class StructureView {
     if (!same) this.redraw();
   }
 
+  private describe(selection: Selection): string {
+    const card = this.cardOf(selection.node);
+    if (card?.block) return describeBlock(this.scene, card);
+    return describe(this.scene, this.state, this.moment, selection);
+  }
+
   private focusOn(selection: Selection | null): void {
     this.focused = selection;
     if (selection) {
       const card = this.cardOf(selection.node);
       if (card) this.camera = reveal(this.camera, card, this.size);
-      this.options.onAnnounce?.(describe(this.scene, this.state, this.moment, selection));
+      this.options.onAnnounce?.(this.describe(selection));
     }
     this.redraw();
   }
@@ -471,6 +544,10 @@ export class StructureView {
       this.enter(from);
     } else if (event.key === 'Escape' && from.unit >= 0) {
       this.focusOn({ node: from.node, unit: -1 });
+    } else if (event.key === 'Escape' && this.frameOf(from.node)) {
+      const block = this.frameOf(from.node) as Block;
+      this.toggle(block, from.node);
+      this.focusOn(from);
     } else if (event.key === '+' || event.key === '=') {
       this.zoom(ZOOM_STEP, this.size.width / 2, this.size.height / 2);
     } else if (event.key === '-') {
@@ -486,6 +563,12 @@ export class StructureView {
 
   /** Enter chooses; Enter on the layer that is already chosen goes in among its units. */
   private enter(from: Selection): void {
+    const block = this.cardOf(from.node)?.block;
+    if (block) {
+      this.toggle(block, from.node);
+      this.focusOn(from);
+      return;
+    }
     const node = this.scene.nodes[from.node];
     const again = this.selected?.node === from.node && from.unit < 0;
     const walkable = this.scene.groups[node?.group ?? -1]?.prunable === true;
@@ -496,6 +579,13 @@ export class StructureView {
       this.choose(from);
       this.focusOn(from);
     }
+  }
+
+  /** The open block that a layer is in. */
+  private frameOf(node: number): Block | undefined {
+    return this.layout.blocks.find(
+      (block) => this.open.has(block.name) && block.nodes.includes(node),
+    );
   }
 
   private onOverview(event: PointerEvent): void {
