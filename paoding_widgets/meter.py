@@ -11,7 +11,6 @@ import numpy as np
 from paoding import surgery
 from paoding.errors import ArgumentError, ModelError
 from paoding.evaluation import FGSM, Report, evaluate
-from paoding.evaluation.cost import measure_latency
 from paoding.evaluation.network import network_of
 from paoding.graph import Graph
 from paoding_widgets.session import Measured
@@ -110,11 +109,6 @@ class Meter:
         self._scored = network.head != "none"
         scores = network.predict(self._few, MOVED_SAMPLES)
         return scores[:, 1:] if network.binary else scores
-
-
-def latency_of(model: keras.Model) -> float:
-    """Median seconds for one sample, on this machine with what else it does."""
-    return measure_latency(model)
 
 
 def _leaves(values: Any) -> Iterable[Any]:
