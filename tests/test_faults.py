@@ -13,7 +13,7 @@ import pytest
 from keras import layers
 
 import paoding
-from paoding import cli
+from paoding.cli.job import save_somewhere, self_checked
 from paoding.deploy.export import export
 from paoding.errors import ArgumentError, ModelError, OutputExistsError
 from paoding.files.atomic import output_file, output_folder
@@ -203,7 +203,7 @@ def test_a_finished_run_is_saved_elsewhere_where_the_disk_is_full(tmp_path, monk
         to.parent.mkdir(exist_ok=True)
         to.write_text("saved")
 
-    spare = cli.save_somewhere(tmp_path / "full" / "run", save)
+    spare = save_somewhere(tmp_path / "full" / "run", save)
     assert spare.read_text() == "saved" and spare.name == "run"
     said = capsys.readouterr().err
     assert str(spare) in said and "No space left" in said and "full/run" in said
@@ -215,8 +215,8 @@ def test_a_self_check_that_fails_loses_no_result(monkeypatch, capsys):
     def fails(*_, **__):
         raise ValueError("no such input")
 
-    monkeypatch.setattr("paoding.evaluation.self_check.selfcheck", fails)
-    assert cli.self_checked(result, True) is None
+    monkeypatch.setattr("paoding.pruning.result.selfcheck", fails)
+    assert self_checked(result, True) is None
     assert "the self-check failed (ValueError: no such input)" in capsys.readouterr().err
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from paoding import cli
+from paoding.cli.prune import prune
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -61,9 +63,7 @@ def test_make_targets_that_the_readme_names_exist() -> None:
 
 def test_the_commands_page_names_every_option_of_prune() -> None:
     page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
-    source = Path(cli.__file__).read_text("utf-8")
-    signature = source[source.index("def prune(") : source.index('"""Remove units')]
-    names = re.findall(r"^    (\w+): ", signature, re.MULTILINE)
+    names = inspect.signature(prune).parameters
     options = {"json_only": "json", "check": "self-check"}
     for name in names:
         option = "--" + options.get(name, name).replace("_", "-")

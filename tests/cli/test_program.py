@@ -20,6 +20,7 @@ import pytest
 
 import paoding
 from paoding import cli
+from paoding.cli.output import print_json
 
 PROGRAM = [sys.executable, "-m", "paoding.cli"]
 PLAIN = {"NO_COLOR": "1", "PYTHONPATH": str(Path(paoding.__file__).parents[1])}
@@ -417,7 +418,7 @@ def test_json_is_whole_where_there_is_no_unicode(
     for encoding in ("ascii", "utf-8"):
         with (tmp_path / encoding).open("w", encoding=encoding) as file:
             monkeypatch.setattr(sys, "stdout", file)
-            cli.print_json({"größe": 1})
+            print_json({"größe": 1})
             monkeypatch.undo()
         assert json.loads((tmp_path / encoding).read_text(encoding)) == {"größe": 1}
 

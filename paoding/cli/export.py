@@ -1,0 +1,64 @@
+"""``paoding export``: a model for a phone, a browser or another framework."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from paoding.cli.models import load_with_data
+from paoding.cli.options import DataOption, DomainOption, JsonOption, ModelArgument
+from paoding.cli.output import print_json, working
+from paoding.files.atomic import refuse_unwritable
+
+
+class Format(StrEnum):
+    """What a model can be exported to."""
+
+    tflite = "tflite"
+    onnx = "onnx"
+
+
+class Quantization(StrEnum):
+    """Smaller numbers for an exported model."""
+
+    float16 = "float16"
+    int8 = "int8"
+
+
+def export(
+    model: ModelArgument,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A new file.", show_default=False)],
+    format: Annotated[Format, typer.Option(help="What to write.")] = Format.tflite,
+    quantize: Annotated[
+        Quantization | None, typer.Option(help="Smaller numbers (tflite).", show_default=False)
+    ] = None,
+    data: DataOption = None,
+    domain: DomainOption = None,
+    json_only: JsonOption = False,
+) -> None:
+    """Write a model for a phone, a browser or another framework."""
+    refuse_unwritable(out)
+    from paoding.domain import Box
+
+    with working():
+        box = None if domain is None else Box(*domain)
+        judged, xy = load_with_data(model, data)
+        from paoding.deploy.export import export as write  # late: it loads TensorFlow
+
+        write(
+            judged,
+            out,
+            format=format.value,
+            quantize=quantize and quantize.value,
+            # A zoo model's own data is for evaluation; only data that is given calibrates int8.
+            calibration=None if data is None or xy is None else xy[0],
+            domain=box,
+        )
+    size = out.stat().st_size
+    if json_only:
+        print_json({"out": str(out), "format": format.value, "bytes": size})
+    else:
+        print(f"{out}: {size:,} bytes")

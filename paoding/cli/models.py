@@ -1,0 +1,50 @@
+"""The models, data and attacks that a command line names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import paoding
+
+if TYPE_CHECKING:
+    import keras
+
+    from paoding.evaluation import Attack
+
+ZOO = "zoo:"
+
+
+def load(reference: str) -> keras.Model:
+    """Return the model that a file or ``zoo:NAME`` names."""
+
+    if reference.startswith(ZOO):
+        return paoding.zoo.load(reference.removeprefix(ZOO))[0]
+    return paoding.load_model(reference)
+
+
+def load_with_data(reference: str, data: str | None) -> tuple[keras.Model, tuple[Any, Any] | None]:
+    """Return the model, and the data if it is given or if the model of the zoo brings it."""
+    from paoding.files.data import load_arrays, load_data
+
+    # Data first: reading it is quick, and shows at once when it is not there.
+    source = data or (reference if reference.startswith(ZOO) else None)
+    if source is None:
+        return load(reference), None
+    if source.startswith(ZOO):
+        split = paoding.zoo.load(source.removeprefix(ZOO))[1]
+        return load(reference), (split.x, split.y)
+    path = Path(source)
+    if path.is_dir():
+        return load(reference), (path, None)  # images, read in the model's size
+    if path.is_file() and "x" not in (held := load_arrays(path)) and "y" not in held:
+        return load(reference), (path, None)  # arrays by the names of inputs and outputs
+    xy = load_data(source)
+    return load(reference), xy
+
+
+def parse_attacks(texts: list[str] | None) -> list[Attack]:
+    """Return the attacks that ``--attack`` names."""
+    from paoding.evaluation import parse
+
+    return [parse(text) for text in texts or ()]
