@@ -1,7 +1,7 @@
 // Bundles the widget and the JupyterLab extension into the Python package paoding_widgets.
 // Usage: node build.mjs [widget] [teach] [labextension] [--watch]; without names it builds all.
 import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +12,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
 // Every displayed widget carries its own copy of the module, so it has to stay small.
 const WIDGET_LIMIT_KB = 100;
+// What JupyterLab loads of the extension when it starts, and when a model is opened.
+const EXTENSION_LIMIT_KB = 120;
 
 const shared = {
   absWorkingDir: here,
@@ -35,6 +37,23 @@ const teach = {
   outfile: '../paoding_widgets/static/teach.js',
 };
 
+// `import script from './module?inline'` gives a worker's script as text: it is part of the chunk
+// that needs it, and asks no server for anything.
+const inlineScripts = {
+  name: 'inline-scripts',
+  setup(build) {
+    build.onResolve({ filter: /\?inline$/ }, ({ path, resolveDir }) => ({
+      path: join(resolveDir, path.replace(/\?inline$/, '.ts')),
+      namespace: 'inline',
+    }));
+    build.onLoad({ filter: /.*/, namespace: 'inline' }, async ({ path }) => {
+      const options = { ...shared, format: 'iife', minify: true, write: false, logLevel: 'error' };
+      const made = await esbuild.build({ ...options, entryPoints: [path] });
+      return { contents: made.outputFiles[0].text, loader: 'text' };
+    });
+  },
+};
+
 // JupyterLab brings these itself. A dynamic import stays a chunk of its own, and so does what
 // JupyterLab's builder makes of it.
 const labextension = {
@@ -43,6 +62,7 @@ const labextension = {
   outdir: 'packages/labextension/lib',
   splitting: true,
   external: ['@jupyterlab/*', '@lumino/*'],
+  plugins: [inlineScripts],
   loader: { '.css': 'text', '.svg': 'text' },
 };
 
@@ -72,6 +92,14 @@ async function buildLabextension() {
   execFileSync(process.execPath, [builder, '--core-package-file', core, target], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
+  const folder = join(target, 'dist', 'static');
+  const scripts = readdirSync(folder).filter((name) => name.endsWith('.js'));
+  const sizes = scripts.map((name) => gzipSync(readFileSync(join(folder, name))).length / 1024);
+  const kilobytes = sizes.reduce((sum, size) => sum + size, 0);
+  console.log(`labextension: ${kilobytes.toFixed(1)} KB gzipped`);
+  if (kilobytes > EXTENSION_LIMIT_KB) {
+    throw new Error(`The extension is over ${EXTENSION_LIMIT_KB} KB gzipped`);
+  }
 }
 
 const names = process.argv.slice(2).filter((name) => !name.startsWith('--'));

@@ -66,3 +66,5 @@ class Wish:
             timeline.overlay(self.name, self.on)
         elif self.action == "delete-run":
             timeline.delete(self.name)
+        elif self.action in ("start", "pause", "stop"):  # JupyterLab's status bar
+            getattr(studio, self.action)()

@@ -1,13 +1,15 @@
 /** Galata in Debian's Chromium, against a JupyterLab that Playwright starts and stops. */
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import type { PlaywrightTestConfig } from '@playwright/test';
 
 const port = process.env.PAODING_TEST_PORT ?? '8899';
 const url = `http://127.0.0.1:${port}`;
 // Galata reads the address from here.
 process.env.TARGET_URL = url;
+// A test may put a kernel here for as long as it runs. Workers read this file again.
+process.env.PAODING_TEST_SHARE ??= mkdtempSync(join(tmpdir(), 'paoding-share-'));
 
 const config: PlaywrightTestConfig = {
   testDir: 'tests',
@@ -48,6 +50,9 @@ const config: PlaywrightTestConfig = {
     gracefulShutdown: { signal: 'SIGTERM', timeout: 10_000 },
     env: {
       JUPYTERLAB_GALATA_ROOT_DIR: mkdtempSync(join(tmpdir(), 'paoding-ui-')),
+      JUPYTER_PATH: [process.env.PAODING_TEST_SHARE, process.env.JUPYTER_PATH]
+        .filter(Boolean)
+        .join(delimiter),
       TF_CPP_MIN_LOG_LEVEL: '3',
       CUDA_VISIBLE_DEVICES: '-1',
     },

@@ -27,9 +27,16 @@ function plugin(
 
 export default [
   plugin(
-    'launcher',
+    'plugin',
     'Opens a new notebook with the cells that start the pruning studio.',
     () => import('./launcher'),
   ),
   plugin('viewer', 'Shows Keras model files.', () => import('./viewer/plugin')),
+  plugin(
+    'models',
+    "Lists the Keras models in the current notebook's kernel.",
+    () => import('./models/plugin'),
+  ),
+  plugin('beside', 'Moves a studio beside its notebook.', () => import('./beside')),
+  plugin('progress', 'Shows in the status bar how runs are going.', () => import('./progress')),
 ];

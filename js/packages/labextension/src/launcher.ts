@@ -6,12 +6,12 @@ import { IDocumentManager } from '@jupyterlab/docmanager';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import type { ServiceManager } from '@jupyterlab/services';
+import { NEW_NOTEBOOK } from './commands';
 import { pruneIcon } from './icons';
 import { pythonKernel } from './kernel';
+import { settings } from './settings';
 import { starterNotebook } from './starter';
 import { translation } from './translation';
-
-export const NEW_NOTEBOOK = 'paoding:new-notebook';
 
 /** Write a new pruning notebook into a folder of the server and return its path. */
 async function createNotebook(
@@ -31,12 +31,15 @@ export async function activate(app: JupyterFrontEnd): Promise<void> {
   const palette = await app.resolveOptionalService(ICommandPalette);
   const browser = await app.resolveOptionalService(IDefaultFileBrowser);
   const trans = await translation(app);
+  const chosen = await settings(app);
 
   app.commands.addCommand(NEW_NOTEBOOK, {
     label: (args) =>
-      args.isPalette ? trans.__('New Pruning Notebook') : trans.__('Pruning notebook'),
+      args.isLauncher || args.isMenu
+        ? trans.__('Pruning Notebook')
+        : trans.__('New Pruning Notebook'),
     caption: trans.__('Open a notebook that loads a Keras network and prunes it step by step'),
-    icon: (args) => (args.isPalette ? undefined : pruneIcon),
+    icon: pruneIcon,
     describedBy: {
       args: {
         type: 'object',
@@ -62,7 +65,7 @@ export async function activate(app: JupyterFrontEnd): Promise<void> {
       const beside = model === undefined ? undefined : PathExt.dirname(model);
       const folder = (args.cwd as string | undefined) ?? beside ?? browser?.model.path ?? '';
       const named = model === undefined ? undefined : PathExt.relative(folder, model);
-      const content = starterNotebook(kernel, trans, named);
+      const content = starterNotebook(kernel, trans, chosen(), named);
       try {
         const path = await createNotebook(app.serviceManager, folder, content);
         // Returned so that the launcher gives its place to the notebook.
@@ -76,14 +79,11 @@ export async function activate(app: JupyterFrontEnd): Promise<void> {
 
   launcher?.add({
     command: NEW_NOTEBOOK,
+    args: { isLauncher: true },
     category: 'Notebook',
     rank: 10,
     // A card among the notebooks shows an address, as kernels have, and no command's icon.
     kernelIconUrl: `data:image/svg+xml,${encodeURIComponent(pruneIcon.svgstr)}`,
   });
-  palette?.addItem({
-    command: NEW_NOTEBOOK,
-    category: trans.__('Pruning'),
-    args: { isPalette: true },
-  });
+  palette?.addItem({ command: NEW_NOTEBOOK, category: trans.__('Pruning') });
 }

@@ -2,6 +2,7 @@
 import type * as nbformat from '@jupyterlab/nbformat';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Kernel } from './kernel';
+import { type Settings, studioArguments } from './settings';
 
 /**
  * Write the content of a new pruning notebook.
@@ -12,6 +13,7 @@ import type { Kernel } from './kernel';
 export function starterNotebook(
   kernel: Kernel,
   trans: TranslationBundle,
+  settings: Settings,
   model?: string,
 ): nbformat.INotebookContent {
   return {
@@ -46,10 +48,10 @@ export function starterNotebook(
       code(
         'studio',
         model === undefined
-          ? 'studio = PruningStudio(model, data=(data.x, data.y), target=0.5)\nstudio'
+          ? `studio = PruningStudio(model, data=(data.x, data.y), ${studioArguments(settings)})\nstudio`
           : '# data=(x, y) adds accuracy and robustness to the charts; domain=paoding.Box(lo, hi)\n' +
               '# says which inputs are legal.\n' +
-              'studio = PruningStudio(model, target=0.5)\nstudio',
+              `studio = PruningStudio(model, ${studioArguments(settings)})\nstudio`,
       ),
       markdown(
         'after',

@@ -7,6 +7,7 @@ import { keepFocus } from './focus';
 import { makeHeader } from './header';
 import { makeInspector } from './inspector';
 import { makeLost } from './lost';
+import { tellRuns } from './news';
 import { type Part, update, watch } from './parts';
 import studioStyles from './studio.css';
 import { makeTimeline } from './timeline';
@@ -69,4 +70,4 @@ function watchPage(model: Model, signal: AbortSignal): void {
   tell();
 }
 
-export default { render };
+export default { initialize: tellRuns, render };

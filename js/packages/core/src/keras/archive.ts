@@ -15,8 +15,19 @@ export interface ArchiveEntry {
   offset: number;
 }
 
-/** What is wrong with a file, in one sentence for its reader. */
-export class FileError extends Error {}
+/** What is wrong with a file, in one sentence for its reader; a page may translate it. */
+export class FileError extends Error {
+  readonly values: (string | number)[];
+
+  /** Each value takes the place of `%1`, `%2` and so on. */
+  constructor(
+    readonly template: string,
+    ...values: (string | number)[]
+  ) {
+    super(template.replace(/%(\d)/g, (_, place) => String(values[place - 1] ?? '')));
+    this.values = values;
+  }
+}
 
 const END_SIGNATURE = 0x06054b50;
 const ENTRY_SIGNATURE = 0x02014b50;
@@ -40,7 +51,7 @@ export async function readDirectory(source: ByteSource): Promise<ArchiveEntry[]>
   const bytes = tail.getUint32(end + 12, true);
   const start = tail.getUint32(end + 16, true);
   if (count > MOST_ENTRIES || bytes > MOST_DIRECTORY_BYTES) {
-    throw new FileError(`The file promises ${count.toLocaleString('en-US')} entries: too many.`);
+    throw new FileError('The file promises %1 entries: too many.', count);
   }
   if (start + bytes > source.size) {
     throw new FileError('The file is cut off: its directory points behind its end.');
@@ -79,7 +90,7 @@ function entriesOf(directory: DataView, count: number): ArchiveEntry[] {
 /** The entry of a name, or undefined; two of one name are refused, since readers differ on them. */
 export function entryOf(entries: readonly ArchiveEntry[], name: string): ArchiveEntry | undefined {
   const found = entries.filter((entry) => entry.name === name);
-  if (found.length > 1) throw new FileError(`The file holds '${name}' twice.`);
+  if (found.length > 1) throw new FileError("The file holds '%1' twice.", name);
   return found[0];
 }
 
@@ -94,22 +105,43 @@ export async function readText(
   if (claimed > most) {
     const megabytes = (size: number) => `${(size / (1 << 20)).toFixed(0)} MB`;
     throw new FileError(
-      `'${entry.name}' has ${megabytes(claimed)}; at most ${megabytes(most)} are read.`,
+      "'%1' has %2; at most %3 are read.",
+      entry.name,
+      megabytes(claimed),
+      megabytes(most),
     );
   }
-  const head = view(await source.read(entry.offset, entry.offset + 30));
-  if (head.byteLength < 30 || head.getUint32(0, true) !== LOCAL_SIGNATURE) {
-    throw new FileError(`'${entry.name}' is not where the file's directory says.`);
-  }
-  const start = entry.offset + 30 + head.getUint16(26, true) + head.getUint16(28, true);
+  const start = await contentStart(source, entry);
   const packed = await source.read(start, start + entry.compressed);
   if (packed.length < entry.compressed) throw new FileError('The file is cut off.');
   if (entry.method === 0 && packed.length > most) {
-    throw new FileError(`'${entry.name}' is longer than the file promises.`);
+    throw new FileError("'%1' is longer than the file promises.", entry.name);
   }
   if (entry.method === 0) return new TextDecoder().decode(packed);
-  if (entry.method !== 8) throw new FileError(`'${entry.name}' is packed in an unknown way.`);
+  if (entry.method !== 8) throw new FileError("'%1' is packed in an unknown way.", entry.name);
   return new TextDecoder().decode(await inflate(packed, entry.name, most));
+}
+
+/** Where an entry's content begins, behind a head of its own. */
+async function contentStart(source: ByteSource, entry: ArchiveEntry): Promise<number> {
+  const head = view(await source.read(entry.offset, entry.offset + 30));
+  if (head.byteLength < 30 || head.getUint32(0, true) !== LOCAL_SIGNATURE) {
+    throw new FileError("'%1' is not where the file's directory says.", entry.name);
+  }
+  return entry.offset + 30 + head.getUint16(26, true) + head.getUint16(28, true);
+}
+
+/** An entry that is stored as it is, as a file of its own of which parts can be read. */
+export async function stored(source: ByteSource, entry: ArchiveEntry): Promise<ByteSource> {
+  if (entry.method !== 0) {
+    throw new FileError("'%1' is packed: its parts cannot be read one by one.", entry.name);
+  }
+  const start = await contentStart(source, entry);
+  if (start + entry.size > source.size) throw new FileError('The file is cut off.');
+  return {
+    size: entry.size,
+    read: (from, end) => source.read(start + from, start + Math.min(end, entry.size)),
+  };
 }
 
 /** Unpacks piece by piece, and stops where there is more than was promised. */
@@ -125,13 +157,13 @@ async function inflate(packed: Uint8Array, name: string, most: number): Promise<
       const { done, value } = await reader.read();
       if (done) break;
       total += value.length;
-      if (total > most) throw new FileError(`'${name}' unpacks to more than the file promises.`);
+      if (total > most) throw new FileError("'%1' unpacks to more than the file promises.", name);
       pieces.push(value);
     }
   } catch (error) {
     void reader.cancel().catch(() => undefined);
     if (error instanceof FileError) throw error;
-    throw new FileError(`'${name}' is damaged and cannot be unpacked.`);
+    throw new FileError("'%1' is damaged and cannot be unpacked.", name);
   }
   const whole = new Uint8Array(total);
   let at = 0;

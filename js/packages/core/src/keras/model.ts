@@ -2,7 +2,9 @@
 
 import type { Scene } from '../scene';
 import { FileError } from './archive';
+import { flopsOf } from './flops';
 import { parametersOf, type Shape } from './parameters';
+import { guessedShape, shapeOf } from './shapes';
 
 type Config = Record<string, unknown>;
 
@@ -16,8 +18,18 @@ export interface KerasLayer {
   /** Of the output; null where the file does not tell. */
   shape: Shape | null;
   parameters: number | null;
+  /** Operations of one call on one sample; a multiply-add counts as two. Null where unknown. */
+  flops: number | null;
   /** Whether it holds code that would run when Keras loads it. */
   holdsCode: boolean;
+  /** Where its weights are in the file: of each model around it, and its own. */
+  place: Place[];
+}
+
+export interface Place {
+  /** The name that Keras 3 gives it in the file of weights: its class, and a number. */
+  key: string;
+  name: string;
 }
 
 export interface KerasModel {
@@ -28,6 +40,10 @@ export interface KerasModel {
   parameters: number;
   /** Layers whose parameters are not known. */
   unknown: number;
+  /** The sum of what is known. */
+  flops: number;
+  /** Layers whose operations are not known. */
+  unknownFlops: number;
   compile: Config | null;
 }
 
@@ -58,11 +74,12 @@ export function parseModel(json: string): KerasModel {
   if (!Array.isArray(config.layers)) {
     const type = text(root.class_name, 'an object without a class');
     throw new FileError(
-      `The file holds ${type}, whose layers are made by code of its own: they cannot be shown.`,
+      'The file holds %1, whose layers are made by code of its own: they cannot be shown.',
+      type,
     );
   }
   const layers = new Layers();
-  flatten(root, '', [], layers, 0);
+  flatten(root, { prefix: '', place: [] }, [], layers);
   const compile = object(root.compile_config);
   return {
     name: text(config.name, 'model'),
@@ -70,6 +87,8 @@ export function parseModel(json: string): KerasModel {
     layers: layers.all,
     parameters: total(layers.all),
     unknown: layers.all.filter((layer) => layer.parameters === null).length,
+    flops: layers.all.reduce((sum, layer) => sum + (layer.flops ?? 0), 0),
+    unknownFlops: layers.all.filter((layer) => layer.flops === null).length,
     compile: Object.keys(compile).length > 0 ? compile : null,
   };
 }
@@ -88,7 +107,10 @@ class Layers {
   /** Counts one call of a layer or of a nested model. */
   count(): void {
     if (++this.calls > MOST_CALLS || this.all.length > MOST_LAYERS) {
-      throw new FileError(`The model has more than ${MOST_LAYERS.toLocaleString('en-US')} layers.`);
+      throw new FileError(
+        'The model has more than %1 layers.',
+        MOST_LAYERS.toLocaleString('en-US'),
+      );
     }
   }
 
@@ -102,6 +124,12 @@ class Layers {
   }
 }
 
+/** The models around a layer: their names before its own, and where their weights are. */
+interface Scope {
+  prefix: string;
+  place: Place[];
+}
+
 interface Reference {
   layer: string;
   node: number;
@@ -109,32 +137,28 @@ interface Reference {
 }
 
 /** Adds the layers of a model, nested ones in their place; returns the numbers of its outputs. */
-function flatten(
-  model: Config,
-  prefix: string,
-  feeds: number[],
-  layers: Layers,
-  depth: number,
-): number[] {
-  if (depth > MOST_DEPTH) {
-    throw new FileError(`Models are nested more than ${MOST_DEPTH} deep.`);
+function flatten(model: Config, scope: Scope, feeds: number[], layers: Layers): number[] {
+  if (scope.place.length > MOST_DEPTH) {
+    throw new FileError('Models are nested more than %1 deep.', MOST_DEPTH);
   }
   const config = object(model.config);
   const entries = list(config.layers).map(object);
   if (entries.length > MOST_LAYERS) {
-    throw new FileError(`The model has more than ${MOST_LAYERS.toLocaleString('en-US')} layers.`);
+    throw new FileError('The model has more than %1 layers.', MOST_LAYERS.toLocaleString('en-US'));
   }
   refuseDoubleNames(entries);
+  const keys = weightKeys(entries);
   if (
     entries.some((entry) => list(entry.inbound_nodes).length > 0) ||
     model.class_name === 'Functional'
   ) {
-    return functional(config, entries, prefix, feeds, layers, depth);
+    return functional(config, entries, keys, scope, feeds, layers);
   }
   let last = feeds;
   entries.forEach((entry, at) => {
     const built = (of: Config | undefined) => shapeOf(object(of?.build_config).input_shape);
-    last = add(entry, last, built(entry), built(entries[at + 1]), prefix, layers, depth);
+    const shapes = { read: built(entry), made: built(entries[at + 1]) };
+    last = add(entry, keys[at] ?? '', last, shapes, scope, layers);
   });
   return last;
 }
@@ -142,10 +166,10 @@ function flatten(
 function functional(
   config: Config,
   entries: Config[],
-  prefix: string,
+  keys: string[],
+  scope: Scope,
   feeds: number[],
   layers: Layers,
-  depth: number,
 ): number[] {
   const shapes = new Map<string, Shape>();
   const calls = entries.map((entry) => list(entry.inbound_nodes).map(references));
@@ -155,7 +179,12 @@ function functional(
   const inputNames = tensorNames(config.input_layers);
   const made = new Map<string, number[]>();
   const all = entries.flatMap((entry, index) =>
-    (calls[index]?.length ? calls[index] : [[]]).map((inputs, call) => ({ entry, inputs, call })),
+    (calls[index]?.length ? calls[index] : [[]]).map((inputs, call) => ({
+      entry,
+      inputs,
+      call,
+      key: keys[index] ?? '',
+    })),
   );
   const nameOf = (entry: Config) => text(entry.name, text(object(entry.config).name, 'layer'));
   // Each call waits for the tensors that it reads; whatever waits for nothing more comes next.
@@ -168,7 +197,7 @@ function functional(
   const ready = all.flatMap((_, number) => (missing[number] === 0 ? [number] : []));
   let done = 0;
   for (; done < ready.length; done++) {
-    const { entry, inputs, call } = all[ready[done] as number] as (typeof all)[number];
+    const { entry, inputs, call, key } = all[ready[done] as number] as (typeof all)[number];
     layers.count();
     const own = nameOf(entry);
     const fed = inputs.flatMap((each) => made.get(`${each.layer}:${each.node}`) ?? []);
@@ -178,7 +207,7 @@ function functional(
     const numbers =
       entry.class_name === 'InputLayer' && outside
         ? outside
-        : add(entry, fed, inputs[0]?.shape ?? null, output, prefix, layers, depth);
+        : add(entry, key, fed, { read: inputs[0]?.shape ?? null, made: output }, scope, layers);
     made.set(`${own}:${call}`, numbers);
     for (const reader of readers.get(`${own}:${call}`) ?? []) {
       missing[reader] = (missing[reader] ?? 0) - 1;
@@ -188,7 +217,7 @@ function functional(
   if (done < all.length) {
     const stuck = all.find((_, number) => (missing[number] ?? 0) > 0);
     const name = (stuck ? nameOf(stuck.entry) : '?').slice(0, 80);
-    throw new FileError(`Layer '${name}' waits for a layer that is not there, or for itself.`);
+    throw new FileError("Layer '%1' waits for a layer that is not there, or for itself.", name);
   }
   const outputs = tensorNames(config.output_layers).flatMap((name) => made.get(`${name}:0`) ?? []);
   return outputs.length > 0 ? outputs : [layers.all.length - 1];
@@ -197,29 +226,43 @@ function functional(
 /** Adds one call of one layer; a nested model adds all of its own. */
 function add(
   entry: Config,
+  key: string,
   inputs: number[],
-  input: Shape | null,
-  output: Shape | null,
-  prefix: string,
+  told: { read: Shape | null; made: Shape | null },
+  scope: Scope,
   layers: Layers,
-  depth: number,
 ): number[] {
   const config = object(entry.config);
   const type = text(entry.class_name, '?').slice(0, 200);
-  const name = prefix + text(config.name, text(entry.name, 'layer')).slice(0, 500);
-  if (Array.isArray(config.layers)) return flatten(entry, `${name}/`, inputs, layers, depth + 1);
+  const own = text(config.name, text(entry.name, 'layer')).slice(0, 500);
+  const name = scope.prefix + own;
+  const place = [...scope.place, { key, name: own }];
+  if (Array.isArray(config.layers)) {
+    return flatten(entry, { prefix: `${name}/`, place }, inputs, layers);
+  }
   layers.count();
   const holdsCode = type === 'Lambda' || hasCode(config, name);
-  const read = input ?? layers.shapeOf(inputs[0]);
-  const shape = output ?? guessed(type, config, read);
-  return layers.push({
-    name,
-    type,
-    config,
-    inputs,
-    shape,
-    parameters: wrapped(type, config, read, object(object(entry.build_config).shapes_dict)),
-    holdsCode,
+  const fed = inputs.map((each) => layers.shapeOf(each));
+  const read = told.read ?? fed[0] ?? null;
+  const reads = [read, ...fed.slice(1)];
+  const shape = told.made ?? guessedShape(type, config, reads);
+  const parameters = wrapped(type, config, read, object(object(entry.build_config).shapes_dict));
+  const flops = flopsOf(type, config, reads, shape, parameters);
+  return layers.push({ name, type, config, inputs, shape, parameters, flops, holdsCode, place });
+}
+
+/** The names that Keras 3 gives the layers of one model where it writes their weights. */
+function weightKeys(entries: Config[]): string[] {
+  const used = new Map<string, number>();
+  return entries.map((entry) => {
+    const snake = text(entry.class_name, '')
+      .replace(/\W+/g, '')
+      .replace(/(.)([A-Z][a-z]+)/g, '$1_$2')
+      .replace(/([a-z])([A-Z])/g, '$1_$2')
+      .toLowerCase();
+    const before = used.get(snake) ?? 0;
+    used.set(snake, before + 1);
+    return before > 0 ? `${snake}_${before}` : snake;
   });
 }
 
@@ -229,7 +272,7 @@ function refuseDoubleNames(entries: Config[]): void {
   for (const entry of entries) {
     const name = text(object(entry.config).name, '');
     if (name && seen.has(name)) {
-      throw new FileError(`Two layers of one model have the name '${name.slice(0, 80)}'.`);
+      throw new FileError("Two layers of one model have the name '%1'.", name.slice(0, 80));
     }
     seen.add(name);
   }
@@ -241,7 +284,7 @@ function hasCode(config: Config, name: string): boolean {
   let found = false;
   for (let level = 0; open.length > 0; level++) {
     if (level > MOST_LEVELS) {
-      throw new FileError(`The configuration of layer '${name.slice(0, 80)}' is nested too deep.`);
+      throw new FileError("The configuration of layer '%1' is nested too deep.", name.slice(0, 80));
     }
     found ||= open.some((value) => object(value).class_name === '__lambda__');
     open = open.flatMap((value) =>
@@ -263,28 +306,6 @@ function wrapped(type: string, config: Config, input: Shape | null, built: Confi
     return parametersOf(kind, own, input ? [input[0] ?? null, ...input.slice(2)] : null);
   }
   return parametersOf(type, config, input, built);
-}
-
-/** The shape of an output that nothing reads, where the layer's configuration tells it. */
-function guessed(type: string, config: Config, input: Shape | null): Shape | null {
-  if (type === 'InputLayer') return shapeOf(config.batch_shape ?? config.batch_input_shape);
-  if (!input) return null;
-  const units = config.units;
-  if (type === 'Dense' && typeof units === 'number') return [...input.slice(0, -1), units];
-  if (/^(LSTM|GRU|SimpleRNN)$/.test(type) && typeof units === 'number') {
-    return config.return_sequences === true ? [...input.slice(0, -1), units] : [null, units];
-  }
-  if (type === 'Flatten') {
-    const each = input.slice(1);
-    return [
-      null,
-      each.every((s) => s !== null) ? each.reduce<number>((n, s) => n * (s ?? 1), 1) : null,
-    ];
-  }
-  if (/^Global(Max|Average)Pooling\dD$/.test(type)) return [null, input.at(-1) ?? null];
-  const same =
-    /^(Activation|ReLU|LeakyReLU|ELU|PReLU|Softmax|Dropout|\w*Normalization|Add|Multiply|Rescaling|Identity)$/;
-  return same.test(type) ? input : null;
 }
 
 /** The tensors that a call reads: Keras 3 writes them as objects, Keras 2 as lists. */
@@ -323,12 +344,6 @@ function tensorNames(value: unknown): string[] {
   if (Array.isArray(value) && typeof value[0] === 'string') return [value[0]];
   const many = Array.isArray(value) ? value : Object.values(object(value));
   return many.map((each) => text(list(each)[0], ''));
-}
-
-function shapeOf(value: unknown): Shape | null {
-  const sizes = list(value);
-  const good = sizes.length > 0 && sizes.every((s) => s === null || typeof s === 'number');
-  return good ? (sizes as Shape) : null;
 }
 
 /** A shape without its batch axis, for people. */

@@ -7,17 +7,16 @@ import { type Contents, IDefaultDrive, ServerConnection } from '@jupyterlab/serv
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 import { entryOf, FileError, parseModel, readDirectory, readText } from '@paoding/core/keras';
+import { NEW_NOTEBOOK, PRUNE_IN_NOTEBOOK } from '../commands';
 import { pruneIcon } from '../icons';
-import { NEW_NOTEBOOK } from '../launcher';
+import { openUrl } from '../reader/source';
 import { translation } from '../translation';
-import { openUrl } from './source';
 import { type FileFacts, ModelView } from './view';
 
 const FILE_TYPE = 'keras-model';
 const HDF5 = 'hdf5';
 /** Tells JupyterLab not to load such files: they are read in parts instead. */
 const PROVIDER = 'paoding:parts';
-const PRUNE = 'paoding:prune-file';
 /** The configuration of the largest known models has a few MB. */
 const MOST_CONFIG = 64 << 20;
 const MOST_METADATA = 1 << 20;
@@ -155,7 +154,7 @@ export async function activate(app: JupyterFrontEnd): Promise<void> {
       readOnly: true,
     }) as DocumentRegistry.WidgetFactory,
   );
-  app.commands.addCommand(PRUNE, {
+  app.commands.addCommand(PRUNE_IN_NOTEBOOK, {
     label: trans.__('Prune in a Notebook'),
     icon: pruneIcon,
     describedBy: { args: { type: 'object', properties: {} } },
@@ -167,7 +166,7 @@ export async function activate(app: JupyterFrontEnd): Promise<void> {
   });
   for (const kind of [FILE_TYPE, HDF5]) {
     app.contextMenu.addItem({
-      command: PRUNE,
+      command: PRUNE_IN_NOTEBOOK,
       selector: `.jp-DirListing-item[data-file-type="${kind}"]`,
       rank: 3,
     });

@@ -9,3 +9,8 @@ declare module '*.css' {
   const text: string;
   export default text;
 }
+declare module '*?inline' {
+  /** A module and all that it imports, as the text of a script. */
+  const script: string;
+  export default script;
+}

@@ -10,7 +10,7 @@ type Fetch = (url: string, headers: Record<string, string>) => Promise<Response>
 export async function openUrl(url: string, fetchPart: Fetch): Promise<ByteSource> {
   const ask = async (start: number, end: number): Promise<Response> => {
     const answer = await fetchPart(url, { Range: `bytes=${start}-${end - 1}` });
-    if (!answer.ok) throw new FileError(`The server does not give the file (${answer.status}).`);
+    if (!answer.ok) throw new FileError('The server does not give the file (%1).', answer.status);
     return answer;
   };
   const first = await ask(0, 1);
@@ -36,7 +36,8 @@ export async function openUrl(url: string, fetchPart: Fetch): Promise<ByteSource
   if (length > MOST_WHOLE) {
     await first.body?.cancel();
     throw new FileError(
-      `This server sends files only whole, and ${Math.round(length / (1 << 20))} MB are too many.`,
+      'This server sends files only whole, and %1 MB are too many.',
+      Math.round(length / (1 << 20)),
     );
   }
   const whole = await atMost(first, MOST_WHOLE);
