@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from paoding import surgery
 from paoding.errors import ArgumentError, ModelError
 from paoding.evaluation import FGSM, Report, evaluate
 from paoding.evaluation.network import network_of
-from paoding.graph import Graph
+from paoding.graph import Graph, surgery
 from paoding_widgets.session import Measured
 
 if TYPE_CHECKING:

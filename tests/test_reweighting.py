@@ -13,7 +13,7 @@ import paoding
 from paoding.compensation.study import study_of
 from paoding.domain import Box
 from paoding.graph import trace
-from paoding.graph.passes import effort_of
+from paoding.graph.cost import effort_of
 from paoding.pruning.context import RunContext
 from paoding.pruning.settings import Settings
 from paoding.synthetic import bn_matching

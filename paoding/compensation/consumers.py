@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from paoding.graph import Graph, State
-from paoding.graph.keras_internals import Node
+from paoding.graph.flat import Node
 from paoding.layers import FIXED, Linear, Slides, linear_of, moments_of
 
 Rows = np.ndarray

@@ -16,13 +16,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from paoding import surgery
 from paoding.compensation.study import study_of
 from paoding.domain.hints import hints_of
-from paoding.graph import Graph, State
+from paoding.graph import Graph, State, surgery
+from paoding.graph.cost import effort_of, flops_of
+from paoding.graph.flat import Flat
 from paoding.graph.heads import head_of, logits
-from paoding.graph.keras_internals import Flat, call_to_learn, flatten
-from paoding.graph.passes import effort_of, flops_of
+from paoding.graph.keras_internals import call_to_learn, flatten
 from paoding.pruning.context import RunContext
 from paoding.synthetic.drawing import sampler_of
 from paoding.synthetic.judges import verdict

@@ -11,7 +11,8 @@ import numpy as np
 
 from paoding.compensation.consumers import Consumer, Rows
 from paoding.graph import Graph
-from paoding.graph.keras_internals import Node, config_of, revive
+from paoding.graph.flat import Node
+from paoding.graph.keras_internals import config_of, revive
 from paoding.layers import rule_for
 
 _BATCH = 256  # sequences whose states are held at once

@@ -13,9 +13,9 @@ from paoding.compensation.consumers import constant_of
 from paoding.compensation.recurrence import Listener
 from paoding.compensation.study import LEAST_SAMPLES, ActivationStudy
 from paoding.graph import Group
+from paoding.graph.cost import bytes_of, chunks, flops_of
 from paoding.graph.heads import head_of, logits
 from paoding.graph.keras_internals import call
-from paoding.graph.passes import bytes_of, chunks, flops_of
 
 _PROBES = 4  # random output directions a sample along which sensitivity is measured
 _SLOPES = 1024  # samples on which sensitivity is measured, at the most

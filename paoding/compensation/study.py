@@ -17,8 +17,9 @@ import numpy as np
 from paoding.compensation.consumers import Consumer, consumers_of
 from paoding.compensation.recurrence import recurrences_of
 from paoding.graph import Graph
-from paoding.graph.keras_internals import Node, call
-from paoding.graph.passes import bytes_of, chunks, flops_of
+from paoding.graph.cost import bytes_of, chunks, flops_of
+from paoding.graph.flat import Node
+from paoding.graph.keras_internals import call
 from paoding.pruning.context import OnProgress, RunContext, unheard
 from paoding.synthetic.choice import Sampler
 from paoding.synthetic.drawing import MOST_SAMPLES, drawn, sampler_of

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from paoding.evaluation.runtimes import KerasRuntime
 from paoding.evaluation.timing import timed, zeros_for
+from paoding.graph.cost import flops_of
 from paoding.graph.keras_internals import flatten
-from paoding.layers.base import rule_for
 
 # Seconds that the timing of a large model may take beside everything else that is evaluated.
 _LONGEST = 1.0
@@ -82,9 +82,7 @@ def flops_by_call(model: keras.Model) -> dict[str, int]:
     """Return the operations of each layer's calls, by the layer's name in the flat graph."""
     found: dict[str, int] = {}
     for node in flatten(model).nodes:
-        rule = rule_for(node.op)
-        count = 0 if rule is None else rule.flops(node.op, node.in_shapes, node.out_shapes)
-        found[node.name] = found.get(node.name, 0) + count
+        found[node.name] = found.get(node.name, 0) + flops_of(node)
     return found
 
 

@@ -13,8 +13,9 @@ import tensorflow as tf
 from keras import tree
 
 from paoding.errors import ModelError
+from paoding.graph.flat import Node, TensorRef
 from paoding.graph.heads import activation_at
-from paoding.graph.keras_internals import Node, TensorRef, config_of, flatten, revive
+from paoding.graph.keras_internals import config_of, flatten, revive
 
 # Compiled networks kept alive: a studio compares a few models again and again.
 _KEPT = 8

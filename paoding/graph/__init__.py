@@ -1,7 +1,9 @@
 """A model as calls, weights and coupled groups of units."""
 
-from paoding.graph.keras_internals import Flat, Node, TensorRef
-from paoding.graph.model_graph import Graph, Group, Member, Part, State, inspect, trace
+from paoding.graph.flat import Flat, Node, TensorRef
+from paoding.graph.graph import Graph, State
+from paoding.graph.group import Group, Member, Part
+from paoding.graph.trace import inspect, trace
 
 __all__ = [
     "Flat",

@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from paoding.graph.keras_internals import Node, TensorRef, flatten
+from paoding.graph.flat import Node, TensorRef
+from paoding.graph.keras_internals import flatten
 from paoding.layers import linear_of
 from paoding.layers.common import is_known
 

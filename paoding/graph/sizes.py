@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import tree
 
-from paoding.graph.keras_internals import Flat, Node, TensorRef
+from paoding.graph.flat import Flat, Node, TensorRef
 
 Shape = tuple[int, ...]
 

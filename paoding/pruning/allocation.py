@@ -16,7 +16,7 @@ from paoding.compensation.least_squares import RIDGE, SurgeonRanking
 from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
 from paoding.compensation.study import study_of
 from paoding.graph import Graph, Group
-from paoding.layers import rule_for
+from paoding.graph.cost import flops_of
 from paoding.pruning.context import RunContext
 from paoding.pruning.settings import Settings
 
@@ -68,11 +68,7 @@ def prices(graph: Graph, group: Group, budget: str) -> float:
     if budget == "parameters":
         return group.parameters / group.units
     touched = {m.binding.node for m in group.members}
-    cost = 0
-    for index in touched:
-        node = graph.nodes[index]
-        rule = rule_for(node.op)
-        cost += 0 if rule is None else rule.flops(node.op, node.in_shapes, node.out_shapes)
+    cost = sum(flops_of(graph.nodes[index]) for index in touched)
     return max(cost / group.units, 1.0)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from paoding import compensation as compensations
-from paoding import free_units, strategies, surgery
+from paoding import free_units, strategies
 from paoding.bounds.certificate import Certificate, Certifier, Method
 from paoding.compensation import Compensation
 from paoding.compensation.base import gone
@@ -25,7 +25,7 @@ from paoding.domain import Box, Domain
 from paoding.domain.box import compact
 from paoding.errors import ArgumentError, BoundsError, PlanError
 from paoding.files.models import check_weights
-from paoding.graph import Graph, State, trace
+from paoding.graph import Graph, State, surgery, trace
 from paoding.graph.keras_internals import require_tensorflow
 from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.pruning.allocation import allocate

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from paoding import surgery
 from paoding.bounds.certificate import Certificate
 from paoding.evaluation.cost import cost
 from paoding.evaluation.self_check import SelfCheck, selfcheck
-from paoding.graph import Graph, State
+from paoding.graph import Graph, State, surgery
 from paoding.plan import Decisions, Plan, Step
 from paoding.pruning import run_folder
 

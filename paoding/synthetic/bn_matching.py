@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from paoding.domain.box import Canvas
 from paoding.graph import Graph
-from paoding.graph.keras_internals import Node, call
+from paoding.graph.flat import Node
+from paoding.graph.keras_internals import call
 from paoding.layers import moments_of
 from paoding.synthetic.priors import Blobs, Prior, Shaded
 

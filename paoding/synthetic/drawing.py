@@ -12,8 +12,8 @@ import numpy as np
 
 from paoding.errors import ArgumentError
 from paoding.graph import Graph
+from paoding.graph.cost import bytes_of, chunks, effort_of
 from paoding.graph.heads import head_of
-from paoding.graph.passes import bytes_of, chunks, effort_of
 from paoding.synthetic.bn_matching import batch_norms, matched, moment_gaps, most_inputs, shaded
 from paoding.synthetic.choice import Sampler, choose
 from paoding.synthetic.reweighting import SPARE, ReweightedSampler

@@ -9,7 +9,7 @@ import numpy as np
 
 from paoding.domain.box import Box, Domain, outside, resolve
 from paoding.domain.hints import InputHints, hints_of
-from paoding.graph.passes import effort_of
+from paoding.graph.cost import effort_of
 from paoding.layers import moments_of
 from paoding.synthetic.bn_matching import batch_norms, moment_gaps
 from paoding.synthetic.choice import choose

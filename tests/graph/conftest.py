@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from paoding import surgery
-from paoding.graph import Graph, State, trace
+from paoding.graph import Graph, State, surgery, trace
 
 TOLERANCE = 1e-5  # of the outputs' scale
 

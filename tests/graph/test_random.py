@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import layers as L
 
-from paoding import surgery
-from paoding.graph import trace
+from paoding.graph import surgery, trace
 
 from .conftest import TOLERANCE, assert_equal, outputs, pick, randomize, samples, without
 

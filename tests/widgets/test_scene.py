@@ -6,9 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from paoding import surgery
 from paoding.evaluation import cost
-from paoding.graph import inspect
+from paoding.graph import inspect, surgery
 from paoding.pruning.pruner import Pruner
 from paoding_widgets.insight import Insight
 from paoding_widgets.present import layer_rows

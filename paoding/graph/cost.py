@@ -1,4 +1,4 @@
-"""What a pass of one sample costs, in operations and in bytes, and batches that fit in memory."""
+"""What a pass of one sample costs: operations, bytes, and batches that fit in memory."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from paoding.graph.keras_internals import Node
-from paoding.graph.model_graph import Graph
+from paoding.graph.flat import Node
+from paoding.graph.graph import Graph
 from paoding.layers import rule_for
 
 _PER_BYTE = 16  # operations in the time that a byte takes to be read or written, about

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from paoding.graph import Graph, State, keras_internals
+from paoding.graph import keras_internals
+from paoding.graph.graph import Graph, State
 from paoding.layers import Cut, rule_for
 
 

@@ -1,0 +1,63 @@
+"""The one place that touches what Keras keeps private: its nodes, histories and containers."""
+
+from paoding.graph.keras_internals.calling import (
+    answers,
+    ask,
+    call,
+    call_to_learn,
+    run,
+    signature_of_one,
+)
+from paoding.graph.keras_internals.cloning import (
+    allow_export,
+    clone,
+    config_of,
+    copy_compilation,
+    copy_own_state,
+    custom_classes,
+    revive,
+)
+from paoding.graph.keras_internals.opening import (
+    all_weights,
+    flatten,
+    functional_of,
+    is_container,
+    names_of,
+    pack,
+    require_graph,
+)
+from paoding.graph.keras_internals.refusals import (
+    require_free_batch,
+    require_loadable,
+    require_plain,
+    require_tensorflow,
+    require_untied,
+)
+
+__all__ = [
+    "all_weights",
+    "allow_export",
+    "answers",
+    "ask",
+    "call",
+    "call_to_learn",
+    "clone",
+    "config_of",
+    "copy_compilation",
+    "copy_own_state",
+    "custom_classes",
+    "flatten",
+    "functional_of",
+    "is_container",
+    "names_of",
+    "pack",
+    "require_free_batch",
+    "require_graph",
+    "require_loadable",
+    "require_plain",
+    "require_tensorflow",
+    "require_untied",
+    "revive",
+    "run",
+    "signature_of_one",
+]

@@ -1,0 +1,114 @@
+"""Call a model, or single calls of its graph, under its own or under other weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+
+from paoding.graph.flat import Flat, Node, TensorRef
+from paoding.graph.keras_internals.opening import pack, require_graph
+
+
+def signature_of_one(model: Any) -> list[Any]:
+    """The inputs of a single sample, in the structure that the model takes."""
+
+    def spec(symbol: Any) -> Any:
+        return keras.InputSpec(shape=(1, *symbol.shape[1:]), dtype=symbol.dtype, name=symbol.name)
+
+    if isinstance(model, keras.Sequential):
+        return [spec(symbol) for symbol in model.inputs]
+    return [tree.map_structure(spec, require_graph(model)._inputs_struct)]
+
+
+def ask(model: Any, arrays: list[Any]) -> list[np.ndarray]:
+    """A model's outputs for a batch, one array for each; inputs in their order, as in ``inputs``.
+
+    It is called as it is: ``predict`` would compile it and set up a pipeline.
+    """
+    return [values for values, _ in answers(model, arrays)]
+
+
+def answers(model: Any, arrays: list[Any]) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """A model's outputs as ``ask`` gives them, each with the mask that the model says, or None."""
+    made = model(pack(model, map(keras.ops.convert_to_tensor, arrays)), training=False)
+    masks = [getattr(y, "_keras_mask", None) for y in tree.flatten(made)]
+    numpy = keras.ops.convert_to_numpy
+    return [
+        (numpy(y), None if mask is None else numpy(mask))
+        for y, mask in zip(tree.flatten(made), masks, strict=True)
+    ]
+
+
+def run(
+    flat: Flat,
+    inputs: list[Any],
+    values: dict[int, Any],
+    variables: list[Any],
+    wanted: list[int],
+) -> list[np.ndarray]:
+    """Tensors of the graph for concrete inputs, under other weights than the model's own.
+
+    Args:
+        flat: the graph.
+        inputs: one array per model input, batch first.
+        values: variable number -> array to use in place of the variable's value.
+        variables: the variables that the numbers mean.
+        wanted: numbers of the tensors to return.
+    """
+    known: dict[int, Any] = dict(
+        zip(flat.inputs, map(keras.ops.convert_to_tensor, inputs), strict=False)
+    )
+    left = dict.fromkeys(wanted, True)
+    last = max((n.index for n in flat.nodes if set(n.outputs) & set(left)), default=-1)
+    uses: dict[int, int] = {}
+    for node in flat.nodes[: last + 1]:
+        for t in node.inputs:
+            uses[t] = uses.get(t, 0) + 1
+
+    mapping = [(variables[i], keras.ops.cast(v, variables[i].dtype)) for i, v in values.items()]
+    with keras.StatelessScope(state_mapping=mapping):
+        for node in flat.nodes[: last + 1]:
+            known.update(zip(node.outputs, call(node, known), strict=True))
+            for t in node.inputs:  # memory: forget what nobody reads again
+                uses[t] -= 1
+                if not uses[t] and t not in left and t not in flat.inputs:
+                    known.pop(t, None)
+    return [np.asarray(known[t]) for t in wanted]
+
+
+def call(node: Node, known: Mapping[int, Any]) -> list[Any]:
+    """The output tensors of one node at inference, from the tensors that it reads by number."""
+
+    def resolve(value: Any) -> Any:
+        return known[value.tensor] if isinstance(value, TensorRef) else value
+
+    args = tree.map_structure(resolve, node.args)
+    kwargs = tree.map_structure(resolve, node.kwargs)
+    if isinstance(node.op, keras.layers.Layer) and node.op._call_has_training_arg:
+        kwargs["training"] = False
+    with keras.name_scope("paoding"):  # inside of one, a name may begin with an underscore
+        return list(tree.flatten(node.op(*args, **kwargs)))
+
+
+def call_to_learn(node: Node, known: Mapping[int, Any]) -> list[Any]:
+    """Like ``call``, where gradients by the layer's own weights are to be taken afterwards.
+
+    TensorFlow's oneDNN kernel for the gradient by a convolution's kernel of one place corrupts
+    memory for some shapes if it has strides. Such a layer reads single pixels only: picked out
+    beforehand, they give the same with no strides.
+    """
+    op = node.op
+    plain = type(op) in (keras.layers.Conv1D, keras.layers.Conv2D) and max(op.kernel_size) == 1
+    if not plain or max(op.strides) == 1 or op.data_format != "channels_last":
+        return call(node, known)
+    x = keras.ops.cast(known[node.inputs[0]], op.compute_dtype)
+    x = x[(slice(None), *(slice(None, None, step) for step in op.strides))]
+    with keras.name_scope("paoding"):
+        kernel = keras.ops.cast(op.kernel, op.compute_dtype)
+        y = keras.ops.conv(x, kernel, padding="valid", data_format=op.data_format)
+        y = y + keras.ops.cast(op.bias, op.compute_dtype) if op.use_bias else y
+        return [y if op.activation is None else op.activation(y)]
