@@ -27,7 +27,9 @@ from paoding.bounds.certificate import Certifier
 from paoding.bounds.forward import forward
 from paoding.bounds.intervals import Interval
 from paoding.bounds.lowering import lower
-from paoding.bounds.scoring import Scorer, pair_distance, score_values
+from paoding.bounds.primitives import score_values
+from paoding.bounds.scoring import Scorer
+from paoding.bounds.screening import pair_distance
 from paoding.compensation.forecast import Forecast
 from paoding.compensation.sensitivity import sensitivity_of
 from paoding.compensation.study import study_of

@@ -37,7 +37,7 @@ _HOMES = {
     "FGSM": "paoding.evaluation",
     "PGD": "paoding.evaluation",
     "selfcheck": "paoding.evaluation.self_check",
-    "lossless": "paoding.free_units",
+    "lossless": "paoding.pruning.prune",
 }
 _MODULES = {"zoo", "errors", "domain", "plot"}
 

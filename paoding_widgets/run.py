@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paoding.bounds.certificate import Certifier
+from paoding.bounds.redundant import redundant_units
 from paoding.errors import BoundsError
 from paoding.evaluation.self_check import SelfCheck, quick_samples
-from paoding.free_units import free_units
 from paoding.graph import State
 from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.pruning.pruner import Pruner
@@ -89,7 +89,7 @@ class PrunerRun:
             return found
         # A layer without a rule for bounds: then nothing is known to be free.
         with suppress(BoundsError):
-            for unit in free_units(pruner.graph, pruner.state, pruner.boxes):
+            for unit in redundant_units(pruner.graph, pruner.state, pruner.boxes):
                 found.setdefault(unit.group, {})[unit.unit] = unit.why
         return found
 

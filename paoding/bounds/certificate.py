@@ -14,8 +14,7 @@ from paoding.bounds.forward import input_intervals
 from paoding.bounds.intervals import Floats, Interval, Twin
 from paoding.bounds.linear import Linear
 from paoding.bounds.lowering import lower
-from paoding.bounds.primitives import Program
-from paoding.bounds.scoring import score_values
+from paoding.bounds.primitives import Program, score_values
 from paoding.domain.box import Domain
 from paoding.errors import ArgumentError
 from paoding.graph import Graph, State

@@ -10,9 +10,10 @@ import numpy as np
 
 from paoding.bounds.forward import checked
 from paoding.bounds.intervals import UNIT, Floats, Interval, Twin
-from paoding.bounds.maps import Convolution, Ints, MatMul
+from paoding.bounds.maps import Ints, MatMul
 from paoding.bounds.pairs import Couple, Paired
 from paoding.bounds.primitives import Affine, Correction, Program, affine
+from paoding.bounds.windows import Convolution
 from paoding.graph import Graph
 
 NO_UNIT = -1

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paoding.bounds.activations import RELU, Activation
+from paoding.bounds.activations import RELU
+from paoding.bounds.curves import Activation
 from paoding.bounds.intervals import UNIT, Floats, Interval, Twin
 
 _ROUNDING = 32 * UNIT

@@ -10,21 +10,10 @@ import keras
 import numpy as np
 
 from paoding.bounds import activations
-from paoding.bounds.activations import Activation, Convex
+from paoding.bounds.compare import absolute
+from paoding.bounds.curves import Activation
 from paoding.bounds.intervals import UNIT, Interval
-from paoding.bounds.maps import (
-    Convolution,
-    Depthwise,
-    Map,
-    MatMul,
-    Mean,
-    Pool,
-    Rearrange,
-    Scale,
-    Transposed,
-    absolute,
-    windows_of,
-)
+from paoding.bounds.maps import Map, MatMul, Mean, Rearrange, Scale, Transposed
 from paoding.bounds.primitives import (
     Affine,
     Apply,
@@ -39,6 +28,7 @@ from paoding.bounds.primitives import (
     Step,
     identity,
 )
+from paoding.bounds.windows import Convolution, Depthwise, Pool, windows_of
 from paoding.errors import BoundsError
 from paoding.graph import Graph, Node, State, TensorRef
 from paoding.layers import rule_for
@@ -249,14 +239,14 @@ class Lowering:
 
     def custom(self, x: Value, kind: str, **options: Any) -> Value:
         """An activation with options: ``relu``, ``leaky_relu``, ``elu``, ``gelu``."""
-        return self._apply(x, _with_options(kind, options), kind)
+        return self._apply(x, activations.with_options(kind, options), kind)
 
     def prelu(self, x: Value, slopes: np.ndarray) -> Value:
         """A leaky ReLU whose slopes broadcast to one sample."""
         by = slopes.astype(np.float64)
         if (by < 0).any() or (by > 1).any():
             raise self.none("whose slopes leave [0, 1]")
-        return self._apply(x, Convex("prelu", _Leaky(by)), "prelu")
+        return self._apply(x, activations.prelu(by), "prelu")
 
     def _apply(self, x: Value, kind: Activation | None, name: str) -> Value:
         if kind is None:
@@ -371,37 +361,6 @@ class Lowering:
         if any(size is None for size in shape):
             raise self.none("where a size is unknown (None): give the model a fixed input shape")
         return tuple(int(size) for size in shape if size is not None)
-
-
-class _Leaky:
-    """A leaky ReLU with a slope for each entry; equal where all slopes are."""
-
-    def __init__(self, slopes: np.ndarray) -> None:
-        self.slopes = slopes
-
-    def __call__(self, z: np.ndarray) -> np.ndarray:
-        return np.where(z >= 0, z, self.slopes * z)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Leaky) and np.array_equal(self.slopes, other.slopes)
-
-    def __hash__(self) -> int:
-        return hash(self.slopes.tobytes())
-
-
-def _with_options(kind: str, options: dict[str, Any]) -> Activation | None:
-    if kind == "relu":
-        top = options.get("max_value")
-        return activations.relu_layer(
-            top, options.get("negative_slope", 0.0), options.get("threshold", 0.0)
-        )
-    if kind == "leaky_relu":
-        return activations.leaky_relu(options["negative_slope"])
-    if kind == "elu":
-        return activations.elu(options["alpha"])
-    if kind == "gelu":
-        return activations.TANH_GELU if options["approximate"] else activations.GELU
-    return None
 
 
 def lower(graph: Graph, state: State) -> Program:

@@ -14,8 +14,9 @@ from functools import cached_property
 import numpy as np
 
 from paoding.bounds.intervals import UNIT, Floats, Interval, Twin
-from paoding.bounds.maps import Convolution, Ints, Map, MatMul, Mean, Pool, Rearrange, Scale
+from paoding.bounds.maps import Ints, Map, MatMul, Mean, Rearrange, Scale
 from paoding.bounds.primitives import Affine, Apply, MaxOver, MaxPool, Program, affine
+from paoding.bounds.windows import Convolution, Pool
 
 _DEPTH = 32  # how far back a difference is followed; beyond, plain subtraction
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from paoding.bounds import activations
-from paoding.bounds.activations import Activation
+from paoding.bounds.compare import difference
+from paoding.bounds.curves import Activation
 from paoding.bounds.intervals import UNDERFLOW, Floats, Interval, Twin, down, gamma, up
-from paoding.bounds.maps import Map, Rearrange, Windows, difference
+from paoding.bounds.maps import Map, Rearrange
+from paoding.bounds.softmax import softmax, softmax_difference
+from paoding.bounds.windows import Windows
 
 EVERYTHING = Interval.of(-np.inf, np.inf)
 
@@ -177,10 +179,10 @@ class Softmax(Primitive):
     """A softmax over the last axis."""
 
     def interval(self, inputs: Sequence[Interval]) -> Interval:
-        return activations.softmax(inputs[0])
+        return softmax(inputs[0])
 
     def difference(self, after: Primitive, twins: Sequence[Twin]) -> Interval:
-        return activations.softmax_difference(twins[0])
+        return softmax_difference(twins[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,3 +325,17 @@ class Program:
 def identity(shape: tuple[int, ...]) -> Rearrange:
     """The map that changes nothing."""
     return Rearrange(np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape), shape)
+
+
+def score_values(program: Program) -> tuple[int, ...]:
+    """The outputs before a final softmax or sigmoid: where changes can still be told apart."""
+    made_by = {step.output: step for step in program.steps}
+    found = []
+    for value in program.outputs:
+        step = made_by.get(value)
+        squashed = step is not None and (
+            isinstance(step.primitive, Softmax)
+            or (isinstance(step.primitive, Apply) and step.primitive.kind.name == "sigmoid")
+        )
+        found.append(step.inputs[0] if squashed and step is not None else value)
+    return tuple(found)

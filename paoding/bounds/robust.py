@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from paoding.bounds.difference import differences
+from paoding.bounds.forms import Form, Network
 from paoding.bounds.forward import forward
 from paoding.bounds.intervals import Floats, Interval
-from paoding.bounds.linear import Form, Linear, Network
+from paoding.bounds.linear import Linear
 from paoding.bounds.lowering import lower
-from paoding.bounds.primitives import Program
-from paoding.bounds.scoring import score_values
+from paoding.bounds.primitives import Program, score_values
 from paoding.domain import Box
 from paoding.errors import ArgumentError, BoundsError
 from paoding.graph import Graph, State, trace

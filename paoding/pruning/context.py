@@ -14,10 +14,10 @@ from paoding.graph import Graph, State
 from paoding.pruning.settings import Settings
 
 if TYPE_CHECKING:
+    from paoding.bounds.redundant import RedundantUnit
     from paoding.compensation.forecast import Forecast
     from paoding.compensation.least_squares import Trail
     from paoding.compensation.study import ActivationStudy
-    from paoding.free_units import Free
 
 OnProgress = Callable[[str, float], None]
 
@@ -57,4 +57,6 @@ class RunContext:
     study: ActivationStudy | None = None
     forecasts: dict[str, Forecast] = field(default_factory=dict)
     trails: dict[str, Trail] = field(default_factory=dict)
-    redundant: dict[tuple[int, ...], tuple[State, list[Free]]] = field(default_factory=dict)
+    redundant: dict[tuple[int, ...], tuple[State, list[RedundantUnit]]] = field(
+        default_factory=dict
+    )

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from paoding import strategies
 from paoding.bounds.certificate import Method
+from paoding.bounds.redundant import redundant_units
 from paoding.compensation import Compensation
+from paoding.compensation.redundant import removals_of
 from paoding.domain import Box, Domain
 from paoding.errors import ArgumentError, PlanError
 from paoding.graph import Graph
@@ -187,3 +189,37 @@ def pruner_for(model: keras.Model, plan: Plan, **options: Any) -> Pruner:
         if isinstance(error, ArgumentError):
             raise
         raise PlanError(f"The plan's settings cannot be used ({error}); save it again.") from None
+
+
+def lossless(model: keras.Model, domain: Domain | None = None) -> PruningResult:
+    """Remove every unit that provably never matters over the domain.
+
+    Never active, constant, disconnected and parallel units, and stably active units that are
+    linear combinations of others. The certified change is zero up to rounding.
+
+    Args:
+        model: a built functional or Sequential ``keras.Model``; it is not changed.
+        domain: the legal inputs (``paoding.Box``); by default as :func:`paoding.prune` takes them.
+
+    Returns:
+        A ``PruningResult``; ``result.plan.removals`` names the units, and has none where no
+        unit is redundant.
+
+    Raises:
+        ModelError: the model has no layer graph.
+        BoundsError: a layer has no rule for bounds; the message names it.
+        DomainError: the domain does not fit the model.
+
+    Source: method §5.
+
+    >>> import keras, paoding
+    >>> hidden = keras.layers.Dense(3, "relu", bias_initializer=keras.initializers.Constant(-9))
+    >>> model = keras.Sequential([keras.Input((2,)), hidden, keras.layers.Dense(1)])
+    >>> [(r.unit, r.method) for r in paoding.lossless(model, paoding.Box(0, 1)).plan.removals]
+    [(0, 'lossless'), (1, 'lossless')]
+    """
+    pruner = Pruner(model, compensation="none", domain=domain, bounds="linear")
+    found = redundant_units(pruner.graph, pruner.state, pruner.boxes)
+    if found:
+        pruner.apply(removals_of(found))
+    return pruner.result()

@@ -14,9 +14,9 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from paoding import compensation as compensations
-from paoding import free_units, strategies
+from paoding import strategies
 from paoding.bounds.certificate import Certificate, Certifier, Method
-from paoding.compensation import Compensation
+from paoding.compensation import Compensation, redundant
 from paoding.compensation.base import gone
 from paoding.compensation.constraints import constrained, projected
 from paoding.compensation.distillation import affordable, distilled
@@ -274,11 +274,11 @@ class Pruner:
     def _advance(self) -> Step:
         started = time.perf_counter()
         if self.settings.lossless_first and not self._history.steps:
-            free = free_units.remembered(self._run, self._history.basis())
-            free = [unit for unit in free if unit.group in self.quotas]
-            if free:
-                removals = free_units.removals_of(free)
-                log = {**_as_decisions(removals), "reason": free_units.reasons(free)}
+            found = redundant.redundant_in(self._run, self._history.basis())
+            found = [unit for unit in found if unit.group in self.quotas]
+            if found:
+                removals = redundant.removals_of(found)
+                log = {**_as_decisions(removals), "reason": redundant.reasons(found)}
                 return self._commit(removals, [log], None, started)
         choice = self._chooser.choose(self._history)
         if not choice.removals:
@@ -288,7 +288,7 @@ class Pruner:
     def _apply(self, state: State, removals: tuple[Removal, ...]) -> State:
         """The state after some removals."""
         with self._threads():
-            return free_units.apply(self.compensation, self._run, state, removals)
+            return redundant.apply(self.compensation, self._run, state, removals)
 
     def _reach(self, state: State, removals: tuple[Removal, ...]) -> State:
         """The state after a step: where that was the last one, survivors are distilled."""

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paoding.bounds import activations
-from paoding.bounds.activations import Activation, Valley
+from paoding.bounds.curves import Activation, Valley
 from paoding.bounds.intervals import Interval, Twin
+from paoding.bounds.softmax import softmax, softmax_difference
 
 mpmath.mp.prec = 200
 
@@ -190,8 +191,8 @@ def test_a_softmax_never_leaves_its_bounds(seed: int, size: int, scale: float) -
     moved = Interval.of(
         np.nextafter(change.min(axis=0), -np.inf), np.nextafter(change.max(axis=0), np.inf)
     )
-    values = activations.softmax(before)
-    changes = activations.softmax_difference(Twin(before, after, moved))
+    values = softmax(before)
+    changes = softmax_difference(Twin(before, after, moved))
     for a, b in zip(z, z2, strict=True):
         old, new = _softmax(a), _softmax(b)
         for k in range(size):

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paoding.bounds.compare import absolute, difference
 from paoding.bounds.intervals import Interval, Twin, down, up
-from paoding.bounds.maps import Convolution, MatMul, absolute, difference, windows_of
+from paoding.bounds.maps import MatMul
 from paoding.bounds.primitives import affine
+from paoding.bounds.windows import Convolution, windows_of
 
 mpmath.mp.prec = 4000  # wide enough for sums of doubles to be exact
 
@@ -103,7 +105,7 @@ def test_a_large_matrix_in_blocks_is_the_same_matrix(monkeypatch: pytest.MonkeyP
     kernel, x = rng.normal(size=(20, 30)).astype(np.float32), rng.normal(size=(4, 20))
     whole = MatMul(kernel)
     expected = whole.forward(x), whole.forward_abs(x), whole.adjoint(whole.forward(x))
-    monkeypatch.setattr("paoding.bounds.maps._BLOCK_BYTES", 1000)
+    monkeypatch.setattr("paoding.bounds.maps.BLOCK_BYTES", 1000)
     blocks = MatMul(kernel)
     found = blocks.forward(x), blocks.forward_abs(x), blocks.adjoint(blocks.forward(x))
     for a, b in zip(found, expected, strict=True):

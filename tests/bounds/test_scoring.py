@@ -17,7 +17,9 @@ import networks
 from paoding.bounds.forward import forward
 from paoding.bounds.intervals import Interval
 from paoding.bounds.lowering import lower
-from paoding.bounds.scoring import Scorer, pair_distance, score_values
+from paoding.bounds.primitives import score_values
+from paoding.bounds.scoring import Scorer
+from paoding.bounds.screening import pair_distance
 from paoding.domain import Box
 from paoding.errors import ArgumentError, BoundsError
 from paoding.graph import Graph, State, trace

@@ -1,10 +1,8 @@
-"""Units that provably never matter over a domain, and their removal at no cost."""
+"""Redundant units: those that provably never matter over a domain, found by bounds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,29 +11,20 @@ from paoding.bounds.forward import input_intervals
 from paoding.bounds.intervals import Floats, Interval
 from paoding.bounds.linear import Linear
 from paoding.bounds.lowering import lower
-from paoding.bounds.maps import Convolution
 from paoding.bounds.pairs import Couple, Paired
 from paoding.bounds.primitives import Affine, Apply, Program
+from paoding.bounds.windows import Convolution
 from paoding.domain import Domain
-from paoding.errors import BoundsError, PlanError
 from paoding.graph import Graph, Group, State
-from paoding.plan import Removal
 
-if TYPE_CHECKING:
-    import keras
-
-    from paoding.pruning.context import RunContext
-    from paoding.pruning.result import PruningResult
-
-METHOD = "lossless"
 # "Zero up to rounding": what float32 weights cannot tell apart, relative to the unit's values.
 TOLERANCE = 2.0**-20
 _MAX_PAIRS = 4096  # candidates for parallel units that are checked by bounds, per group
 
 
 @dataclass(frozen=True, eq=False)
-class Free:
-    """One unit that can go at no cost.
+class RedundantUnit:
+    """One unit that can go at no cost, and what the others take over.
 
     Args:
         group, unit: which one.
@@ -53,54 +42,8 @@ class Free:
     constants: dict[int, Floats]
 
 
-def lossless(model: keras.Model, domain: Domain | None = None) -> PruningResult:
-    """Remove every unit that provably never matters over the domain.
-
-    Never active, constant, disconnected and parallel units, and stably active units that are
-    linear combinations of others. The certified change is zero up to rounding.
-
-    Args:
-        model: a built functional or Sequential ``keras.Model``; it is not changed.
-        domain: the legal inputs (``paoding.Box``); by default as :func:`paoding.prune` takes them.
-
-    Returns:
-        A ``PruningResult``; ``result.plan.removals`` names the units, and has none where no
-        unit is free.
-
-    Raises:
-        ModelError: the model has no layer graph.
-        BoundsError: a layer has no rule for bounds; the message names it.
-        DomainError: the domain does not fit the model.
-
-    Source: method §5.
-
-    >>> import keras, paoding
-    >>> hidden = keras.layers.Dense(3, "relu", bias_initializer=keras.initializers.Constant(-9))
-    >>> model = keras.Sequential([keras.Input((2,)), hidden, keras.layers.Dense(1)])
-    >>> [(r.unit, r.method) for r in paoding.lossless(model, paoding.Box(0, 1)).plan.removals]
-    [(0, 'lossless'), (1, 'lossless')]
-    """
-    from paoding.pruning.pruner import Pruner
-
-    pruner = Pruner(model, compensation="none", domain=domain, bounds="linear")
-    found = free_units(pruner.graph, pruner.state, pruner.boxes)
-    if found:
-        pruner.apply(removals_of(found))
-    return pruner.result()
-
-
-def removals_of(found: Sequence[Free]) -> tuple[Removal, ...]:
-    """The plan's entries for free units."""
-    return tuple(Removal(f.group, f.unit, f.into, METHOD) for f in found)
-
-
-def reasons(found: Sequence[Free]) -> np.ndarray:
-    """Why each free unit goes, for the log."""
-    return np.array([f"goes without loss: {f.why}" for f in found], dtype=object)
-
-
-def free_units(graph: Graph, state: State, boxes: Domain | None = None) -> list[Free]:
-    """Every unit that can go at no cost, all at once (at least one of each group stays).
+def redundant_units(graph: Graph, state: State, boxes: Domain | None = None) -> list[RedundantUnit]:
+    """Every redundant unit, all at once (at least one of each group stays).
 
     Args:
         graph: the traced model.
@@ -126,15 +69,15 @@ class _Search:
     values: list[Interval]
     where: dict[str, list[Readers]]
 
-    def group(self, group: Group) -> list[Free]:
-        """The free units of one group."""
+    def group(self, group: Group) -> list[RedundantUnit]:
+        """The redundant units of one group."""
         reading = self.where.get(group.name, [])
         wanted = {m.variable for m in group.with_role("consume")}
         if {self.program.kernels[r.step, 0] for r in reading} != wanted:
             return []
         alive = self.state.alive[group.ids]
         may_go = alive & group.removable
-        found: list[Free] = []
+        found: list[RedundantUnit] = []
         for unit in np.flatnonzero(may_go):
             free = self._alone(group, int(unit), reading)
             if free is not None:
@@ -153,7 +96,7 @@ class _Search:
 
     # -- units that need nobody: disconnected, never active, constant
 
-    def _alone(self, group: Group, unit: int, reading: list[Readers]) -> Free | None:
+    def _alone(self, group: Group, unit: int, reading: list[Readers]) -> RedundantUnit | None:
         constants: dict[int, Floats] = {}
         silent = disconnected = True
         for reader in reading:
@@ -174,7 +117,7 @@ class _Search:
             added = np.tensordot(level, weights.sum(axis=tuple(range(weights.ndim - 2))), axes=1)
             constants[bias] = constants.get(bias, 0.0) + added
         why = "disconnected" if disconnected else "never active" if silent else "constant"
-        return Free(group.name, unit, why, None, {}, constants)
+        return RedundantUnit(group.name, unit, why, None, {}, constants)
 
     @staticmethod
     def _level(y: Interval) -> Floats | None:
@@ -208,7 +151,7 @@ class _Search:
 
     def _parallel(
         self, group: Group, left: np.ndarray, may_go: np.ndarray, reading: list[Readers]
-    ) -> list[Free]:
+    ) -> list[RedundantUnit]:
         features = self._features(group)
         if features is None or len(left) < 2:
             return []
@@ -217,7 +160,7 @@ class _Search:
         direction = features[usable] / norms[usable, None]
         cosine = direction @ direction.T
         first, second = np.nonzero(np.triu(np.abs(cosine) > 1 - 1e-6, k=1))
-        found: list[Free] = []
+        found: list[RedundantUnit] = []
         gone: set[int] = set()
         for a, b in zip(first[:_MAX_PAIRS], second[:_MAX_PAIRS], strict=True):
             stays, goes = int(usable[a]), int(usable[b])
@@ -229,7 +172,9 @@ class _Search:
             factor = float(np.sign(factor)) if abs(abs(factor) - 1) < 1e-6 else factor
             if self._same(reading, stays, goes, factor):
                 gone.add(goes)
-                found.append(Free(group.name, goes, "parallel", stays, {stays: factor}, {}))
+                found.append(
+                    RedundantUnit(group.name, goes, "parallel", stays, {stays: factor}, {})
+                )
         return found
 
     def _same(self, reading: list[Readers], stays: int, goes: int, factor: float) -> bool:
@@ -256,7 +201,7 @@ class _Search:
 
     def _dependent(
         self, group: Group, left: np.ndarray, may_go: np.ndarray, reading: list[Readers]
-    ) -> list[Free]:
+    ) -> list[RedundantUnit]:
         if len(reading) != 1 or reading[0].rows.shape[1] != 1:
             return []
         value = self.program.steps[reading[0].step].inputs[0]
@@ -288,7 +233,7 @@ class _Search:
                 kept.append(unit)
                 continue
             takes = {k: float(s) for k, s in zip(kept, shares, strict=True) if s}
-            found.append(Free(group.name, unit, "dependent", None, takes, {}))
+            found.append(RedundantUnit(group.name, unit, "dependent", None, takes, {}))
         return found
 
     def _argument(self, value: int) -> int | None:
@@ -314,61 +259,3 @@ def _norm(row: Floats) -> float:
 def _wild(shares: Floats) -> bool:
     """Whether the combination is so large that rounding would be felt."""
     return bool(np.abs(shares).sum() > 1e3)
-
-
-def apply_free(graph: Graph, state: State, found: Sequence[Free]) -> State:
-    """The state after free units have gone: their rows moved, their constants folded."""
-    changed: dict[int, np.ndarray] = {}
-    alive = state.alive.copy()
-
-    def own(number: int) -> np.ndarray:
-        if number not in changed:
-            changed[number] = state.values[number].astype(np.float64)
-        return changed[number]
-
-    for free in found:
-        group = graph.by_name[free.group]
-        alive[group.ids[free.unit]] = False
-        for member in group.with_role("consume"):
-            front = np.moveaxis(own(member.variable), member.axis, 0)
-            held = member.indices
-            assert held is not None
-            for survivor, share in free.shares.items():
-                front[held[survivor]] += share * front[held[free.unit]]
-            front[held[free.unit]] = 0
-        for number, constant in free.constants.items():
-            own(number)[...] += constant
-    dtypes = {number: state.values[number].dtype for number in changed}
-    return state.replace({n: v.astype(dtypes[n]) for n, v in changed.items()}, alive)
-
-
-def apply(compensation: Any, run: RunContext, state: State, removals: Sequence[Removal]) -> State:
-    """A step's removals: the free ones first, in their own way, the rest by the compensation.
-
-    Raises:
-        PlanError: a removal is said to be lossless and is not, for this model and domain.
-    """
-    free = [r for r in removals if r.method == METHOD]
-    if not free:
-        return compensation.apply(run, state, removals)
-    known = {(f.group, f.unit): f for f in remembered(run, state)}
-    missing = [r for r in free if (r.group, r.unit) not in known]
-    if missing:
-        raise PlanError(
-            f"Unit {missing[0].unit} of '{missing[0].group}' is said to go without loss, but over "
-            "this domain it matters; replay the plan with the domain that it was made for."
-        )
-    after = apply_free(run.graph, state, [known[r.group, r.unit] for r in free])
-    rest = [r for r in removals if r.method != METHOD]
-    return compensation.apply(run, after, rest) if rest else after
-
-
-def remembered(run: RunContext, state: State) -> list[Free]:
-    """``free_units``, worked out once for each state."""
-    key = tuple(map(id, state.values))
-    if key not in run.redundant:
-        try:
-            run.redundant[key] = (state, free_units(run.graph, state, run.boxes))
-        except BoundsError:
-            run.redundant[key] = (state, [])
-    return run.redundant[key][1]

@@ -1,4 +1,4 @@
-"""Free units are found, go without any change, and nothing else is called free."""
+"""RedundantUnit units are found, go without any change, and nothing else is called free."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from keras import layers
 
 import paoding
+from paoding.bounds.redundant import RedundantUnit, redundant_units
 from paoding.errors import PlanError
-from paoding.free_units import Free, free_units
 from paoding.graph import trace
 
 
@@ -31,9 +31,11 @@ def edit(model: keras.Model, layer: str, unit: int, weights: object, bias: float
     model.get_layer(layer).set_weights([kernel, offset])
 
 
-def found(model: keras.Model, box: paoding.Box | None = None) -> dict[tuple[str, int], Free]:
+def found(
+    model: keras.Model, box: paoding.Box | None = None
+) -> dict[tuple[str, int], RedundantUnit]:
     graph = trace(model)
-    return {(f.group, f.unit): f for f in free_units(graph, graph.original, box)}
+    return {(f.group, f.unit): f for f in redundant_units(graph, graph.original, box)}
 
 
 def column(model: keras.Model, layer: str, unit: int) -> tuple[np.ndarray, float]:
@@ -173,7 +175,7 @@ def test_a_lossless_plan_is_replayed_bit_for_bit_and_refused_on_another_domain()
         pruner.apply(result.plan.removals)
 
 
-def test_a_network_without_free_units_comes_back_whole() -> None:
+def test_a_network_without_redundant_units_comes_back_whole() -> None:
     model = network("tanh")
     result = paoding.lossless(model, paoding.Box(-3, 3))
     assert result.plan.removals == ()
