@@ -55,7 +55,8 @@ class Conductor:
 
     def keep_in(self, path: str | os.PathLike[str]) -> None:
         """Keep the run as it goes, in a folder of that name."""
-        self.autosave = folder.Autosave(path, self.model, self.data, self.standing.made.eps)
+        made = self.standing.made
+        self.autosave = folder.Autosave(path, self.model, self.data, made.eps, made.settings)
 
     def now(self) -> Now:
         """What is the case, for everything that shows it."""
@@ -159,11 +160,14 @@ class Conductor:
         return os.fspath(path)
 
     def _writer(self, path: str | os.PathLike[str]) -> Callable[[PrunerRun], str]:
-        data, eps, runs = self.data, self.standing.made.eps, self.timeline.runs
+        data, made, runs = self.data, self.standing.made, self.timeline.runs
         found = None if self.standing.checked is None else self.standing.checked.found
 
         def write(run: PrunerRun) -> str:
-            return str(folder.save(path, run.result(), data, eps, found, runs, run.evaluation()))
+            result, report = run.result(), run.evaluation()
+            return str(
+                folder.save(path, result, data, made.eps, made.settings, found, runs, report)
+            )
 
         return write
 
@@ -296,3 +300,9 @@ class Conductor:
         run = self.standing.run
         if self.standing.at_end and run is not None and run.checks_quickly:
             self._check()
+            asked = self.timeline.now
+
+            def told(seconds: float | None) -> None:
+                self.timeline.time(asked, seconds)
+
+            self.session.send("do", (lambda run: run.latency(), told))

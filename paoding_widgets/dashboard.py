@@ -156,7 +156,7 @@ class Dashboard:
         step = now.snapshots[now.shown].step
         self._put("decisions", (run, id(step)), lambda: present.decisions(step, graph))
         self._put("layers", (run, now.shown), lambda: self._layers(now, graph))
-        named = (run, now.timeline.name, now.timeline.runs)
+        named = (run, now.timeline.name, now.timeline.runs, now.timeline.now.latency)
         self._put("runs", named, lambda: present.run_rows(now.timeline, now.settings.told()))
 
     def _layers(self, now: Now, graph: Graph) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from paoding import strategies
 from paoding.domain import Box
 from paoding.errors import ArgumentError, ModelError, PaodingError, PlanError
 from paoding.files.atomic import output_file, output_folder
-from paoding.files.data import load_data
+from paoding.files.data import load_arrays, load_data
 from paoding.files.models import load_model
 from paoding.plan import COLUMNS, Decisions, Plan, Step
 from paoding.pruning import run_folder
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from paoding.graph import Graph
     from paoding.pruning.result import PruningResult
 
-STUDIO, DATA = "studio.json", "data.npz"
+STUDIO, DATA, CALIBRATION = "studio.json", "data.npz", "calibration.npz"
 # Larger evaluation data stays where it came from.
 MAX_DATA_BYTES = 200 << 20
 
@@ -51,6 +51,7 @@ class Saved:
         settings: that they were taken with.
         eps: size of the attack.
         runs: that were left for this one.
+        calibration: arrays of real inputs that survivors were fitted on, or None.
     """
 
     model: keras.Model
@@ -60,6 +61,7 @@ class Saved:
     settings: Settings
     eps: float
     runs: tuple[NamedRun, ...] = ()
+    calibration: list[np.ndarray] | None = None
 
     @property
     def path(self) -> ToReplay:
@@ -80,6 +82,7 @@ class Saved:
             "eps": self.eps,
             "targets": dict(settings.targets),
             "locked": settings.locked,
+            "calibration": self.calibration,
             **{name: value for name, value in settings.extra.items() if name != "energy"},
         }
 
@@ -101,6 +104,7 @@ def save(
     result: PruningResult,
     data: tuple[Any, Any] | None,
     eps: float,
+    settings: Settings,
     selfcheck: SelfCheck | None = None,
     runs: Sequence[NamedRun] = (),
     evaluation: Report | None = None,
@@ -119,6 +123,7 @@ def save(
                 file.rename(folder / file.name)
             inner.rmdir()
             _write_data(folder, data)
+            _write_calibration(folder, settings)
             (folder / STUDIO).write_text(_studio_text(eps, runs), encoding="utf-8")
     except PaodingError:
         raise
@@ -137,7 +142,7 @@ class Autosave:
     Args:
         path: the folder; where it exists, another name is taken, for it may hold a lost run.
         model: the original.
-        data, eps: of the studio.
+        data, eps, settings: of the studio.
     """
 
     def __init__(
@@ -146,9 +151,10 @@ class Autosave:
         model: keras.Model,
         data: tuple[Any, Any] | None,
         eps: float,
+        settings: Settings,
     ) -> None:
         self.path = Path(path)
-        self._model, self._data, self._eps = model, data, eps
+        self._model, self._data, self._eps, self._settings = model, data, eps, settings
         self._made = False
 
     def write(self, plan: Plan, steps: Sequence[Step], runs: Sequence[NamedRun] = ()) -> None:
@@ -162,6 +168,7 @@ class Autosave:
             with output_folder(self.path) as folder:
                 self._model.save(folder / run_folder.ORIGINAL)
                 _write_data(folder, self._data)
+                _write_calibration(folder, self._settings)
                 self._write_steps(folder, plan, steps, runs)
             self._made = True
             return
@@ -207,6 +214,20 @@ def _write_data(folder: Path, data: tuple[Any, Any] | None) -> None:
     x, y = np.asarray(data[0]), np.asarray(data[1])
     if x.nbytes + y.nbytes <= MAX_DATA_BYTES:
         np.savez_compressed(folder / DATA, x=x, y=y)
+
+
+def _write_calibration(folder: Path, settings: Settings) -> None:
+    """Real inputs that survivors are fitted on: without them the steps cannot be replayed."""
+    if settings.calibration is not None:
+        np.savez_compressed(folder / CALIBRATION, *settings.calibration.arrays)
+
+
+def _calibration(folder: Path) -> list[np.ndarray] | None:
+    file = folder / CALIBRATION
+    if not file.is_file():
+        return None
+    held = load_arrays(file)
+    return [held[f"arr_{place}"] for place in range(len(held))]
 
 
 def _studio_text(eps: float, runs: Sequence[NamedRun]) -> str:
@@ -273,6 +294,7 @@ def _load(folder: Path, model: keras.Model | None) -> Saved:
         settings=_settings(plan.settings),
         eps=eps,
         runs=runs,
+        calibration=_calibration(folder),
     )
 
 
@@ -317,7 +339,11 @@ def _settings(values: Mapping[str, Any]) -> Settings:
             strategies.get(name, **strategy) if known else None,
             boxes[0] if len(boxes) == 1 else boxes or None,
             # What says nothing new would only lengthen the code that the studio shows.
-            {k: v for k, v in {**rest, **options}.items() if v != DEFAULTS.get(k)},
+            {
+                k: v
+                for k, v in {**rest, **options}.items()
+                if v != DEFAULTS.get(k) and k != "calibration"  # its inputs are a file of their own
+            },
             **named,
             **own,
         )

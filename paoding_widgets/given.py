@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from paoding.domain.box import compact
 from paoding.errors import ArgumentError, PaodingError
 from paoding.graph import Graph, inspect
+from paoding.synthetic.calibration import calibration_of
 from paoding.synthetic.legal import legal_inputs, misfit
 from paoding_widgets.meter import check_fits
 from paoding_widgets.scene import Scene, make_scene
@@ -50,6 +51,18 @@ def checked(settings: Settings, eps: Any, complain: Complain) -> tuple[Settings,
         complain(ArgumentError(f"eps={eps!r} must be a number."))
         eps = 0.05
     return settings, float(eps)
+
+
+def calibrated(settings: Settings, graph: Graph | None, given: Any, complain: Complain) -> Settings:
+    """Settings with the real inputs that are to be fitted on; what does not fit is told."""
+    if graph is None or given is None:
+        return settings
+    try:
+        inputs = calibration_of(graph, given)
+    except PaodingError as error:
+        complain(error)
+        return settings
+    return replace(settings, extra={**settings.extra, "calibration": inputs})
 
 
 def legal_domain(graph: Graph | None, domain: Any) -> Any:

@@ -28,6 +28,9 @@ class Insight:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self._layer_of = _layers_of_variables(graph)
+        # The seeds of dropout are variables too, and no weights of the model.
+        own = {id(weight) for weight in graph.model.weights}
+        self._weights = [id(variable) in own for variable in graph.variables]
 
     def magnitudes(self, state: State) -> dict[str, np.ndarray]:
         """Mean absolute weight of each unit of the groups that can be pruned."""
@@ -61,7 +64,7 @@ class Insight:
     def cost(self, state: State) -> Cost:
         """Parameters, operations and bytes of the smaller model."""
         shapes = self.shapes(state)
-        counts = [math.prod(shape) for shape in shapes]
+        counts = [math.prod(shape) * own for shape, own in zip(shapes, self._weights, strict=True)]
         sizes = [np.dtype(value.dtype).itemsize for value in state.values]
         cut = {id(v): shape for v, shape in zip(self.graph.variables, shapes, strict=True)}
         flops = 0

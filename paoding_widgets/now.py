@@ -157,6 +157,7 @@ class Now:
             "estimate": self._estimate,
             "prior": (self.checked and self.checked.prior) or "",
             "saved": self.saved,
+            "fitted": self.settings.fitted_on,
         }
 
     @property

@@ -12,7 +12,7 @@ from paoding.graph import Graph, Group
 from paoding.plan import Step
 from paoding_widgets.scene import Scene
 from paoding_widgets.session import Measured, Snapshot
-from paoding_widgets.timeline import NamedRun, Timeline, points_of
+from paoding_widgets.timeline import NamedRun, Timeline
 from paoding_widgets.view import no_decisions, untouched
 
 # One step of a wide network can look at more candidates than anyone reads.
@@ -218,7 +218,10 @@ def _gone(node: Mapping[str, Any], group: Group | None, steps: Sequence[Snapshot
 
 def run_rows(timeline: Timeline, settings: Mapping[str, str]) -> list[dict[str, Any]]:
     """The table of runs: the present one first, each with its end and what was set otherwise."""
-    present = NamedRun(timeline.name, points_of(timeline.line), settings)
+    present = NamedRun.of(timeline.name, timeline.line, settings)
+    measured = timeline.line[0].measured
+    metric = "" if measured is None else sentence_case(measured.metric.name)
+    share = measured is None or measured.metric.unit == "share"
     rows = []
     for run in (present, *reversed(timeline.runs)):
         end = run.points[-1]
@@ -238,6 +241,9 @@ def run_rows(timeline: Timeline, settings: Mapping[str, str]) -> list[dict[str, 
                 "robust": end.robust,
                 "parameters": end.parameters,
                 "flops": end.flops,
+                "latency": run.latency,
+                "metric": metric or "Accuracy",
+                "shares": share,
                 "differs": ", ".join(differ),
             }
         )

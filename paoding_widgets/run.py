@@ -14,6 +14,7 @@ import numpy as np
 from paoding.bounds.certificate import Certifier
 from paoding.bounds.redundant import redundant_units
 from paoding.errors import BoundsError
+from paoding.evaluation.cost import cost
 from paoding.evaluation.self_check import SelfCheck, quick_samples
 from paoding.graph import State
 from paoding.plan import Decisions, Plan, Removal, Step
@@ -180,6 +181,10 @@ class PrunerRun:
     def selfcheck(self) -> SelfCheck:
         """How often the network still answers like the original, estimated without data."""
         return self.result().selfcheck(CHECK_SAMPLES)
+
+    def latency(self) -> float | None:
+        """Seconds that the smaller model takes for one sample, on this machine as it is now."""
+        return cost(self.pruner.model()).latency
 
     def about(self, group: str, unit: int) -> dict[str, Any]:
         """What the inspector can tell of a living unit: its neighbours, what its going would do."""

@@ -27,7 +27,7 @@ class Measured:
         quality: of the task's first metric.
         robust: what is left under attack, or None where the task knows no attack.
         samples: on which it was measured.
-        metric, robust_metric: what the numbers are, and which way is better.
+        metric, robust_metric: what the numbers are, and which way is better; None: the same.
         moved: least and greatest change of each score or output that was seen on some samples.
         moved_scores: whether these are of scores before a softmax or sigmoid.
     """
@@ -48,8 +48,8 @@ class Measured:
     @property
     def comparable(self) -> bool:
         """Whether both numbers belong on one axis."""
-        other = self.robust_metric
-        if self.robust is None or other is None:
+        other = self.robust_metric or self.metric
+        if self.robust is None:
             return False
         return other.name == self.metric.name or other.unit == self.metric.unit == "share"
 
@@ -81,6 +81,7 @@ class Snapshot:
         distilled: steps in which all survivors were tuned together; 0 before the target.
         measure: by what candidates were ordered; numbers of different measures are never compared.
         planned: steps of the whole run, as its settings foresee them.
+        latency: seconds for one sample, where it was measured.
     """
 
     step: Step | None
@@ -98,6 +99,7 @@ class Snapshot:
     distilled: int = 0
     measure: str = ""
     planned: int = 0
+    latency: float | None = None
 
 
 class Run(Protocol):

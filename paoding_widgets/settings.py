@@ -13,6 +13,7 @@ from paoding import strategies
 from paoding.domain import Box
 from paoding.pruning.pruner import Pruner
 from paoding.strategies import Strategy
+from paoding.synthetic.calibration import Calibration
 
 
 def known_strategies() -> dict[str, type[Strategy]]:
@@ -115,7 +116,20 @@ class Settings:
         values = {name: getattr(self, name) for name in names} | dict(self.extra)
         if self.weighs:
             values |= {"α": self.alpha, "β": self.beta}
+        if self.calibration is not None:
+            values["calibration"] = self.calibration.sentence
         return {name: str(value)[:_MOST_LETTERS] for name, value in values.items()}
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Real inputs that survivors are fitted on, where there are any."""
+        return self.extra.get("calibration")
+
+    @property
+    def fitted_on(self) -> str:
+        """What survivors are fitted on, in two or three words."""
+        given = self.calibration
+        return "data-free" if given is None else f"calibrated on {len(given.arrays[0]):,} inputs"
 
     def code(self) -> str:
         """Python that does the same without the studio."""
@@ -132,7 +146,9 @@ class Settings:
             lines.append(f"domain={_domain_text(self.domain)}")
         given = {"seed": self.seed, "targets": dict(self.targets), "locked": tuple(self.locked)}
         lines += [f"{k}={v!r}" for k, v in given.items() if v != _DEFAULTS[k]]
-        lines += [f"{k}={v!r}" for k, v in self.extra.items() if k != "energy"]
+        named = {"calibration": "calibration"}  # too long to be written out
+        extra = self.extra.items()
+        lines += [f"{k}={named.get(k, repr(v))}" for k, v in extra if k != "energy"]
         body = "".join(f"    {line},\n" for line in lines)
         return (
             "import paoding\n\n"

@@ -14,7 +14,7 @@ from paoding.plan import Step
 from paoding_widgets import folder
 from paoding_widgets.conductor import PACES, Conductor
 from paoding_widgets.dashboard import Dashboard, file_name
-from paoding_widgets.given import as_data, checked, legal_domain, read
+from paoding_widgets.given import as_data, calibrated, checked, legal_domain, read
 from paoding_widgets.mainloop import MainLoop
 from paoding_widgets.settings import Settings, from_arguments
 from paoding_widgets.standing import Controls, sentence
@@ -45,6 +45,7 @@ class PruningStudio(ipywidgets.VBox):
         eps: size of the attack (FGSM) that robust accuracy is measured with, in input units.
         targets: layer name -> its own target.
         locked: layer names, types or patterns that keep their units.
+        calibration: some real inputs without labels, in the place of synthetic ones.
         speed: ``"slow"``, ``"normal"``, or ``"full"``: how long a step is shown at least.
         autosave: keep the run as it goes, from the first step on: in a folder of that name, or
             beside the notebook in ``runs/`` once the studio is displayed. False: never.
@@ -79,6 +80,7 @@ class PruningStudio(ipywidgets.VBox):
         eps: float = 0.05,
         targets: dict[str, float] | None = None,
         locked: str | Sequence[str] = (),
+        calibration: Any = None,
         speed: str = "normal",
         autosave: bool | str | os.PathLike[str] = True,
         **options: Any,
@@ -103,6 +105,7 @@ class PruningStudio(ipywidgets.VBox):
             complain(fault)
         given, eps = checked(given, eps, complain)
         given = replace(given, domain=legal_domain(graph, given.domain))
+        given = calibrated(given, graph, calibration, complain)
         if speed not in PACES:
             known = ", ".join(PACES)
             complain(ArgumentError(f"speed={speed!r} is not known; choose {known}."))

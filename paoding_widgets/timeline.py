@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from paoding.errors import ArgumentError
 from paoding.plan import Step
 from paoding_widgets.session import Snapshot
@@ -17,7 +19,12 @@ MAX_NAME = 60
 class Point:
     """What a chart and a table need of one moment of a run that was left.
 
-    ``accuracy`` and ``robust`` are of the task's first metric, whatever it is.
+    Args:
+        share: of the units that were removed.
+        parameters, flops: that were left.
+        accuracy, robust: of the task's first metric, whatever it is.
+        energy: mean of what went in the step, where its strategy has one.
+        moved: the greatest change of an output that was seen on samples.
     """
 
     share: float
@@ -25,6 +32,8 @@ class Point:
     flops: int
     accuracy: float | None = None
     robust: float | None = None
+    energy: float | None = None
+    moved: float | None = None
 
 
 @dataclass(frozen=True)
@@ -36,12 +45,36 @@ class NamedRun:
         points: the original and every step.
         settings: the settings that tell it from others, as plain values.
         overlaid: whether the charts show it.
+        layers: parameters that it left in each layer.
+        latency: seconds for one sample at its end, or None where that was not measured.
+        measure: by what its last candidates were ordered.
     """
 
     name: str
     points: tuple[Point, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     overlaid: bool = True
+    layers: Mapping[str, int] = field(default_factory=dict)
+    latency: float | None = None
+    measure: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        snapshots: Sequence[Snapshot],
+        settings: Mapping[str, Any],
+    ) -> NamedRun:
+        """A run as it stands after its snapshots."""
+        end = snapshots[-1]
+        return cls(
+            name,
+            points_of(snapshots),
+            dict(settings),
+            layers=dict(end.parameters),
+            latency=end.latency,
+            measure=end.measure,
+        )
 
 
 def points_of(snapshots: Sequence[Snapshot]) -> tuple[Point, ...]:
@@ -53,9 +86,18 @@ def points_of(snapshots: Sequence[Snapshot]) -> tuple[Point, ...]:
             one.cost.flops,
             one.measured.quality if one.measured else None,
             one.measured.robust if one.measured else None,
+            one.step.energy if one.step else None,
+            _moved(one),
         )
         for one in snapshots
     )
+
+
+def _moved(one: Snapshot) -> float | None:
+    if one.measured is None or one.measured.moved is None:
+        return None
+    low, high = one.measured.moved
+    return float(max(np.abs(low).max(initial=0), np.abs(high).max(initial=0)))
 
 
 class Timeline:
@@ -112,12 +154,18 @@ class Timeline:
         """The reader looks at the moment after so many steps."""
         self.shown = min(max(0, moment), self.applied)
 
+    def time(self, moment: Snapshot, seconds: float | None) -> None:
+        """A moment's network was timed; one that is no longer here is forgotten."""
+        self.snapshots = [
+            replace(one, latency=seconds) if one is moment else one for one in self.snapshots
+        ]
+
     # -- named runs -------------------------------------------------------------------------
 
     def _leave(self, settings: Mapping[str, Any]) -> None:
         """Keep the present run, and go on under a new name; only the latest stays overlaid."""
         others = tuple(replace(run, overlaid=False) for run in self.runs)
-        left = NamedRun(self.name, points_of(self.snapshots), dict(settings))
+        left = NamedRun.of(self.name, self.snapshots, settings)
         self.runs = (*others, left)
         taken = {run.name for run in self.runs}
         while True:

@@ -18,6 +18,7 @@ from paoding_widgets.charts.base import (
     ROBUST,
     Chart,
     Seen,
+    clear,
     set_line,
 )
 from paoding_widgets.session import ACCURACY as SHARE_RIGHT
@@ -45,6 +46,17 @@ class AccuracyChart(Chart):
         self.original = line(ACCURACY, line_style="dotted", stroke_width=1.5)
         self.original_robust = line(ROBUST, line_style="dotted", stroke_width=1.5)
         self.earlier = line(EARLIER, line_style="dashed", stroke_width=1.5)
+        self.names = bqplot.Label(
+            x=NOTHING,
+            y=NOTHING,
+            text=[],
+            scales=scales,
+            colors=[EARLIER],
+            default_size=11,
+            font_weight="normal",
+            x_offset=6,
+            y_offset=-6,
+        )
         self.now = line(EARLIER, stroke_width=1, opacities=[0.8])
         self.tuned = bqplot.Scatter(
             x=NOTHING,
@@ -65,15 +77,8 @@ class AccuracyChart(Chart):
             description="0 to 100 %", tooltip="The whole range instead of the part with the data"
         )
         self.whole.observe(lambda _: self._fit(), names="value")
-        marks = [
-            self.original,
-            self.original_robust,
-            self.earlier,
-            self.now,
-            self.robust,
-            self.accuracy,
-            self.tuned,
-        ]
+        marks = [self.original, self.original_robust, self.earlier, self.names, self.now]
+        marks += [self.robust, self.accuracy, self.tuned]
         super().__init__("Accuracy", marks, axes, left=48)
         self._values: list[float] = []
         self._metric = SHARE_RIGHT
@@ -164,6 +169,12 @@ class AccuracyChart(Chart):
         set_line(self.original, ends, [first.quality] * 2)
         set_line(self.original_robust, *((ends, [robust[0]] * 2) if both else ([], [])))
         set_line(self.earlier, old[:, 0], old[:, 1])
+        ends_of = [(run.name, run.points[-1]) for run in seen.overlaid]
+        ends_of = [(name, end) for name, end in ends_of if end.accuracy is not None]
+        with self.names.hold_sync():
+            self.names.text = [name for name, _ in ends_of]
+            self.names.x = clear([end.share for _, end in ends_of])
+            self.names.y = clear([end.accuracy for _, end in ends_of])
         tuned = [
             (one.share, one.measured.quality)
             for one in seen.snapshots

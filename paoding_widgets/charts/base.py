@@ -20,6 +20,8 @@ ACCURACY = "#2f8f81"
 ROBUST = "#d9822b"
 EARLIER = "#8a9199"
 REJECTED = "#8a9199"
+# Of runs that are compared with the present one, in the order of their table.
+OTHERS = ("#8a63b8", "#b8636f", "#6b8e23", "#4f7fbf")
 # What goes to the browser is bounded: a run of any length keeps the page quick.
 MAX_TABLE_ROWS = 60
 _HEIGHT = "230px"

@@ -9,6 +9,7 @@ import numpy as np
 
 from paoding_widgets.charts.base import (
     ACCURACY,
+    EARLIER,
     FIFTHS,
     GRID,
     NOTHING,
@@ -44,6 +45,14 @@ class EnergyChart(Chart):
             default_size=22,
             opacities=[0.7],
         )
+        self.earlier = bqplot.Lines(
+            x=NOTHING,
+            y=NOTHING,
+            scales=scales,
+            colors=[EARLIER],
+            line_style="dotted",
+            stroke_width=2,
+        )
         self.heat = bqplot.Lines(
             x=NOTHING,
             y=NOTHING,
@@ -66,7 +75,9 @@ class EnergyChart(Chart):
             bqplot.Axis(scale=self.y, side="left", tick_format=".3~g", **GRID),
             self.heat_axis,
         ]
-        super().__init__("Candidates", [self.heat, self.rejected, self.accepted], axes, right=40)
+        super().__init__(
+            "Candidates", [self.heat, self.earlier, self.rejected, self.accepted], axes, right=40
+        )
         self._set_steps(2)
 
     def _set_steps(self, count: int) -> None:
@@ -95,6 +106,7 @@ class EnergyChart(Chart):
             self.y.min, self.y.max = float(low - room), float(high + room)
         for mark, which in ((self.accepted, accepted), (self.rejected, ~accepted)):
             set_line(mark, points[which, 0], points[which, 1])
+        old = self._draw_earlier(seen, measure)
         heats = [(s.index, float(np.nanmean(t))) for s in steps if len(t := _temperatures(s))]
         set_line(self.heat, [h[0] for h in heats], [h[1] for h in heats])
         self.heat_axis.visible = bool(heats)
@@ -103,6 +115,7 @@ class EnergyChart(Chart):
         rest = (
             f" · {others} earlier steps went by another measure: not on this axis" if others else ""
         )
+        rest += f" · dotted: mean energy of {old}" if old else ""
         empty = "nothing to show before the first step"
         self.say(f"{measure}: ● removed  ✚ rejected{warm}{rest}" if taken else empty)
         self.fill_table(
@@ -118,6 +131,19 @@ class EnergyChart(Chart):
                 for s, p in zip(steps, parts, strict=True)
             ],
         )
+
+    def _draw_earlier(self, seen: Seen, measure: str) -> str:
+        """Mean energies of the overlaid runs that went by the same measure; their names."""
+        rows: list[tuple[float, float]] = []
+        names = []
+        for run in seen.overlaid:
+            steps = [(float(n), p.energy) for n, p in enumerate(run.points) if p.energy is not None]
+            if run.measure == measure and steps:
+                names.append(run.name)
+                rows += [*([(np.nan, np.nan)] if rows else []), *steps]
+        values = np.asarray(rows, dtype=np.float64).reshape(-1, 2)
+        set_line(self.earlier, values[:, 0], values[:, 1])
+        return ", ".join(names)
 
 
 def _temperatures(step: Any) -> np.ndarray:

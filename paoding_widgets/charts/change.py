@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import bqplot
 import numpy as np
 
-from paoding_widgets.charts.base import ACCURACY, EARLIER, GRID, Chart, Seen, clear, short
+from paoding_widgets.charts.base import ACCURACY, EARLIER, GRID, Chart, Seen, clear, set_line, short
 
 if TYPE_CHECKING:
     from paoding_widgets.session import Snapshot
@@ -41,10 +41,20 @@ class ChangeChart(Chart):
             colors=[ACCURACY],
             padding=0.55,
         )
+        self.earlier = bqplot.Lines(
+            x=np.zeros(0),
+            y=np.zeros(0),
+            scales=scales,
+            colors=[EARLIER],
+            line_style="dashed",
+            stroke_width=1.5,
+        )
         self.axis = bqplot.Axis(scale=self.x, label="output", tick_format="d", grid_lines="none")
         self.size_axis = bqplot.Axis(scale=self.y, side="left", tick_format=".1~g", **GRID)
         super().__init__(
-            "Change of the outputs", [self.bound, self.seen], [self.axis, self.size_axis]
+            "Change of the outputs",
+            [self.bound, self.seen, self.earlier],
+            [self.axis, self.size_axis],
         )
 
     def draw(self, seen: Seen) -> None:
@@ -57,6 +67,7 @@ class ChangeChart(Chart):
             )
             self.say(now.bound_note or nothing)
             self.fill_table(["output", "least", "most"], [])
+            set_line(self.earlier, [], [])
             return
         self.show_axes(True)
         lower, upper = clear(now.lower).ravel(), clear(now.upper).ravel()
@@ -68,7 +79,9 @@ class ChangeChart(Chart):
         what = "score" if now.scores else "output"
         if self.axis.label != what:
             self.axis.label = what
-        self.say(_told_of_change(now, bound, measured, what))
+        told = _told_of_change(now, bound, measured, what)
+        old = self._draw_earlier(seen, len(order))
+        self.say(f"{told} · dashed: seen at most in {old}" if old else told)
         rows = [
             [
                 int(k),
@@ -99,6 +112,14 @@ class ChangeChart(Chart):
                 mark.y = np.maximum(
                     clear(np.zeros(len(at)) if heights is None else heights), bottom
                 )
+
+    def _draw_earlier(self, seen: Seen, count: int) -> str:
+        """A line at the greatest change that was seen in each overlaid run; their names."""
+        ends = [(run.name, run.points[-1].moved) for run in seen.overlaid]
+        known = [(name, most) for name, most in ends if most]
+        x = [at for _ in known for at in (-0.5, count - 0.5, np.nan)]
+        set_line(self.earlier, x, [y for _, most in known for y in (most, most, np.nan)])
+        return ", ".join(f"{name} ({short(most)})" for name, most in known)
 
 
 def _measured(now: Snapshot, count: int) -> np.ndarray | None:

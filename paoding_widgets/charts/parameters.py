@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import bqplot
 import numpy as np
 
-from paoding_widgets.charts.base import ACCURACY, GRID, Chart, Seen, clear, nice_ticks
+from paoding_widgets.charts.base import ACCURACY, GRID, OTHERS, Chart, Seen, clear, nice_ticks
 
+BEFORE = "#8a919980"
 MAX_LAYERS = 10
 LABEL_LENGTH = 14
 
@@ -25,7 +26,7 @@ class ParametersChart(Chart):
             scales={"x": self.layers, "y": self.count},
             type="grouped",
             orientation="horizontal",
-            colors=["#8a919980", ACCURACY],
+            colors=[BEFORE, ACCURACY],
             padding=0.25,
         )
         self.count_axis = bqplot.Axis(scale=self.count, tick_format=".3~s", **GRID)
@@ -51,17 +52,26 @@ class ParametersChart(Chart):
         shown = [n for n in names if n in kept]
         before = [original.parameters[n] for n in shown]
         after = [now.parameters.get(n, 0) for n in shown]
+        others = [run for run in seen.overlaid if run.layers][: len(OTHERS)]
+        rows_of = [[run.layers.get(name, 0) for name in shown] for run in others]
         # The first layer at the top, as one reads.
         labels = _labels(shown)[::-1]
         with self.bars.hold_sync():
+            self.bars.colors = [BEFORE, ACCURACY, *OTHERS[: len(others)]]
             self.bars.x = np.array(labels)
-            self.bars.y = clear([before[::-1], after[::-1]])
+            self.bars.y = clear([counts[::-1] for counts in (before, after, *rows_of)])
         self._set_ticks(float(max(before, default=1)))
         rest = len(names) - len(shown)
         more = f"; the {len(shown)} largest of {len(names)} layers" if rest > 0 else ""
-        self.say(f"grey: original, green: left{more}")
-        rows = [[n, b, a, f"{1 - a / b:.0%}"] for n, b, a in zip(shown, before, after, strict=True)]
-        self.fill_table(["layer", "original", "left", "removed"], rows)
+        words = ("violet", "red", "olive", "blue")
+        told = "".join(f", {word}: {run.name}" for word, run in zip(words, others, strict=False))
+        self.say(f"grey: original, green: left{told}{more}")
+        rows = [
+            [n, b, a, f"{1 - a / b:.0%}", *each]
+            for n, b, a, *each in zip(shown, before, after, *rows_of, strict=True)
+        ]
+        names = [run.name for run in others]
+        self.fill_table(["layer", "original", "left", "removed", *names], rows)
 
 
 def _labels(names: Sequence[str]) -> list[str]:

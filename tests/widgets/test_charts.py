@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import bqplot
+import keras
 import numpy as np
 import pytest
 
 from paoding_widgets import PruningStudio, charts
 from paoding_widgets.charts.accuracy import AccuracyChart
 from paoding_widgets.charts.base import set_line
-from paoding_widgets.charts.change import _told_of_change
+from paoding_widgets.charts.candidates import EnergyChart
+from paoding_widgets.charts.change import ChangeChart, _told_of_change
+from paoding_widgets.charts.parameters import ParametersChart
 from paoding_widgets.insight import Cost
 from paoding_widgets.session import Measured, Snapshot
 
@@ -75,3 +78,34 @@ def test_a_bound_that_says_nothing_is_said_to_say_nothing() -> None:
     assert "20,000 times looser than seen: it says nothing" in told
     told = _told_of_change(loose, np.full(2, 1.0), np.full(2, 0.5), "score")
     assert "2.0 times looser than seen" in told and "nothing" not in told
+
+
+def test_a_run_that_was_left_is_overlaid_in_every_chart(table: tuple[keras.Model, Any]) -> None:
+    model, data = table
+    options = {"strategy": "impact", "compensation": "merge", "autosave": False}
+    studio = PruningStudio(model, data=data, target=0.5, step=0.25, **options)
+    studio.start()
+    studio.wait()
+    charts = studio._dashboard.charts
+    bars = np.shape(charts.of(ParametersChart).bars.y)[0]
+    left = studio._conductor.timeline.line[-1]
+    studio.branch(1)
+    studio.wait()
+    studio.start()
+    studio.wait()
+    (run,) = studio._conductor.timeline.runs
+    assert run.name == "run 1"
+    assert list(charts.accuracy.names.text) == ["run 1"]
+    assert charts.accuracy.names.x[0] == left.share
+    assert np.shape(charts.of(ParametersChart).bars.y)[0] == bars + 1
+    assert sum(run.layers.values()) == sum(left.parameters.values())
+    assert len(charts.of(EnergyChart).earlier.x) == 2
+    assert np.nanmax(charts.of(ChangeChart).earlier.y) == run.points[-1].moved
+    row = studio._dashboard.view.runs[1]
+    assert (row["name"], row["metric"], row["shares"]) == ("run 1", "Accuracy", True)
+    assert row["latency"] > 0
+    studio._conductor.timeline.overlay("run 1", False)
+    studio.wait()
+    assert len(charts.of(EnergyChart).earlier.x) == 0
+    assert np.shape(charts.of(ParametersChart).bars.y)[0] == bars
+    studio.close()

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -211,3 +212,33 @@ def test_the_magic_opens_a_studio_and_evaluates_nothing(table: Any) -> None:
     assert studio.settings.target == 0.25 and studio.settings.strategy == "Saliency"
     with pytest.raises(UsageError, match="no variable"):
         shell.run_line_magic("prune", "print(1)")
+
+
+def test_a_calibrated_run_says_so_and_goes_on_from_its_folder(
+    table: tuple[keras.Model, Any], tmp_path: Path
+) -> None:
+    model, data = table
+    made = PruningStudio(
+        model, data=data, calibration=data.x[:40], target=0.25, step=0.125, strategy="saliency"
+    )
+    assert made.wait() == "ready"
+    assert made._dashboard.view.header["fitted"] == "calibrated on 40 inputs"
+    assert "calibration=calibration," in made.settings.code()
+    made.step()
+    made.wait()
+    made.save(tmp_path / "run")
+    again = PruningStudio.load(tmp_path / "run")
+    assert again.wait() == "paused"
+    assert again._dashboard.view.header["fitted"] == "calibrated on 40 inputs"
+    for one, other in zip(made.result.model.weights, again.result.model.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    made.close()
+    again.close()
+
+
+def test_calibration_that_does_not_fit_is_told(table: tuple[keras.Model, Any]) -> None:
+    model, data = table
+    made = PruningStudio(model, data=data, calibration=data.x[:3])
+    assert made.state == "failed"
+    assert "pass 16 or more" in made._dashboard.view.header["error"]
+    made.close()

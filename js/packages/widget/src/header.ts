@@ -8,6 +8,8 @@ import type { Figure, Header, Model } from './traits';
 const ANNOUNCE_MS = 4000;
 const ESTIMATED =
   'Synthetic inputs of several kinds were put through both networks: a hint, and no measurement';
+const FITTED =
+  'What the survivors are fitted on: synthetic inputs alone, or real ones without labels';
 const SIGNS: Record<Header['state'], string> = {
   ready: '○',
   running: '▶',
@@ -28,6 +30,7 @@ const WAITING: Figure[] = ['Parameters', 'FLOPs', 'Size'].map((label) => ({
 export function makeHeader(model: Model, signal: AbortSignal): Part & { notes: HTMLElement } {
   const name = element('h2', { class: 'paoding-name' });
   const state = element('span', { class: 'paoding-state', 'aria-hidden': 'true' });
+  const fitted = element('span', { class: 'paoding-fitted', title: FITTED });
   const message = element('span', { class: 'paoding-message', 'aria-hidden': 'true' });
   const spoken = element('div', { class: 'paoding-spoken', role: 'status', 'aria-live': 'polite' });
   const error = element('div', { class: 'paoding-error', role: 'alert', hidden: true });
@@ -50,7 +53,7 @@ export function makeHeader(model: Model, signal: AbortSignal): Part & { notes: H
   const root = element(
     'header',
     { class: 'paoding-header' },
-    element('div', { class: 'paoding-title' }, name, state, message),
+    element('div', { class: 'paoding-title' }, name, state, fitted, message),
     figures,
     progress,
     spoken,
@@ -63,6 +66,7 @@ export function makeHeader(model: Model, signal: AbortSignal): Part & { notes: H
     name.textContent = header.name;
     state.textContent = `${SIGNS[header.state]} ${header.state}`;
     state.dataset.state = header.state;
+    fitted.textContent = header.fitted ?? '';
     message.textContent = header.message;
     message.title = header.message;
     error.textContent = header.error;

@@ -1,6 +1,6 @@
 /** The runs of a studio: each branch has a name, and can be overlaid, compared, renamed, deleted. */
 
-import { element, formatCount } from '@paoding/core';
+import { element, formatCount, formatNumber } from '@paoding/core';
 import { type Part, percent, watch } from './parts';
 import type { Model, RunRow } from './traits';
 
@@ -12,19 +12,21 @@ const COLUMNS = [
   'Robust',
   'Parameters',
   'FLOPs',
+  'Latency',
   '',
 ] as const;
+/** Which of the columns has the task's own metric. */
+const METRIC = 3;
 
 export function makeRuns(model: Model, signal: AbortSignal): Part {
   const body = element('tbody');
+  const heads = COLUMNS.map((title) =>
+    title ? element('th', { scope: 'col' }, title) : element('td', {}),
+  );
   const table = element(
     'table',
     { class: 'paoding-table paoding-runs', 'aria-label': 'Runs' },
-    element(
-      'thead',
-      {},
-      element('tr', {}, ...COLUMNS.map((title) => element('th', { scope: 'col' }, title))),
-    ),
+    element('thead', {}, element('tr', {}, ...heads)),
     body,
   );
   const hint = element(
@@ -35,6 +37,8 @@ export function makeRuns(model: Model, signal: AbortSignal): Part {
   watch(model, ['runs'], signal, () => {
     const rows = model.get('runs') ?? [];
     hint.hidden = rows.length > 1;
+    const metric = heads[METRIC];
+    if (metric) metric.textContent = rows[0]?.metric ?? 'Accuracy';
     if (!body.contains(document.activeElement)) {
       body.replaceChildren(...rows.flatMap((row) => makeRows(model, row)));
     }
@@ -54,7 +58,9 @@ function makeRows(model: Model, row: RunRow): HTMLElement[] {
   name.addEventListener('change', () =>
     model.send({ action: 'rename-run', name: row.name, to: name.value }),
   );
-  const share = (value: number | null): string => (value === null ? '–' : percent(value, 1));
+  const quality = (value: number | null): string =>
+    value === null ? '–' : row.shares ? percent(value, 1) : formatNumber(value);
+  const latency = row.latency === null ? '–' : `${formatNumber(1000 * row.latency)} ms`;
   const number = (text: string): HTMLElement => element('td', { class: 'paoding-number' }, text);
   const cells = element(
     'tr',
@@ -62,10 +68,11 @@ function makeRows(model: Model, row: RunRow): HTMLElement[] {
     element('th', { scope: 'row' }, name),
     element('td', {}, row.present ? 'now' : overlayBox(model, row)),
     number(percent(row.share)),
-    number(share(row.accuracy)),
-    number(share(row.robust)),
+    number(quality(row.accuracy)),
+    number(quality(row.robust)),
     number(formatCount(row.parameters)),
     number(formatCount(row.flops)),
+    number(latency),
     element('td', {}, row.present ? '' : deleteButton(model, row)),
   );
   if (!row.differs) return [cells];

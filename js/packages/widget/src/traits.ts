@@ -27,6 +27,8 @@ export interface Header {
   saved: string;
   /** On what synthetic inputs the survivors were fitted, or an empty text. */
   prior: string;
+  /** `data-free`, or on how many real inputs survivors are fitted. */
+  fitted: string;
 }
 
 /** One row of the table of layers: a layer with weights or units of its own. */
@@ -102,6 +104,11 @@ export interface RunRow {
   robust: number | null;
   parameters: number;
   flops: number;
+  /** Seconds for one sample, where it was measured. */
+  latency: number | null;
+  /** What `accuracy` is, and whether it is a share. */
+  metric: string;
+  shares: boolean;
   differs: string;
 }
 

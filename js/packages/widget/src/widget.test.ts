@@ -79,6 +79,7 @@ function traits(): Traits {
       prior: '',
       working: null,
       saved: '',
+      fitted: 'data-free',
     },
     moment: 1,
     last: 1,
@@ -449,10 +450,15 @@ test('runs are overlaid, renamed and deleted from their table', () => {
     robust: null,
     parameters: 800,
     flops: 1600,
+    latency: 0.0012,
+    metric: 'Mean error',
+    shares: false,
     differs: 'strategy Magnitude',
   };
   model.set('runs', [run, { ...run, name: EVIL, present: false, differs: '' }]);
   expect(document.querySelector('.paoding-runs img')).toBeNull();
+  expect(text('.paoding-runs thead')).toContain('Mean error');
+  expect(text('.paoding-runs tbody')).toContain('1.2 ms');
   const box = document.querySelector<HTMLInputElement>('.paoding-runs input[type=checkbox]');
   box?.click();
   document.querySelector<HTMLButtonElement>('.paoding-runs button')?.click();
