@@ -161,13 +161,22 @@ class Conductor:
 
     def _writer(self, path: str | os.PathLike[str]) -> Callable[[PrunerRun], str]:
         data, made, runs = self.data, self.standing.made, self.timeline.runs
+        line = self.timeline.line
         found = None if self.standing.checked is None else self.standing.checked.found
 
         def write(run: PrunerRun) -> str:
-            result, report = run.result(), run.evaluation()
-            return str(
-                folder.save(path, result, data, made.eps, made.settings, found, runs, report)
+            kept = folder.save(
+                path,
+                run.result(),
+                data,
+                made.eps,
+                made.settings,
+                selfcheck=found,
+                runs=runs,
+                evaluation=run.evaluation(),
+                snapshots=line,
             )
+            return str(kept)
 
         return write
 

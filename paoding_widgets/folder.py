@@ -15,6 +15,7 @@ import numpy as np
 from paoding import strategies
 from paoding.domain import Box
 from paoding.errors import ArgumentError, ModelError, PaodingError, PlanError
+from paoding.evaluation.page import write_html
 from paoding.files.atomic import output_file, output_folder
 from paoding.files.data import load_arrays, load_data
 from paoding.files.models import load_model
@@ -22,6 +23,7 @@ from paoding.plan import COLUMNS, Decisions, Plan, Step
 from paoding.pruning import run_folder
 from paoding.pruning.validity import fingerprint
 from paoding_widgets.hand import Path as ToReplay
+from paoding_widgets.report import sections
 from paoding_widgets.settings import DEFAULTS, Settings, from_arguments
 from paoding_widgets.timeline import MAX_NAME, NamedRun, Point
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from paoding.evaluation.self_check import SelfCheck
     from paoding.graph import Graph
     from paoding.pruning.result import PruningResult
+    from paoding_widgets.session import Snapshot
 
 STUDIO, DATA, CALIBRATION = "studio.json", "data.npz", "calibration.npz"
 # Larger evaluation data stays where it came from.
@@ -108,6 +111,7 @@ def save(
     selfcheck: SelfCheck | None = None,
     runs: Sequence[NamedRun] = (),
     evaluation: Report | None = None,
+    snapshots: Sequence[Snapshot] = (),
 ) -> Path:
     """Write a run, the original model, and the evaluation data unless they are large.
 
@@ -124,6 +128,7 @@ def save(
             inner.rmdir()
             _write_data(folder, data)
             _write_calibration(folder, settings)
+            _write_page(folder, result.graph, snapshots, runs)
             (folder / STUDIO).write_text(_studio_text(eps, runs), encoding="utf-8")
     except PaodingError:
         raise
@@ -131,6 +136,15 @@ def save(
         why = error.strerror or error
         raise ArgumentError(f"The run cannot be written to '{os.fspath(path)}': {why}.") from error
     return Path(path)
+
+
+def _write_page(
+    folder: Path, graph: Graph, snapshots: Sequence[Snapshot], runs: Sequence[NamedRun]
+) -> None:
+    """The page of the run with what only a studio knows."""
+    if snapshots:
+        told = json.loads((folder / run_folder.REPORT).read_text(encoding="utf-8"))
+        write_html(folder / run_folder.PAGE, told, sections(graph, snapshots, runs))
 
 
 class Autosave:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,34 @@ _BAR_WIDTH = 440.0
 _LEAST_SPAN = 1e-300
 
 
-def write_html(path: str | Path, report: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class Table:
+    """A table of a :class:`Section`; all its cells are shown as text."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page that somebody else adds.
+
+    Attributes:
+        title, text: Shown as text.
+        svg: A picture, as SVG without scripts, that is put into the page as it is; or empty.
+        tables: Below it; one that has a caption is folded away behind it.
+    """
+
+    title: str
+    text: str
+    svg: str = ""
+    tables: Sequence[Table] = ()
+
+
+def write_html(
+    path: str | Path, report: Mapping[str, Any], sections: Sequence[Section] = ()
+) -> None:
     """Write the page of a pruning run.
 
     Args:
@@ -35,11 +63,12 @@ def write_html(path: str | Path, report: Mapping[str, Any]) -> None:
             ``selfcheck`` (agreement, warning), ``certificate`` (lower, upper, reason, scores),
             ``evaluation`` (a ``Report.to_dict()`` or None), ``fingerprint``. What is missing is
             left out of the page. Every text is shown as text, whatever it holds.
+        sections: More parts, after the layers.
     """
-    Path(path).write_text(render(report), encoding="utf-8")
+    Path(path).write_text(render(report, sections), encoding="utf-8")
 
 
-def render(report: Mapping[str, Any]) -> str:
+def render(report: Mapping[str, Any], sections: Sequence[Section] = ()) -> str:
     """Return the page of a pruning run as HTML; see :func:`write_html`."""
     import paoding
     from paoding.evaluation.report import Report
@@ -63,6 +92,7 @@ def render(report: Mapping[str, Any]) -> str:
         note="" if evaluation is None else evaluation.note(),
         evaluation=[] if evaluation is None else list(evaluation.rows()),
         layers=[_layer(layer) for layer in report.get("layers", ())],
+        sections=sections,
         energy=_energy(report.get("steps", ())),
         prior=report.get("prior"),
         selfcheck=_selfcheck(report.get("selfcheck")),
