@@ -25,21 +25,22 @@ def load(reference: str) -> keras.Model:
 
 def load_with_data(reference: str, data: str | None) -> tuple[keras.Model, tuple[Any, Any] | None]:
     """Return the model, and the data if it is given or if the model of the zoo brings it."""
-    from paoding.files.data import load_arrays, load_data
+    from paoding.files.data import labelled, load_arrays
 
     # Data first: reading it is quick, and shows at once when it is not there.
     source = data or (reference if reference.startswith(ZOO) else None)
     if source is None:
         return load(reference), None
     if source.startswith(ZOO):
-        split = paoding.zoo.load(source.removeprefix(ZOO))[1]
+        split = paoding.zoo.data(source.removeprefix(ZOO))
         return load(reference), (split.x, split.y)
     path = Path(source)
     if path.is_dir():
         return load(reference), (path, None)  # images, read in the model's size
-    if path.is_file() and "x" not in (held := load_arrays(path)) and "y" not in held:
+    held = load_arrays(path)
+    if "x" not in held and "y" not in held:
         return load(reference), (path, None)  # arrays by the names of inputs and outputs
-    xy = load_data(source)
+    xy = labelled(path, held)
     return load(reference), xy
 
 

@@ -15,6 +15,9 @@ from paoding.graph.keras_internals import names_of
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 Arrays = list[np.ndarray]
+# Kinds of NumPy's types: numbers alone, and with them what a model may turn into numbers.
+NUMBERS = "biuf"
+VALUES = NUMBERS + "USO"
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Data:
             return
         self._x = self._by_name(x, self.inputs, "x")
         self._y = [None] * len(self.outputs) if y is None else self._by_name(y, self.outputs, "y")
-        self._weight = None if weight is None else _array(weight, "weight")
+        self._weight = None if weight is None else as_array(weight, "weight")
         self._check_lengths()
         for name, values, symbol in zip(self.inputs, self._x, model.inputs, strict=True):
             _check_input(name, values, symbol, model.name, len(self.inputs))
@@ -103,16 +106,16 @@ class Data:
                     f"{what} has no '{missing[0]}' (found {', '.join(map(str, values))}); model "
                     f"'{self.model.name}' needs {', '.join(names)}."
                 )
-            return [_array(values[name], f"{what}['{name}']") for name in names]
+            return [as_array(values[name], f"{what}['{name}']") for name in names]
         if len(names) == 1:
             one = isinstance(values, list | tuple) and len(values) == 1 and np.ndim(values[0]) > 1
-            return [_array(values[0] if one else values, what)]
+            return [as_array(values[0] if one else values, what)]
         if not isinstance(values, list | tuple) or len(values) != len(names):
             raise DataError(
                 f"Model '{self.model.name}' needs {len(names)} arrays as {what}, a list or a "
                 f"dictionary of {', '.join(names)}."
             )
-        return [_array(v, f"{what}['{n}']") for n, v in zip(names, values, strict=True)]
+        return [as_array(v, f"{what}['{n}']") for n, v in zip(names, values, strict=True)]
 
     def _check_lengths(self) -> None:
         whole = [(f"input '{n}'", x) for n, x in zip(self.inputs, self._x, strict=True)]
@@ -179,12 +182,17 @@ def is_stream(x: Any) -> bool:
     return isinstance(x, Iterable) and not plain
 
 
-def _array(values: Any, name: str) -> np.ndarray:
+def as_array(values: Any, name: str, kinds: str = VALUES) -> np.ndarray:
+    """Return values as an array, of one of these kinds of NumPy's types.
+
+    Raises:
+        DataError: They are no array, or of another kind.
+    """
     try:
         array = np.asarray(values)
     except Exception as error:
         raise DataError(f"{name} is no array: {error}.") from error
-    if array.dtype.kind not in "biufUSO":
+    if array.dtype.kind not in kinds:
         raise DataError(f"{name} holds {array.dtype} values; numbers are needed.")
     return array
 

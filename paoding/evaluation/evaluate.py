@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,19 @@ import keras
 import numpy as np
 
 from paoding.domain import Box
-from paoding.errors import ArgumentError, DataError
+from paoding.errors import ArgumentError
 from paoding.evaluation import tasks
+from paoding.evaluation.astray import robustness
 from paoding.evaluation.attacks import Attack
+from paoding.evaluation.checked import check_data, clip_box
+from paoding.evaluation.classifier import Side, attacked, compared, matching, mean
 from paoding.evaluation.cost import Cost, cost
 from paoding.evaluation.data import Data, is_stream
 from paoding.evaluation.exported import Exported, exported
-from paoding.evaluation.network import Network, network_of
+from paoding.evaluation.infer import infer
+from paoding.evaluation.network import network_of
 from paoding.evaluation.outputs import losses_of, measure
-from paoding.evaluation.report import AttackResult, Report
+from paoding.evaluation.report import Report
 from paoding.graph.heads import activation_of
 from paoding.graph.keras_internals import require_tensorflow
 
@@ -98,7 +101,7 @@ def evaluate(
             raise ArgumentError(f"{attack!r} is no attack; pass FGSM(eps), PGD(eps), ...")
     if isinstance(model, str | os.PathLike):
         model = _opened(model, x, reference, attacks)
-    why = _plain_classes(model, x, y, task)
+    why = plain_classes(model, x, y, task)
     if why is None or weight is not None or metrics is not None:
         data = Data(model, x, y, weight, batch_size)
         if certify is not None:
@@ -106,27 +109,27 @@ def evaluate(
         return _of_outputs(model, data, reference, attacks, clip, task, metrics, latency)
     mine = network_of(model)
     x, y = check_data(mine, x, y)
-    other = None if reference is None else _reference(mine, reference)
-    box = _clip_box(clip, x) if attacks else None
-    ours = _Side(mine, x, y, box, batch_size)
-    theirs = None if other is None else _Side(other, x, y, box, batch_size)
+    other = None if reference is None else matching(mine, reference)
+    box = clip_box(clip, x) if attacks else None
+    ours = Side(mine, x, y, box, batch_size)
+    theirs = None if other is None else Side(other, x, y, box, batch_size)
     file = isinstance(model, Exported)
-    results = tuple(_attacked(attack, ours, theirs, file) for attack in attacks)
+    results = tuple(attacked(attack, ours, theirs, file) for attack in attacks)
     report = Report(
         model=model.name,
         samples=len(x),
-        accuracy=_mean(ours.correct),
+        accuracy=mean(ours.correct),
         loss=ours.loss,
         cost=_cost(model, latency, [x[:1]]),
         attacks=results,
-        robust_accuracy=_mean(ours.robust) if attacks else None,
+        robust_accuracy=mean(ours.robust) if attacks else None,
         clip=None if box is None else (_plain(box.lo), _plain(box.hi)),
         told=_told(model, (why,)),
     )
     if reference is None or theirs is None:
         return report
-    certified = None if certify is None else _mean(np.asarray(certify(reference, model, x)))
-    return _compared(report, reference, ours, theirs, certified, latency)
+    certified = None if certify is None else mean(np.asarray(certify(reference, model, x)))
+    return compared(report, reference, ours, theirs, certified, latency)
 
 
 def _opened(
@@ -150,7 +153,7 @@ def _told(model: keras.Model, why: tuple[str, ...]) -> tuple[str, ...]:
     return (*why, model.told) if isinstance(model, Exported) else why
 
 
-def _plain_classes(model: keras.Model, x: Any, y: Any, task: Any) -> str | None:
+def plain_classes(model: keras.Model, x: Any, y: Any, task: Any) -> str | None:
     """Return why the model is a classifier of one input with labels, or None where it is not.
 
     What is measured of one goes further: its attacks share samples, so that retention and
@@ -169,7 +172,7 @@ def _plain_classes(model: keras.Model, x: Any, y: Any, task: Any) -> str | None:
     try:
         labels, given = np.asarray(y), np.asarray(x)
         loss = losses_of(model, [""])[0]
-        found, why = tasks.infer(shape, activation_of(model), loss, labels, [given])
+        found, why = infer(shape, activation_of(model), loss, labels, [given])
     except (ValueError, TypeError, IndexError):
         return "the labels cannot be read"  # which is said when they are checked
     return f"Taken for classification: {why}." if found == "classification" else None
@@ -196,10 +199,8 @@ def _of_outputs(
     if attacks and isinstance(model, Exported):
         raise ArgumentError("Attacks on a file need a classifier of one input, with labels.")
     if attacks:
-        from paoding.evaluation.astray import robustness
-
         first = next(iter(data)).x[0]
-        box = _clip_box(clip, first.astype("float32"))
+        box = clip_box(clip, first.astype("float32"))
         results = [robustness(a, model, reference, data, found.outputs, box) for a in attacks]
     return Report(
         model=model.name,
@@ -216,207 +217,5 @@ def _of_outputs(
     )
 
 
-class _Side:
-    """One of the two models while it is attacked: what it gets right, and what survives."""
-
-    def __init__(
-        self, network: Network, x: np.ndarray, y: np.ndarray, clip: Box | None, batch_size: int
-    ) -> None:
-        self.network, self.x, self.y, self.clip, self.batch_size = network, x, y, clip, batch_size
-        z = network.predict(x, batch_size)
-        self.guess = z.argmax(1)
-        self.correct = self.guess == y
-        self.loss = _cross_entropy(z, y)
-        self.robust = self.correct.copy()
-
-    def attack(self, attack: Attack) -> tuple[np.ndarray, np.ndarray]:
-        """Return the adversarial inputs, and which samples are right clean and attacked."""
-        assert self.clip is not None
-        inputs = attack.adversarial(self.network, self.x, self.y, self.clip, self.batch_size)
-        return inputs, self.withstands(inputs)
-
-    def withstands(self, inputs: np.ndarray) -> np.ndarray:
-        """Return which samples are right clean and as ``inputs``, and remember it."""
-        withstood = self.correct & self.right(inputs)
-        self.robust &= withstood
-        return withstood
-
-    def right(self, inputs: np.ndarray) -> np.ndarray:
-        """Return which of the inputs are given their true class."""
-        return self.network.predict(inputs, self.batch_size).argmax(1) == self.y
-
-
-def _attacked(
-    attack: Attack, ours: _Side, theirs: _Side | None, transferred: bool = False
-) -> AttackResult:
-    start = time.perf_counter()
-    before = retention = transfer = None
-    if theirs is None or not transferred:
-        _, robust = ours.attack(attack)
-        seconds = time.perf_counter() - start
-    if theirs is not None:
-        inputs, withstood = theirs.attack(attack)
-        if transferred:
-            robust = ours.withstands(inputs)
-            seconds = time.perf_counter() - start
-        before, retention = _mean(withstood), _share(robust, withstood)
-        # Samples that both get right clean, and that the attack takes from the reference.
-        fell = theirs.correct & ~withstood & ours.correct
-        transfer = _share(~ours.right(inputs), fell)
-    name, settings = attack.name, attack.settings()
-    if transferred and theirs is not None:
-        name += ", made for the reference"
-        settings = {**settings, "made_for": theirs.network.model.name}
-    return AttackResult(name, settings, _mean(robust), before, retention, transfer, seconds)
-
-
-def _compared(
-    report: Report,
-    reference: keras.Model,
-    ours: _Side,
-    theirs: _Side,
-    certified: float | None,
-    latency: bool,
-) -> Report:
-    from dataclasses import replace
-
-    return replace(
-        report,
-        reference=reference.name,
-        reference_accuracy=_mean(theirs.correct),
-        reference_loss=theirs.loss,
-        reference_cost=cost(reference, latency=latency, sample=ours.x[:1]),
-        agreement=_mean(ours.guess == theirs.guess),
-        reference_robust_accuracy=_mean(theirs.robust) if report.attacks else None,
-        retention=_share(ours.robust, theirs.robust) if report.attacks else None,
-        certified=certified,
-    )
-
-
-def _mean(mask: np.ndarray) -> float:
-    return float(np.mean(mask))
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> float | None:
-    """Return |part and whole| / |whole|, or None where the whole is empty."""
-    return float(np.mean(part[whole])) if whole.any() else None
-
-
 def _plain(bound: np.ndarray) -> Any:
     return bound.tolist()
-
-
-def _cross_entropy(z: np.ndarray, y: np.ndarray) -> float:
-    z = z.astype("float64")
-    z -= z.max(axis=1, keepdims=True)
-    return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), y]))
-
-
-# -- data that fits ------------------------------------------------------------------------------
-
-
-def check_data(network: Network, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs in the model's type and labels as class numbers, or say what is wrong."""
-    x = check_inputs(network, x)
-    return x, class_numbers(network, y, len(x))
-
-
-def check_inputs(network: Network, x: Any) -> np.ndarray:
-    """Return inputs in the type that the model takes.
-
-    Raises:
-        DataError: They are no numbers, of another shape, none, NaN or infinite.
-    """
-    values = _array(x, "x")
-    if values.ndim == 0 or len(values) == 0:
-        raise DataError(f"x holds no samples (shape {values.shape}).")
-    wanted, given = network.shape, values.shape[1:]
-    if len(wanted) != len(given) or any(
-        w not in (None, g) for w, g in zip(wanted, given, strict=True)
-    ):
-        raise DataError(
-            f"x has samples of shape {given}, but model '{network.model.name}' takes "
-            f"{wanted}; reshape x."
-        )
-    wrong = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-    if wrong.any():
-        raise DataError(
-            f"x holds NaN or infinite values in {wrong.sum()} of {len(x)} samples, the first at "
-            f"index {wrong.argmax()}."
-        )
-    dtype = "float32" if network.differentiable else str(network.model.inputs[0].dtype)
-    return np.ascontiguousarray(values, dtype=dtype)
-
-
-def class_numbers(network: Network, y: Any, count: int) -> np.ndarray:
-    """Return labels as class numbers, int64 (n,).
-
-    Raises:
-        DataError: They are not as many as the inputs, or no classes of the model.
-    """
-    values = _array(y, "y")
-    if len(values.shape) > 1 and values.shape == (count, network.classes):
-        values = _from_one_hot(values)
-    if values.size != count or (values.ndim > 1 and len(values) != count):
-        raise DataError(
-            f"y has shape {values.shape} for {count} samples; it must hold one class number for "
-            f"each, or one-hot rows of {network.classes}."
-        )
-    values = values.reshape(count)
-    if network.binary and values.min() == -1 and np.isin(values, (-1, 1)).all():
-        values = (values + 1) // 2
-    numbers = np.where(np.isfinite(values), values, -1).astype("int64")
-    wrong = (numbers != values) | (numbers < 0) | (numbers >= network.classes)
-    if wrong.any():
-        first = int(wrong.argmax())
-        raise DataError(
-            f"y holds {values[first].item()!r} at index {first}; model "
-            f"'{network.model.name}' has the classes 0 to {network.classes - 1}."
-        )
-    return numbers
-
-
-def _from_one_hot(rows: np.ndarray) -> np.ndarray:
-    good = np.isin(rows, (0, 1)).all(axis=1) & (rows.sum(axis=1) == 1)
-    if not good.all():
-        raise DataError(
-            f"y is not one-hot: row {int((~good).argmax())} is not a single 1 among zeros."
-        )
-    return rows.argmax(axis=1)
-
-
-def _array(values: Any, name: str) -> np.ndarray:
-    try:
-        array = np.asarray(values)
-    except Exception as error:
-        raise DataError(f"{name} is no array: {error}.") from error
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{name} holds {array.dtype} values; numbers are needed.")
-    return array
-
-
-def _reference(mine: Network, reference: keras.Model) -> Network:
-    other = network_of(reference)
-    if other.classes != mine.classes or other.shape != mine.shape:
-        raise ArgumentError(
-            f"The reference '{reference.name}' maps {other.shape} to {other.classes} classes, but "
-            f"'{mine.model.name}' maps {mine.shape} to {mine.classes}; they cannot be compared."
-        )
-    return other
-
-
-def _clip_box(clip: Box | tuple[Any, Any] | None, x: np.ndarray) -> Box:
-    if clip is None:
-        least, most = float(x.min()), float(x.max())
-        return Box(0.0, 1.0) if least >= 0 and most <= 1 else Box(least, most)
-    box = clip if isinstance(clip, Box) else Box(*clip)
-    # Compared in the type of the inputs: the float32 next to 0.1 is beyond the float64 0.1.
-    lo, hi = (np.asarray(bound, dtype=x.dtype) for bound in (box.lo, box.hi))
-    box.fit(x.shape[1:])
-    outside = ((x < lo) | (x > hi)).reshape(len(x), -1).any(axis=1)
-    if outside.any():
-        raise DataError(
-            f"{outside.sum()} of {len(x)} samples of x lie outside of the clip range {box}; give "
-            "the range that the data really has."
-        )
-    return box

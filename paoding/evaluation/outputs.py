@@ -12,6 +12,7 @@ import numpy as np
 from paoding.errors import ArgumentError, DataError, ModelError
 from paoding.evaluation import tasks
 from paoding.evaluation.data import Batch, Data
+from paoding.evaluation.infer import infer
 from paoding.evaluation.measures import Measure, Metric
 from paoding.graph.heads import activation_of
 from paoding.graph.keras_internals import answers
@@ -51,7 +52,7 @@ def outputs_of(model: keras.Model, data: Data, task: Any = None) -> tuple[Output
             chosen, why = tasks.get(wanted[k]), "as task= says"
         else:
             shape = tuple(symbol.shape[1:])
-            found, why = tasks.infer(shape, head, losses[k], first.y[k], first.x)
+            found, why = infer(shape, head, losses[k], first.y[k], first.x)
             chosen, why = tasks.get(found), f"{why}; task= says another"
         shown = name if len(data.outputs) > 1 else ""
         told = f"Output '{name}' is taken for {chosen.name}: {why}."

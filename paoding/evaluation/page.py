@@ -7,13 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 
-if TYPE_CHECKING:
-    from paoding.evaluation.measures import Measure, Metric
-    from paoding.evaluation.report import Report
+from paoding import __version__
+from paoding.evaluation.measures import Measure, Metric
+from paoding.evaluation.report import Report
 
 # An outline of many outputs is as good as a picture of all of them.
 _MOST_OUTPUTS = 24
@@ -70,9 +70,6 @@ def write_html(
 
 def render(report: Mapping[str, Any], sections: Sequence[Section] = ()) -> str:
     """Return the page of a pruning run as HTML; see :func:`write_html`."""
-    import paoding
-    from paoding.evaluation.report import Report
-
     template = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -100,7 +97,7 @@ def render(report: Mapping[str, Any], sections: Sequence[Section] = ()) -> str:
         reason=certificate.get("reason"),
         settings=[(key, _text(value)) for key, value in report.get("settings", {}).items()],
         fingerprint=report.get("fingerprint"),
-        version=paoding.__version__,
+        version=__version__,
     )
 
 
@@ -130,8 +127,6 @@ def _cards(report: Mapping[str, Any], evaluation: Any) -> list[dict[str, Any]]:
 
 def _shown(evaluation: Report) -> list[Measure]:
     """Return what deserves a card: the first measure, and what is left under every attack."""
-    from paoding.evaluation.measures import Measure, Metric
-
     shown = list(evaluation.quality[:1])
     if evaluation.robust_accuracy is not None:
         robust = evaluation.robust_accuracy, evaluation.reference_robust_accuracy

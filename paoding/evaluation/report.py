@@ -11,9 +11,6 @@ from typing import Any
 
 from paoding.evaluation.cost import Cost
 from paoding.evaluation.measures import Measure, Metric
-from paoding.evaluation.page import write_html
-
-__all__ = ["AttackResult", "Report", "write_html"]
 
 
 @dataclass(frozen=True)

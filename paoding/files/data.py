@@ -20,19 +20,10 @@ def load_inputs(path: PathLike) -> Any:
         The array ``x``, or a mapping from names to arrays where there is none of that name.
 
     Raises:
-        DataError: The file is missing, damaged or too large.
+        DataError: The file is missing, damaged or too large, or holds what are no plain values.
     """
-    path = Path(path)
-    try:
-        check_zip(path, DataError)
-        with np.load(path, allow_pickle=False) as file:
-            return file["x"] if "x" in file else {name: file[name] for name in file.files}
-    except PaodingError:
-        raise
-    except FileNotFoundError:
-        raise DataError(f"There is no file {path}.") from None
-    except Exception as error:
-        raise DataError(f"{path} is not a whole .npz file ({first_line(error)}).") from error
+    held = load_arrays(path)
+    return held.get("x", held)
 
 
 def load_data(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
@@ -48,8 +39,11 @@ def load_data(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
         DataError: The file is missing, damaged or too large, ``x`` or ``y`` is missing or not
             of numbers, or their lengths differ.
     """
-    path = Path(path)
-    held = load_arrays(path)
+    return labelled(path, load_arrays(path))
+
+
+def labelled(path: PathLike, held: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``x`` and ``y`` of the arrays that a file held; errors as of :func:`load_data`."""
     missing = [key for key in ("x", "y") if key not in held]
     if missing:
         found = ", ".join(map(repr, held)) or "nothing"
@@ -82,7 +76,7 @@ def load_arrays(path: PathLike) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _check_arrays(path: Path, x: np.ndarray, y: np.ndarray) -> None:
+def _check_arrays(path: PathLike, x: np.ndarray, y: np.ndarray) -> None:
     for name, array in (("x", x), ("y", y)):
         if array.dtype.kind not in "biuf":
             raise DataError(f"{path}: {name} holds {array.dtype} values; numbers are needed.")

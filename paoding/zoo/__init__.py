@@ -15,7 +15,7 @@ from paoding.errors import ArgumentError
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Data", "Entry", "describe", "load", "names"]
+__all__ = ["Data", "Entry", "data", "describe", "load", "names"]
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,21 @@ def load(name: str) -> tuple[keras.Model, Data]:
     """
     from paoding.files.models import load_model
 
+    split = data(name)
+    with as_file(files(__name__) / f"{name}.keras") as path:
+        return load_model(path), split
+
+
+def data(name: str) -> Data:
+    """Load what evaluates a model of the zoo, without the model.
+
+    Raises:
+        ArgumentError: There is no such model.
+    """
     entry = next((entry for entry in _ENTRIES if entry.name == name), None)
     if entry is None:
         raise ArgumentError(f"The zoo has no model {name!r}; it has {', '.join(names())}.")
-    with as_file(files(__name__) / f"{name}.keras") as path:
-        model = load_model(path)
-    return model, _data(entry)
+    return _data(entry)
 
 
 @cache
