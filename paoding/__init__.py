@@ -34,6 +34,8 @@ _HOMES = {
     "evaluate": "paoding.evaluation",
     "export": "paoding.deploy.export",
     "latency": "paoding.deploy.latency",
+    "sweep": "paoding.deploy.sweep",
+    "Front": "paoding.deploy.front",
     "FGSM": "paoding.evaluation",
     "PGD": "paoding.evaluation",
     "selfcheck": "paoding.evaluation.self_check",

@@ -53,3 +53,11 @@ class BusyError(PaodingError):
 
 class RuntimeMissingError(PaodingError):
     """A runtime or an engine that is asked for is not installed, with the extra that brings it."""
+
+
+class ClusterError(PaodingError):
+    """A cluster does not answer, its workers die, or they have other versions."""
+
+
+class SweepError(PaodingError):
+    """Nothing came of a sweep, its folder holds another one, or the disk is full."""
