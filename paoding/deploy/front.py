@@ -57,8 +57,8 @@ class Front:
     """Runs of one model by what they cost and what they are worth.
 
     Attributes:
-        table: A ``DataFrame`` with a row for each run and quantization ("float32": none). Latencies are seconds on
-            the machine that ``machine`` names.
+        table: A ``DataFrame`` with a row for each run and quantization ("float32": none).
+            Latencies are seconds on the machine that ``machine`` names.
         folder: Where the runs are.
         failed: Run -> why it came to nothing.
         machine: What latencies were measured on; empty where none were.
