@@ -6,8 +6,9 @@ import os
 import shutil
 import signal
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 import keras
@@ -17,7 +18,7 @@ import pytest
 
 import paoding
 from paoding.deploy import sweep as module
-from paoding.deploy.executors import Here, InProcesses, OnDask, executor_for
+from paoding.deploy.executors import Here, InProcesses, executor_for
 from paoding.deploy.front import Front
 from paoding.errors import ArgumentError, ClusterError, ModelError, SweepError
 
@@ -82,38 +83,52 @@ def test_processes_give_the_same_bits(here, model, data, tmp_path) -> None:
     assert_same(here, paoding.sweep(model, data=data, out=tmp_path / "s", workers=2, **WHAT))
 
 
-def test_a_worker_of_a_cluster_that_is_killed_loses_nothing(here, model, data, client, tmp_path):
-    told, before = [], set(client.run(os.getpid).values())
+def other_version(number: str) -> str:
+    import paoding as mine
+
+    before, mine.__version__ = mine.__version__, number
+    return before
+
+
+def test_a_worker_of_another_version_is_refused_by_name(model, client) -> None:
+    address = sorted(client.scheduler_info()["workers"])[0]
+    own = client.run(other_version, "0.0.1", workers=[address])[address]
+    with pytest.raises(ClusterError, match=rf"{address} has paoding 0.0.1 where"):
+        paoding.sweep(model, client=client, **WHAT)
+    client.run(other_version, own, workers=[address])
+
+
+def marked(folder: Path) -> Callable[[Any, Any], Any]:
+    """A run that leaves a mark when it is finished, named after the process that computed it."""
+    real = module.run_job
+
+    def run(shared: Any, job: Any) -> Any:
+        files = real(shared, job)
+        (folder / f"{job.name}-{os.getpid()}").touch(exist_ok=False)
+        return files
+
+    return run
+
+
+def test_when_a_worker_is_killed_nothing_is_lost_and_nothing_done_twice(
+    here, model, data, client, tmp_path, monkeypatch
+) -> None:
+    marks, told = tmp_path / "marks", []
+    marks.mkdir()
+    monkeypatch.setattr(module, "run_job", marked(marks))
 
     def kill_one(done, total, rows) -> None:
         told.append((done, total))
-        if done == 1:
-            os.kill(min(before), signal.SIGKILL)
+        if done == 1:  # its next run is under way
+            os.kill(int(next(marks.iterdir()).name.rsplit("-", 1)[1]), signal.SIGKILL)
 
     found = paoding.sweep(
         model, data=data, out=tmp_path / "s", client=client, on_run=kill_one, **WHAT
     )
     assert_same(here, found)
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)] and not found.failed
-    client.wait_for_workers(2, timeout=120)
-    assert set(client.run(os.getpid).values()) != before
-
-
-def finish(folder: Path, job: int) -> tuple[int, int]:
-    time.sleep(0.5)
-    (folder / f"{job}-{time.time_ns()}").write_text("finished")
-    return job, os.getpid()
-
-
-def test_nothing_is_done_twice_when_a_worker_is_killed(client, tmp_path) -> None:
-    client.wait_for_workers(2, timeout=120)
-    answers = []
-    for job, answer in OnDask(client).run(finish, tmp_path, range(8)):
-        answers.append((job, answer[0]))
-        if len(answers) == 1:  # its next job is under way
-            os.kill(answer[1], signal.SIGKILL)
-    assert sorted(answers) == [(job, job) for job in range(8)]
-    assert sorted(path.name[0] for path in tmp_path.iterdir()) == list("01234567")
+    finished = sorted(mark.name.rsplit("-", 1)[0] for mark in marks.iterdir())
+    assert finished == sorted(found.table["run"])
 
 
 def die_once(folder: Path, job: int) -> int:
@@ -127,23 +142,6 @@ def die_once(folder: Path, job: int) -> int:
 def test_a_process_that_dies_is_replaced_and_its_jobs_are_done_by_others(tmp_path) -> None:
     found = list(InProcesses(2).run(die_once, tmp_path, range(4)))
     assert sorted(found) == [(job, job) for job in range(4)]
-
-
-def other_version() -> None:
-    import paoding as mine
-
-    mine.__version__ = "0.0.1"
-
-
-def test_a_worker_of_another_version_is_refused_by_name(model, client) -> None:
-    client.wait_for_workers(2, timeout=120)
-    address = sorted(client.scheduler_info()["workers"])[0]
-    client.run(other_version, workers=[address])
-    try:
-        with pytest.raises(ClusterError, match=rf"{address} has paoding 0.0.1 where"):
-            paoding.sweep(model, client=client, **WHAT)
-    finally:
-        client.restart()
 
 
 def test_a_cluster_that_does_not_answer_is_told_in_a_sentence(model, monkeypatch) -> None:
