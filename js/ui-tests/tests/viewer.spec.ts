@@ -1,4 +1,7 @@
 /** Model files in a real JupyterLab: opened, searched, refused in a sentence, sent to a notebook. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
 import type { Locator } from '@playwright/test';
@@ -37,7 +40,16 @@ for (const theme of ['light', 'dark'] as const) {
     const details = view.getByRole('region', { name: 'Layer', exact: true });
     await expect(details).toContainText('"kernel_size"');
     await view.getByRole('searchbox', { name: 'Filter layers' }).fill('');
+    await details.locator('summary', { hasText: 'kernel' }).click();
+    await expect(details.locator('.paoding-histogram')).toBeVisible();
+    await expect(details.locator('.paoding-filters canvas').first()).toBeVisible();
+    await expect(details.locator('figcaption', { hasText: 'Heat map' })).toBeVisible();
     await page.screenshot({ path: `screenshots/viewer-${theme}.png` });
+    await page.setViewportSize({ width: 700, height: 900 });
+    await expect
+      .poll(() => view.evaluate((box) => box.scrollWidth - box.clientWidth))
+      .toBeLessThanOrEqual(1);
+    await page.screenshot({ path: `screenshots/viewer-${theme}-narrow.png` });
   });
 }
 
@@ -63,11 +75,85 @@ test('Prune in a notebook writes a notebook that loads this very file', async ({
   expect(text).toContain('load_model("my net.keras")');
 });
 
-test('an .h5 file can be pruned from its context menu', async ({ page, tmpPath }) => {
+test('a picture of the structure is saved as SVG and PNG, and the table is copied', async ({
+  page,
+  tmpPath,
+}) => {
+  await page.contents.uploadFile(`${ZOO}/mnist-cnn.keras`, `${tmpPath}/mnist-cnn.keras`);
+  const view = await open(page, `${tmpPath}/mnist-cnn.keras`);
+  await view.getByRole('button', { name: 'Turn' }).click();
+  await page.screenshot({ path: 'screenshots/viewer-vertical.png' });
+  const saved = async (name: string): Promise<Buffer> => {
+    const download = page.waitForEvent('download');
+    await view.getByRole('button', { name, exact: true }).click();
+    return readFileSync(await (await download).path());
+  };
+  const svg = (await saved('SVG')).toString();
+  expect(svg).toContain('</svg>');
+  expect(svg).toContain('conv_1');
+  expect((await saved('PNG')).subarray(1, 4).toString()).toBe('PNG');
+});
+
+test('a link to a layer opens the model and chooses that layer', async ({ page, tmpPath }) => {
+  await page.contents.uploadFile(`${ZOO}/mnist-mlp.keras`, `${tmpPath}/net.keras`);
+  await page.contents.uploadContent('[here](net.keras#dense_1)', 'text', `${tmpPath}/notes.md`);
+  await page.filebrowser.openDirectory(tmpPath);
+  await page.evaluate(async (file) => {
+    const factory = 'Markdown Preview';
+    await window.jupyterapp.commands.execute('docmanager:open', { path: file, factory });
+  }, `${tmpPath}/notes.md`);
+  await page.locator('.jp-MarkdownViewer a', { hasText: 'here' }).click();
+  await expect(page.locator('.paoding-viewer-details h3')).toHaveText('dense_1');
+});
+
+test.describe('HDF5', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'paoding-h5-'));
+
+  test.beforeAll(() => {
+    execFileSync('python', [path.join(__dirname, 'make_h5.py'), folder]);
+  });
+
+  test('a model that Keras 2 wrote opens with shapes, weights and training', async ({
+    page,
+    tmpPath,
+  }) => {
+    await page.contents.uploadFile(`${folder}/old.h5`, `${tmpPath}/old.h5`);
+    const view = await open(page, `${tmpPath}/old.h5`);
+    await expect(view.locator('h2')).toHaveText('old · Sequential');
+    await expect(view.locator('header')).toContainText('SGD, mse');
+    // 3 x 3 x 3 x 8 weights and 8 biases, and 12 x 12 x 8 x 2 weights.
+    await expect(view.locator('header')).toContainText('2,528');
+    const table = view.locator('.paoding-viewer-table');
+    await expect(table).toContainText('<b>out</b>');
+    await table.locator('tbody tr', { hasText: 'Conv2D' }).click();
+    const details = view.getByRole('region', { name: 'Layer', exact: true });
+    await details.locator('summary', { hasText: 'kernel' }).click();
+    await expect(details).toContainText('Standard deviation');
+    await page.screenshot({ path: 'screenshots/viewer-h5.png' });
+  });
+
+  test('a file of weights alone opens as a tree', async ({ page, tmpPath }) => {
+    await page.contents.uploadFile(`${folder}/only.weights.h5`, `${tmpPath}/only.weights.h5`);
+    await page.filebrowser.open(`${tmpPath}/only.weights.h5`);
+    const tree = page.locator('.paoding-weights-file');
+    await expect(tree).toContainText('without a model');
+    await tree.locator('summary', { hasText: '5 × 4 · float32' }).click();
+    await expect(tree.locator('figcaption', { hasText: 'Heat map' })).toBeVisible();
+    await page.screenshot({ path: 'screenshots/viewer-weights.png' });
+  });
+});
+
+test('an .h5 file can be pruned from its context menu; one that is no model says so', async ({
+  page,
+  tmpPath,
+}) => {
   await page.contents.uploadContent('not read here', 'text', `${tmpPath}/old.h5`);
   await page.filebrowser.openDirectory(tmpPath);
   await page.filebrowser.refresh();
-  await page.locator('.jp-DirListing-item[data-file-type="hdf5"]').click({ button: 'right' });
+  const item = page.locator('.jp-DirListing-item[data-file-type="hdf5"]');
+  await item.dblclick();
+  await expect(page.locator('.paoding-viewer-message')).toContainText('This is no');
+  await item.click({ button: 'right' });
   await page.getByRole('menuitem', { name: 'Prune in a Notebook' }).click();
   await expect(page.locator('.jp-Notebook')).toContainText('load_model("old.h5")');
 });

@@ -35,6 +35,10 @@ export function firstView(layout: Layout, size: Size): Camera {
   const all = fitAll(layout, size);
   if (all.scale >= READABLE) return all;
   const byWidth = (size.width - 2 * MARGIN) / Math.max(1, layout.width);
+  if (layout.vertical) {
+    const scale = Math.min(1, Math.max(READABLE, byWidth));
+    return { scale, x: (size.width - layout.width * scale) / 2, y: MARGIN };
+  }
   const byHeight = (size.height - 2 * MARGIN) / Math.max(1, layout.height);
   // Rows are read from top to bottom, a single one from left to right.
   const rows = layout.edges.some((edge) => edge.wraps);

@@ -3,6 +3,7 @@
 import { drawBlock, drawFrames, drawShapes as drawShapeLabels } from './drawBlock';
 import {
   type Card,
+  type Edge,
   gridLeft,
   HEADER,
   type Layout,
@@ -63,6 +64,10 @@ const SHAPE_PIXELS = 4;
 /** Below this many pixels a struck-out unit has no room for its stroke. */
 const STRIKE_PIXELS = 5;
 const TEXT_SCALE = 0.42;
+/** Radius of the corners of lines that lead around a row. */
+const CORNER = 8;
+
+type Point = Edge['points'][number];
 
 export class TileCache {
   private tiles = new Map<number, HTMLCanvasElement>();
@@ -169,33 +174,39 @@ function drawEdges(context: CanvasRenderingContext2D, frame: Frame): void {
     const lowest = Math.max(...edge.points.map((point) => point.y)) * camera.scale + camera.y;
     const highest = Math.min(...edge.points.map((point) => point.y)) * camera.scale + camera.y;
     if (lowest < 0 || highest > height) continue;
-    context.beginPath();
-    context.moveTo(first.x, first.y);
-    for (let index = 1; index < edge.points.length; index++) {
-      const from = edge.points[index - 1] as { x: number; y: number };
-      const to = edge.points[index] as { x: number; y: number };
-      const middle = (from.x + to.x) / 2;
-      const after = edge.points[index + 1];
-      if (!edge.wraps) context.bezierCurveTo(middle, from.y, middle, to.y, to.x, to.y);
-      else if (after) context.arcTo(to.x, to.y, after.x, after.y, 8);
-      else context.lineTo(to.x, to.y);
-    }
-    context.stroke();
-    drawArrowHead(context, last, theme);
+    context.stroke(new Path2D(edgePath(edge, layout.vertical)));
+    context.fillStyle = theme.border;
+    context.fill(new Path2D(arrowHead(last, layout.vertical)));
   }
 }
 
-function drawArrowHead(
-  context: CanvasRenderingContext2D,
-  tip: { x: number; y: number },
-  theme: Theme,
-): void {
-  context.fillStyle = theme.border;
-  context.beginPath();
-  context.moveTo(tip.x, tip.y);
-  context.lineTo(tip.x - 7, tip.y - 4);
-  context.lineTo(tip.x - 7, tip.y + 4);
-  context.fill();
+/** An edge as an SVG path: it leaves and arrives along the flow; around rows it runs straight. */
+export function edgePath(edge: Edge, vertical: boolean): string {
+  return edge.points
+    .map((to, index) => {
+      const from = edge.points[index - 1];
+      if (!from) return `M${to.x} ${to.y}`;
+      if (edge.wraps) return rounded(from, to, edge.points[index + 1]);
+      const [x, y] = [(from.x + to.x) / 2, (from.y + to.y) / 2];
+      const bends = vertical ? `${from.x} ${y} ${to.x} ${y}` : `${x} ${from.y} ${x} ${to.y}`;
+      return `C${bends} ${to.x} ${to.y}`;
+    })
+    .join('');
+}
+
+/** A line to a point, with a round corner where another follows. */
+function rounded(from: Point, to: Point, after: Point | undefined): string {
+  if (!after) return `L${to.x} ${to.y}`;
+  const towards = (other: Point): string => {
+    const length = Math.hypot(other.x - to.x, other.y - to.y) || 1;
+    const share = Math.min(CORNER, length / 2) / length;
+    return `${to.x + (other.x - to.x) * share} ${to.y + (other.y - to.y) * share}`;
+  };
+  return `L${towards(from)}Q${to.x} ${to.y} ${towards(after)}`;
+}
+
+export function arrowHead(tip: { x: number; y: number }, vertical: boolean): string {
+  return vertical ? `M${tip.x} ${tip.y}l-4 -7h8z` : `M${tip.x} ${tip.y}l-7 -4v8z`;
 }
 
 function drawCard(
@@ -223,6 +234,11 @@ function drawCard(
   context.roundRect(card.x, card.y, card.width, card.height, 6);
   context.fill();
   context.stroke();
+  const stripe = theme.kinds[node.kind ?? ''];
+  if (stripe) {
+    context.fillStyle = stripe;
+    context.fillRect(card.x, card.y + 6, 3, card.height - 12);
+  }
   if (node.units > 0) drawUnits(context, frame, card, node, group);
   if (camera.scale >= TEXT_SCALE) drawCardText(context, frame, card, node, group);
   context.globalAlpha = 1;
@@ -270,7 +286,11 @@ function shortName(node: SceneNode, card: Card): string {
     : node.name;
 }
 
-function subtitle(frame: Frame, node: SceneNode, group: SceneGroup | undefined): string {
+export function subtitle(
+  frame: Pick<Frame, 'scene' | 'state' | 'moment'>,
+  node: SceneNode,
+  group: SceneGroup | undefined,
+): string {
   if (node.units === 0) return node.detail ? `${node.op} ${node.detail}` : node.op;
   if (!group?.prunable) return `${node.op} · ${formatCount(node.units)} · kept`;
   const living = livingCells(frame.scene, frame.state, frame.moment, node);

@@ -156,7 +156,8 @@ export function drawShapes(context: CanvasRenderingContext2D, frame: Frame): voi
     told.add(edge.from);
     const shape = lastShape(scene, card).replaceAll(' ', '');
     const room = edge.wraps ? 0 : next.x - start.x - 10;
-    if (!shape || context.measureText(shape).width > room) continue;
+    if (shape && layout.vertical) context.fillText(shape, start.x + 4, start.y + 11);
+    if (!shape || layout.vertical || context.measureText(shape).width > room) continue;
     context.fillText(shape, start.x + 2, start.y - 4);
   }
 }

@@ -35,7 +35,10 @@ const BASE = HEIGHT - 16;
 
 export function drawHistogram(values: ArrayLike<number>, title: string): SVGSVGElement | null {
   const bins = countBins(values);
-  if (!bins) return null;
+  return bins ? drawBins(bins, title) : null;
+}
+
+export function drawBins(bins: Bins, title: string): SVGSVGElement {
   const tallest = Math.max(...bins.counts);
   const step = WIDTH / bins.counts.length;
   const label =

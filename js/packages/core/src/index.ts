@@ -1,9 +1,10 @@
 /** Everything that a front end needs to show a model's structure. */
 
 export { element, svg } from './dom';
-export { countBins, drawHistogram } from './histogram';
+export { countBins, drawBins, drawHistogram } from './histogram';
 export { layoutScene } from './layout';
 export { search } from './navigate';
 export * from './scene';
 export { type Column, DataTable, type TableOptions } from './table';
+export { readTheme, type Theme } from './theme';
 export { type StructureOptions, StructureView } from './view';

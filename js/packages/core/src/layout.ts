@@ -1,4 +1,4 @@
-/** Where each layer is drawn: data flows from left to right, branches lie side by side. */
+/** Where each layer is drawn: along the flow of the data, branches side by side. */
 
 import { type Block, blockName, findBlocks } from './blocks';
 import type { Scene, SceneNode } from './scene';
@@ -42,6 +42,8 @@ export interface LayoutOptions {
   open?: ReadonlySet<string> | 'all';
   /** The window that rows are wrapped for; without it there is one row. */
   window?: { width: number; height: number };
+  /** Whether data flows from top to bottom instead of from left to right; without rows. */
+  vertical?: boolean;
 }
 
 export interface Edge {
@@ -63,6 +65,7 @@ export interface Layout {
   /** Every block that there is, folded or open. */
   blocks: Block[];
   frames: BlockFrame[];
+  vertical: boolean;
 }
 
 export const HEADER = 34;
@@ -138,17 +141,30 @@ export function layoutScene(scene: Scene, options: LayoutOptions = {}): Layout {
     const rank = ranks[index] as number;
     return block ? measureBlock(scene, list, rank, block) : measureCard(scene, list, rank);
   });
+  const vertical = options.vertical === true;
+  // From top to bottom is from left to right, mirrored: so are the sizes before, the places after.
+  if (vertical) cards.forEach(mirror);
   const lanes = orderLanes(cards, links);
-  placeRanks(cards, lanes);
+  placeRanks(cards, lanes, vertical ? HEADER : MIN_WIDTH);
   placeLanes(cards, lanes);
   const edges = lanes.edges.map((edge) => routeEdge(edge, cards, lanes));
-  const size = wrapRows(cards, edges, options.window);
+  const size = wrapRows(cards, edges, vertical ? undefined : options.window);
+  if (vertical) {
+    cards.forEach(mirror);
+    for (const edge of edges) edge.points = edge.points.map(({ x, y }) => ({ x: y, y: x }));
+    [size.width, size.height] = [size.height, size.width];
+  }
   for (const at of shown.open.flatMap((one) => one.cards)) {
     const card = cards[at] as Card;
     card.within = blockName(scene.nodes[card.main]?.name ?? '');
   }
   const frames = shown.open.map((one) => frameOf(one, cards));
-  return { cards, edges, ...size, cardOf, blocks: found, frames };
+  return { cards, edges, ...size, cardOf, blocks: found, frames, vertical };
+}
+
+function mirror(card: Card): void {
+  [card.x, card.y] = [card.y, card.x];
+  [card.width, card.height] = [card.height, card.width];
 }
 
 interface Shown {
@@ -342,11 +358,11 @@ function sortByNeighbours(rank: Slot[], side: 'before' | 'after'): void {
   rank.sort((a, b) => (keys.get(a) as number) - (keys.get(b) as number));
 }
 
-function placeRanks(cards: Card[], lanes: Lanes): void {
+function placeRanks(cards: Card[], lanes: Lanes, least: number): void {
   let x = 0;
   for (const rank of lanes.ranks) {
     const inRank = rank.filter((slot) => slot.card >= 0).map((slot) => cards[slot.card] as Card);
-    const width = Math.max(MIN_WIDTH, ...inRank.map((card) => card.width));
+    const width = Math.max(least, ...inRank.map((card) => card.width));
     for (const card of inRank) card.x = x + (width - card.width) / 2;
     x += width + RANK_GAP;
   }

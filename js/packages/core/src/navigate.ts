@@ -33,17 +33,19 @@ function moveUnit(scene: Scene, card: Card, unit: number, arrow: Arrow): number 
 }
 
 function moveCard(layout: Layout, card: Card, arrow: Arrow): Card | undefined {
-  const vertical = arrow === 'ArrowUp' || arrow === 'ArrowDown';
+  const upright = arrow === 'ArrowUp' || arrow === 'ArrowDown';
+  const beside = upright !== layout.vertical;
   const sign = arrow === 'ArrowRight' || arrow === 'ArrowDown' ? 1 : -1;
-  const middle = card.y + card.height / 2;
+  const [place, length] = layout.vertical ? (['x', 'width'] as const) : (['y', 'height'] as const);
+  const middle = card[place] + card[length] / 2;
   const candidates = layout.cards.filter((other) =>
-    vertical
-      ? other.rank === card.rank && (other.y - card.y) * sign > 0
+    beside
+      ? other.rank === card.rank && (other[place] - card[place]) * sign > 0
       : (other.rank - card.rank) * sign > 0,
   );
   const distance = (other: Card): number =>
-    (vertical ? 0 : Math.abs(other.rank - card.rank) * 1e6) +
-    Math.abs(other.y + other.height / 2 - middle);
+    (beside ? 0 : Math.abs(other.rank - card.rank) * 1e6) +
+    Math.abs(other[place] + other[length] / 2 - middle);
   return candidates.sort((a, b) => distance(a) - distance(b))[0];
 }
 

@@ -20,6 +20,8 @@ export interface SceneNode {
   alone?: boolean;
   /** Why its units stay, or an empty text. */
   note: string;
+  /** What its stripe says: one of `KINDS` in theme.ts; absent where there is none. */
+  kind?: string;
 }
 
 export interface SceneGroup {

@@ -14,6 +14,8 @@ export interface Theme {
   /** From the least salient unit (close to the background) to the most salient. */
   low: Rgb;
   high: Rgb;
+  /** Colours of the stripes that tell what kind of layer a card shows. */
+  kinds: Readonly<Record<string, string>>;
 }
 
 export type Rgb = readonly [number, number, number];
@@ -31,6 +33,16 @@ const LIGHT: Theme = {
   font: 'system-ui, sans-serif',
   low: [214, 234, 230],
   high: [0, 84, 74],
+  kinds: {
+    input: '#5c636b',
+    weights: '#0b66c3',
+    sequence: '#7b3fb5',
+    norm: '#1a7f37',
+    activation: '#c2410c',
+    pool: '#997000',
+    merge: '#b5297a',
+    block: '#1f2328',
+  },
 };
 
 const DARK: Theme = {
@@ -46,6 +58,16 @@ const DARK: Theme = {
   font: 'system-ui, sans-serif',
   low: [44, 88, 86],
   high: [134, 239, 214],
+  kinds: {
+    input: '#a3abb4',
+    weights: '#63b3ff',
+    sequence: '#c69cf5',
+    norm: '#56d364',
+    activation: '#ff9a57',
+    pool: '#e3b341',
+    merge: '#ff8fc7',
+    block: '#e6e8ea',
+  },
 };
 
 /** Reads the theme that is in force at `element`. */

@@ -25,6 +25,7 @@ import {
   type UnitState,
   unitOfCell,
 } from './scene';
+import { structureSvg } from './svg';
 import { readTheme, type Theme } from './theme';
 
 export interface StructureOptions {
@@ -64,6 +65,7 @@ export class StructureView {
   private readonly folding: HTMLButtonElement;
   /** Names of the blocks that are open. */
   private open = new Set<string>();
+  private vertical = false;
   private readonly cleanups: (() => void)[] = [];
   private scene: Scene = EMPTY_SCENE;
   private layout: Layout = layoutScene(EMPTY_SCENE);
@@ -145,7 +147,11 @@ export class StructureView {
   /** Lays the structure out again: for another model, window or set of open blocks. */
   private arrange(): void {
     const window = this.size.width > 0 ? { window: this.size } : {};
-    this.layout = layoutScene(this.scene, { open: this.open, ...window });
+    this.layout = layoutScene(this.scene, {
+      open: this.open,
+      vertical: this.vertical,
+      ...window,
+    });
     const { blocks } = this.layout;
     this.folding.hidden = blocks.length === 0;
     this.root.classList.toggle('paoding-large', blocks.length > 0);
@@ -217,6 +223,21 @@ export class StructureView {
     this.theme = readTheme(this.root);
     this.tiles.clear();
     this.redraw();
+  }
+
+  /** Whether data flows from top to bottom instead of from left to right. */
+  setVertical(vertical: boolean): void {
+    if (vertical === this.vertical) return;
+    this.vertical = vertical;
+    this.moved = false;
+    this.arrange();
+    this.frameOnce();
+    this.redraw();
+  }
+
+  /** The structure as it is folded now, as a picture for a file. */
+  picture(): SVGSVGElement {
+    return structureSvg(this.frame());
   }
 
   fit(): void {

@@ -243,7 +243,8 @@ function add(
   layers.count();
   const holdsCode = type === 'Lambda' || hasCode(config, name);
   const fed = inputs.map((each) => layers.shapeOf(each));
-  const read = told.read ?? fed[0] ?? null;
+  // In files of Keras 2 the first layer of a Sequential says what it reads.
+  const read = told.read ?? fed[0] ?? shapeOf(config.batch_input_shape);
   const reads = [read, ...fed.slice(1)];
   const shape = told.made ?? guessedShape(type, config, reads);
   const parameters = wrapped(type, config, read, object(object(entry.build_config).shapes_dict));
@@ -348,16 +349,26 @@ function tensorNames(value: unknown): string[] {
 
 /** A shape without its batch axis, for people. */
 export function shapeText(shape: Shape | null): string {
-  return shape
-    ? shape
-        .slice(1)
-        .map((s) => s ?? '?')
-        .join(' × ') || 'one number'
-    : '?';
+  if (!shape) return '?';
+  const sizes = shape.slice(1).map((size) => size ?? '?');
+  return sizes.join(' × ') || 'one number';
 }
 
-/** The same model as the structure view draws it. */
-export function sceneOf(model: KerasModel): Scene {
+const KINDS: [string, RegExp][] = [
+  ['input', /^InputLayer$/],
+  ['weights', /(Conv\d|Dense|Embedding)/],
+  ['sequence', /(LSTM|GRU|RNN|Attention|Bidirectional|TimeDistributed)/],
+  ['norm', /(Normalization|LayerScale|Rescaling)$/],
+  ['activation', /^(Activation|\w*ReLU|ELU|Softmax|\w*Dropout\w*|Relu\d?|Silu|Gelu|Sigmoid)$/],
+  ['pool', /(Pooling\dD|Flatten|Reshape|ZeroPadding\dD|Cropping\dD|UpSampling\dD|Permute)$/],
+  ['merge', /^(Add|Concatenate|Multiply|Subtract|Average|Maximum|Minimum|Dot)$/],
+];
+
+/** The part of a layer that the drawing needs. */
+type Drawn = Pick<KerasLayer, 'name' | 'type' | 'inputs' | 'shape' | 'parameters'>;
+
+/** The same model as the structure view draws it, with or without stripes for the layers' kinds. */
+export function sceneOf(model: { name: string; layers: Drawn[] }, stripes = true): Scene {
   return {
     name: model.name,
     groups: [],
@@ -372,6 +383,9 @@ export function sceneOf(model: KerasModel): Scene {
       // What normalizes or only passes on stands on the card before it.
       alone: layer.parameters !== 0 && !/Normalization$/.test(layer.type),
       note: '',
+      ...(stripes
+        ? { kind: KINDS.find(([, types]) => types.test(layer.type))?.[0] ?? 'other' }
+        : {}),
     })),
   };
 }

@@ -91,9 +91,8 @@ export function guessedShape(
 ): Shape | null {
   if (type === 'InputLayer') return shapeOf(config.batch_shape ?? config.batch_input_shape);
   const known = inputs.filter((input) => input !== null);
-  // In files of Keras 2 the first layer of a Sequential says what it reads.
-  const input = known[0] ?? shapeOf(config.batch_input_shape);
-  if (!input || known.length < inputs.length - (known.length === 0 ? 1 : 0)) return null;
+  const input = known[0];
+  if (!input || known.length < inputs.length) return null;
   const units = one(config.units);
   if (type === 'Dense' && units !== null) return [...input.slice(0, -1), units];
   if (type === 'Embedding') return [...input, one(config.output_dim)];
@@ -104,7 +103,7 @@ export function guessedShape(
   if (type === 'Permute' && Array.isArray(config.dims)) {
     return [null, ...config.dims.map((at) => input[Number(at)] ?? null)];
   }
-  if (type === 'Concatenate') return concatenated(config, known.length > 0 ? known : [input]);
+  if (type === 'Concatenate') return concatenated(config, known);
   return alongPlaces(type, config, input) ?? (SAME.test(type) ? input : null);
 }
 

@@ -133,11 +133,21 @@ async function oldWeights(
   if (!group) return [];
   const all = await datasetsBelow(file, group);
   const own = inner.at(-1)?.name;
-  const mine = own === undefined ? all : all.filter(({ name }) => name.split('/').includes(own));
-  return mine.map((info) => ({
-    ...info,
-    name: (info.name.split('/').at(-1) ?? '').replace(/:0$/, ''),
-  }));
+  const name = own ?? outer?.name ?? '';
+  const mine = own === undefined ? all : all.filter((info) => info.name.split('/').includes(own));
+  // Below the layer's own name; the largest first, which is the kernel.
+  return mine
+    .map((info) => {
+      const parts = info.name.split('/');
+      return {
+        ...info,
+        name: parts
+          .slice(parts.lastIndexOf(name) + 1)
+          .join('/')
+          .replace(/:0$/, ''),
+      };
+    })
+    .sort((a, b) => b.bytes - a.bytes);
 }
 
 const PLAIN: [RegExp, (config: Record<string, unknown>) => string[]][] = [

@@ -1,111 +1,50 @@
-/** Opens `.keras` files: the structure and the layers, without a kernel and without Python. */
+/** Opens model files: structure, layers and weights, without a kernel and without Python. */
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { PathExt } from '@jupyterlab/coreutils';
 import { ABCWidgetFactory, type DocumentRegistry, DocumentWidget } from '@jupyterlab/docregistry';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
-import { type Contents, IDefaultDrive, ServerConnection } from '@jupyterlab/services';
+import { type Contents, IDefaultDrive } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { Widget } from '@lumino/widgets';
-import { entryOf, FileError, parseModel, readDirectory, readText } from '@paoding/core/keras';
 import { NEW_NOTEBOOK, PRUNE_IN_NOTEBOOK } from '../commands';
 import { pruneIcon } from '../icons';
-import { openUrl } from '../reader/source';
+import { type Settings, settings } from '../settings';
 import { translation } from '../translation';
-import { type FileFacts, ModelView } from './view';
+import { ModelPanel } from './panel';
 
 const FILE_TYPE = 'keras-model';
 const HDF5 = 'hdf5';
 /** Tells JupyterLab not to load such files: they are read in parts instead. */
 const PROVIDER = 'paoding:parts';
-/** The configuration of the largest known models has a few MB. */
-const MOST_CONFIG = 64 << 20;
-const MOST_METADATA = 1 << 20;
+/** A layer that the page's own address names, such as `.../tree/net.keras#conv1`; used once. */
+let asked = decodeURIComponent(window.location.hash.slice(1));
 
-/** The file's model, or a sentence that says why it cannot be shown. */
-class ModelPanel extends Widget {
-  private view: ModelView | null = null;
-  /** Counts the readings, so that an older one never replaces a newer. */
-  private reading = 0;
-
-  constructor(
-    private readonly app: JupyterFrontEnd,
-    private readonly path: string,
-    private readonly trans: TranslationBundle,
-  ) {
-    super();
-    this.addClass('paoding-viewer-host');
-    void this.load();
-  }
-
-  /** Reads the file anew, such as after it has changed. */
-  async load(): Promise<void> {
-    const turn = ++this.reading;
-    this.say(this.trans.__('Reading the model ...'));
-    try {
-      const { model, facts } = await this.read();
-      if (this.isDisposed || turn !== this.reading) return;
-      this.view?.destroy();
-      this.view = new ModelView(model, facts, this.trans, () => {
-        void this.app.commands.execute(NEW_NOTEBOOK, { model: this.path });
-      });
-      this.node.replaceChildren(this.view.root);
-    } catch (error) {
-      if (this.isDisposed || turn !== this.reading) return;
-      const known = error instanceof FileError;
-      const other = this.trans.__('The file could not be read: %1', String(error));
-      this.say(known ? error.message : other);
-    }
-  }
-
-  override dispose(): void {
-    this.view?.destroy();
-    super.dispose();
-  }
-
-  private async read() {
-    const { contents, serverSettings } = this.app.serviceManager;
-    const url = await contents.getDownloadUrl(this.path);
-    const source = await openUrl(url, (address, headers) =>
-      ServerConnection.makeRequest(address, { headers, cache: 'no-store' }, serverSettings),
-    );
-    const entries = await readDirectory(source);
-    const entry = entryOf(entries, 'config.json');
-    if (!entry) throw new FileError("This is no .keras file: it has no 'config.json'.");
-    const model = parseModel(await readText(source, entry, MOST_CONFIG));
-    const about = entryOf(entries, 'metadata.json');
-    const facts: FileFacts = { bytes: source.size, keras: '', saved: '' };
-    try {
-      const told = about ? JSON.parse(await readText(source, about, MOST_METADATA)) : {};
-      if (typeof told.keras_version === 'string') facts.keras = told.keras_version;
-      if (typeof told.date_saved === 'string') facts.saved = told.date_saved;
-    } catch {
-      // A model without readable metadata is still a model.
-    }
-    return { model, facts };
-  }
-
-  private say(text: string): void {
-    const message = document.createElement('p');
-    message.className = 'paoding-viewer-message';
-    message.setAttribute('role', 'status');
-    message.textContent = text;
-    this.node.replaceChildren(message);
+class ModelDocument extends DocumentWidget<ModelPanel> {
+  override setFragment(fragment: string): void {
+    this.content.reveal(decodeURIComponent(fragment.replace(/^#/, '')));
   }
 }
 
-class ViewerFactory extends ABCWidgetFactory<DocumentWidget> {
+class ViewerFactory extends ABCWidgetFactory<ModelDocument> {
   constructor(
     private readonly app: JupyterFrontEnd,
     private readonly trans: TranslationBundle,
+    private readonly settings: () => Settings,
     options: DocumentRegistry.IWidgetFactoryOptions,
   ) {
     super(options);
     this.contentProviderId = PROVIDER;
   }
 
-  protected override createNewWidget(context: DocumentRegistry.Context): DocumentWidget {
-    const content = new ModelPanel(this.app, context.path, this.trans);
-    const widget = new DocumentWidget({ content, context });
+  protected override createNewWidget(context: DocumentRegistry.Context): ModelDocument {
+    const { path } = context;
+    const deeds = {
+      prune: () => void this.app.commands.execute(NEW_NOTEBOOK, { model: path }),
+      link: (layer: string) =>
+        `[${layer}](${encodeURI(PathExt.basename(path))}#${encodeURIComponent(layer)})`,
+    };
+    const content = new ModelPanel(this.app, path, this.trans, this.settings, deeds, asked);
+    asked = '';
+    const widget = new ModelDocument({ content, context });
     widget.title.icon = pruneIcon;
     context.fileChanged.connect(() => void content.load());
     return widget;
@@ -116,6 +55,7 @@ export async function activate(app: JupyterFrontEnd): Promise<void> {
   const drive = await app.resolveOptionalService(IDefaultDrive);
   const browser = await app.resolveOptionalService(IDefaultFileBrowser);
   const trans = await translation(app);
+  const chosen = await settings(app);
   const { contents } = app.serviceManager;
   drive?.contentProviderRegistry?.register(PROVIDER, {
     get: async (path: string): Promise<Contents.IModel> => ({
@@ -134,33 +74,39 @@ export async function activate(app: JupyterFrontEnd): Promise<void> {
     contentType: 'file',
     icon: pruneIcon,
   });
-  // Their weights are not read here yet: only the context menu needs to know them.
-  if (!app.docRegistry.getFileType(HDF5)) {
+  // Another extension may show HDF5 files of all kinds: then this viewer is only offered for them.
+  const mine = !app.docRegistry.getFileType(HDF5);
+  if (mine) {
     app.docRegistry.addFileType({
       name: HDF5,
       displayName: trans.__('HDF5 File'),
       extensions: ['.h5', '.hdf5'],
-      fileFormat: 'base64',
+      fileFormat: 'text',
       contentType: 'file',
     });
   }
   app.docRegistry.addWidgetFactory(
-    new ViewerFactory(app, trans, {
+    new ViewerFactory(app, trans, chosen, {
       name: 'Keras Model',
       label: trans.__('Keras Model'),
       modelName: 'text',
-      fileTypes: [FILE_TYPE],
-      defaultFor: [FILE_TYPE],
+      fileTypes: [FILE_TYPE, HDF5],
+      defaultFor: mine ? [FILE_TYPE, HDF5] : [FILE_TYPE],
       readOnly: true,
     }) as DocumentRegistry.WidgetFactory,
   );
   app.commands.addCommand(PRUNE_IN_NOTEBOOK, {
     label: trans.__('Prune in a Notebook'),
     icon: pruneIcon,
-    describedBy: { args: { type: 'object', properties: {} } },
-    isVisible: () => selected(browser) !== null,
-    execute: async () => {
-      const path = selected(browser);
+    describedBy: {
+      args: {
+        type: 'object',
+        properties: { path: { type: 'string', description: trans.__('The model file to prune') } },
+      },
+    },
+    isVisible: (args) => selected(app, browser, args) !== null,
+    execute: async (args) => {
+      const path = selected(app, browser, args);
       if (path !== null) await app.commands.execute(NEW_NOTEBOOK, { model: path });
     },
   });
@@ -173,8 +119,15 @@ export async function activate(app: JupyterFrontEnd): Promise<void> {
   }
 }
 
-/** The model file that is selected in the file browser, or null. */
-function selected(browser: IDefaultFileBrowser | null): string | null {
-  const item = browser?.selectedItems().next().value;
-  return item && /\.(keras|h5|hdf5)$/i.test(PathExt.basename(item.path)) ? item.path : null;
+/** The model file that is meant: given, selected in the file browser, or shown; else null. */
+function selected(
+  app: JupyterFrontEnd,
+  browser: IDefaultFileBrowser | null,
+  { path }: { path?: unknown },
+): string | null {
+  if (typeof path === 'string') return path;
+  const item = browser?.isVisible ? browser.selectedItems().next().value : undefined;
+  if (item && /\.(keras|h5|hdf5)$/i.test(PathExt.basename(item.path))) return item.path;
+  const { currentWidget } = app.shell;
+  return currentWidget instanceof ModelDocument ? currentWidget.context.path : null;
 }

@@ -1,0 +1,45 @@
+"""Writes a model as Keras 2 did, and a file of weights, without loading Keras."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+LAYERS = [
+    {
+        "class_name": "Conv2D",
+        "config": {
+            "name": "conv",
+            "filters": 8,
+            "kernel_size": [3, 3],
+            "strides": [1, 1],
+            "padding": "same",
+            "activation": "relu",
+            "use_bias": True,
+            "batch_input_shape": [None, 12, 12, 3],
+        },
+    },
+    {"class_name": "Flatten", "config": {"name": "flatten"}},
+    {"class_name": "Dense", "config": {"name": "<b>out</b>", "units": 2, "use_bias": False}},
+]
+
+folder = Path(sys.argv[1])
+rng = np.random.default_rng(0)
+with h5py.File(folder / "old.h5", "w") as file:
+    config = {"class_name": "Sequential", "config": {"name": "old", "layers": LAYERS}}
+    file.attrs["model_config"] = json.dumps(config)
+    file.attrs["keras_version"] = "2.15.0"
+    file.attrs["training_config"] = json.dumps(
+        {"loss": "mse", "optimizer_config": {"class_name": "SGD"}}
+    )
+    kernel = rng.normal(size=(3, 3, 3, 8)).astype("float32")
+    file["model_weights/conv/conv/kernel:0"] = kernel
+    file["model_weights/conv/conv/bias:0"] = np.zeros(8, "float32")
+with h5py.File(folder / "only.weights.h5", "w") as file:
+    file["layers/dense/vars/0"] = rng.normal(size=(5, 4)).astype("float32")
+    file["layers/dense/vars/1"] = np.zeros(4, "float32")
+    file["layers/conv2d/vars/0"] = rng.normal(size=(3, 3, 1, 2)).astype("float16")
