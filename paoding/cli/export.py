@@ -8,8 +8,15 @@ from typing import Annotated
 
 import typer
 
+from paoding.cli.deploy import numbers
 from paoding.cli.models import load_with_data
-from paoding.cli.options import DataOption, DomainOption, JsonOption, ModelArgument
+from paoding.cli.options import (
+    DataOption,
+    DomainOption,
+    InputSizeOption,
+    JsonOption,
+    ModelArgument,
+)
 from paoding.cli.output import print_json, working
 from paoding.files.atomic import refuse_unwritable
 
@@ -25,6 +32,7 @@ class Quantization(StrEnum):
     """Smaller numbers for an exported model."""
 
     float16 = "float16"
+    dynamic = "dynamic"
     int8 = "int8"
 
 
@@ -33,10 +41,15 @@ def export(
     out: Annotated[Path, typer.Option(metavar="FILE", help="A new file.", show_default=False)],
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.tflite,
     quantize: Annotated[
-        Quantization | None, typer.Option(help="Smaller numbers (tflite).", show_default=False)
+        Quantization | None,
+        typer.Option(
+            help="Smaller numbers: float16 (tflite), dynamic (weights in 8 bits) or int8.",
+            show_default=False,
+        ),
     ] = None,
     data: DataOption = None,
     domain: DomainOption = None,
+    input_size: InputSizeOption = None,
     json_only: JsonOption = False,
 ) -> None:
     """Write a model for a phone, a browser or another framework."""
@@ -46,7 +59,8 @@ def export(
     with working():
         box = None if domain is None else Box(*domain)
         judged, xy = load_with_data(model, data)
-        from paoding.deploy.export import export as write  # late: it loads TensorFlow
+        from paoding.deploy.export import UNCERTIFIED  # late: it loads TensorFlow
+        from paoding.deploy.export import export as write
 
         write(
             judged,
@@ -56,9 +70,12 @@ def export(
             # A zoo model's own data is for evaluation; only data that is given calibrates int8.
             calibration=None if data is None or xy is None else xy[0],
             domain=box,
+            input_size=numbers(input_size),
         )
     size = out.stat().st_size
     if json_only:
         print_json({"out": str(out), "format": format.value, "bytes": size})
     else:
         print(f"{out}: {size:,} bytes")
+        if quantize:
+            print(UNCERTIFIED)

@@ -46,3 +46,11 @@ DomainOption = Annotated[
         show_default=False,
     ),
 ]
+InputSizeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HxW",
+        help="Lengths of the axes that the model leaves open, such as 224x224.",
+        show_default=False,
+    ),
+]

@@ -20,6 +20,7 @@ from paoding.deploy.job import ROW, Job, Shipment, check_quantize, run_job, ship
 from paoding.deploy.latency import latency
 from paoding.errors import ArgumentError, PaodingError, SweepError
 from paoding.evaluation.runtimes import SUFFIXES, require_runtime, runtime_of
+from paoding.evaluation.timing import machine
 from paoding.files.atomic import output_file, output_folder
 from paoding.graph import trace
 from paoding.pruning.settings import check_share
@@ -210,7 +211,6 @@ def _measured(
     """Return the front with latencies, those that are known from before taken over."""
     import pandas as pd
 
-    machine = ""
     if runtime is not None:
         known = _known(place.folder, runtime)
         for row in rows:
@@ -218,7 +218,6 @@ def _measured(
             if key not in known:
                 file = place.folder / RUNS / row["run"] / row["file"]
                 found = _latency_of(file, runtime)
-                machine = found.machine
                 known[key] = {
                     "latency": found.median,
                     "latency_low": found.low,
@@ -227,7 +226,8 @@ def _measured(
                 }
             row.update(known[key])
     table = typed(pd.DataFrame(rows))
-    return Front(table, place.folder, failed, machine, runtime or "", keep)
+    on = "" if runtime is None else machine()
+    return Front(table, place.folder, failed, on, runtime or "", keep)
 
 
 def _latency_of(file: Path, runtime: str) -> Any:
@@ -240,8 +240,6 @@ def _latency_of(file: Path, runtime: str) -> Any:
 
 def _known(folder: Path, runtime: str) -> dict[tuple[str, str], dict[str, Any]]:
     """Return latencies that were measured here before, on this machine."""
-    from paoding.evaluation.timing import machine
-
     if not (folder / FRONT).is_file():
         return {}
     before = Front.load(folder)
