@@ -49,6 +49,26 @@ class Removal:
             object.__setattr__(self, name, int(value))
 
 
+def last_survivors(into: Mapping[int, int | None]) -> dict[int, int | None]:
+    """Each unit that went and, where merges make a chain, who holds its rows in the end.
+
+    Args:
+        into: unit -> the one that it was merged into, None for a plain removal; in order.
+
+    Returns:
+        Unit -> the last of its chain; None where the chain ends in a plain removal.
+
+    >>> last_survivors({3: 2, 2: 0, 5: 4, 4: None})
+    {3: 0, 2: 0, 5: None, 4: None}
+    """
+    ends: dict[int, int | None] = {}
+    for unit, end in into.items():
+        while end is not None and end in into:
+            end = into[end]
+        ends[unit] = end
+    return ends
+
+
 COLUMNS: dict[str, Any] = {
     "step": np.int64,
     "group": object,

@@ -8,6 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+def mute(descriptor: int) -> int | None:
+    """Send a file descriptor to nowhere; a copy of where it led, or None where it was closed."""
+    try:
+        kept = os.dup(descriptor)
+    except OSError:
+        kept = None
+    null = os.open(os.devnull, os.O_WRONLY)
+    if null != descriptor:
+        os.dup2(null, descriptor)
+        os.close(null)
+    return kept
+
+
 @contextmanager
 def quiet_start() -> Iterator[None]:
     """Keep TensorFlow's start-up notes off stderr while a block imports it for the first time.
@@ -20,13 +33,12 @@ def quiet_start() -> Iterator[None]:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
+    kept = mute(2)
     try:
         yield
         if "tensorflow" in sys.modules:  # the search for graphics cards writes too
             sys.modules["tensorflow"].config.list_physical_devices()
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
+        if kept is not None:
+            os.dup2(kept, 2)
+            os.close(kept)

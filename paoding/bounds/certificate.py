@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from paoding.bounds.intervals import Floats, Interval, Twin
 from paoding.bounds.linear import Linear
 from paoding.bounds.lowering import lower
 from paoding.bounds.primitives import Program, score_values
+from paoding.checks import check_choice
 from paoding.domain.box import Domain
-from paoding.errors import ArgumentError
 from paoding.graph import Graph, State
 
 Method = Literal["interval", "linear"]
@@ -115,8 +115,7 @@ class Certifier:
         method: Method = "interval",
         reference: State | None = None,
     ) -> None:
-        if method not in ("interval", "linear"):
-            raise ArgumentError(f"bounds={method!r} is not known; choose 'interval' or 'linear'.")
+        check_choice("bounds", method, get_args(Method))
         self.graph, self.method = graph, method
         self.reference = graph.original if reference is None else reference
         self.inputs: Sequence[Interval] = input_intervals(self.program, domain)

@@ -10,11 +10,12 @@ import numpy as np
 
 from paoding.bounds.forward import checked
 from paoding.bounds.intervals import UNIT, Floats, Interval, Twin
-from paoding.bounds.maps import Ints, MatMul
+from paoding.bounds.maps import Ints, Map, MatMul
 from paoding.bounds.pairs import Couple, Paired
 from paoding.bounds.primitives import Affine, Correction, Program, affine
 from paoding.bounds.windows import Convolution
 from paoding.graph import Graph
+from paoding.plan import last_survivors
 
 NO_UNIT = -1
 
@@ -51,20 +52,16 @@ def resolved(removals: Iterable[Gone]) -> Merges:
     >>> resolved([R(group="a", unit=3, into=2), R(group="a", unit=2, into=0)])
     {'a': (array([2, 3]), array([0, 0]))}
     """
-    groups: dict[str, dict[int, int]] = {}
+    groups: dict[str, dict[int, int | None]] = {}
     for removal in removals:
-        into = NO_UNIT if removal.into is None else int(removal.into)
+        into = None if removal.into is None else int(removal.into)
         groups.setdefault(removal.group, {})[int(removal.unit)] = into
     result = {}
     for name, went in groups.items():
+        ends = last_survivors(went)
         gone = sorted(went)
-        ends = []
-        for unit in gone:
-            end = went[unit]
-            while end in went:
-                end = went[end]
-            ends.append(end)
-        result[name] = (np.array(gone, dtype=np.int64), np.array(ends, dtype=np.int64))
+        held = [NO_UNIT if (end := ends[unit]) is None else end for unit in gone]
+        result[name] = (np.array(gone, dtype=np.int64), np.array(held, dtype=np.int64))
     return result
 
 
@@ -110,8 +107,9 @@ def kernel_of(program: Program, number: int) -> Any:
     return None
 
 
-def with_kernel(linear: Any, kernel: np.ndarray) -> MatMul | Convolution:
+def with_kernel(linear: Map, kernel: np.ndarray) -> MatMul | Convolution:
     """The same layer with another kernel (other rows, columns or values)."""
+    assert isinstance(linear, MatMul | Convolution)
     return MatMul(kernel) if isinstance(linear, MatMul) else Convolution(kernel, linear.windows)
 
 

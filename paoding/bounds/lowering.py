@@ -28,12 +28,13 @@ from paoding.bounds.primitives import (
     Step,
     identity,
 )
-from paoding.bounds.windows import Convolution, Depthwise, Pool, windows_of
+from paoding.bounds.windows import Convolution, Depthwise, Pool
 from paoding.errors import BoundsError
 from paoding.graph import Graph, Node, State, TensorRef
 from paoding.layers import rule_for
 from paoding.layers.algebra import Value
 from paoding.layers.common import activation_name, is_known
+from paoding.layers.windows import windows_of
 
 
 class Lowering:

@@ -7,12 +7,11 @@ layer's outputs are taken to lie where the inputs do.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from paoding.bounds.intervals import Interval
-from paoding.bounds.primitives import Affine, Apply, MaxOver, MaxPool, Program, Step
+from paoding.bounds.primitives import Affine, Apply, MaxOver, MaxPool, Primitive, Program, Step
 from paoding.errors import BoundsError
 
 
@@ -74,7 +73,7 @@ def paper_changes(
     return changes
 
 
-def _on_the_change(primitive: Any, known: Sequence[Interval]) -> Interval:
+def _on_the_change(primitive: Primitive, known: Sequence[Interval]) -> Interval:
     """An activation applied to the change: ReLU gives (0, hi), others their own values."""
     if isinstance(primitive, Apply) and primitive.kind.name in ("relu", "relu6"):
         return Interval(np.zeros_like(known[0].upper), np.maximum(known[0].upper, 0.0))

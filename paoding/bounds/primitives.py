@@ -17,7 +17,7 @@ from paoding.bounds.curves import Activation
 from paoding.bounds.intervals import UNDERFLOW, Floats, Interval, Twin, down, gamma, up
 from paoding.bounds.maps import Map, Rearrange
 from paoding.bounds.softmax import softmax, softmax_difference
-from paoding.bounds.windows import Windows
+from paoding.layers.windows import Windows
 
 EVERYTHING = Interval.of(-np.inf, np.inf)
 

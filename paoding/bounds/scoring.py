@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,9 @@ from paoding.bounds.paper import paper_changes, paper_values
 from paoding.bounds.primitives import Affine, Program, Step, score_values
 from paoding.bounds.screening import Screen
 from paoding.bounds.windows import Convolution
+from paoding.checks import check_choice
 from paoding.domain.box import Domain
-from paoding.errors import ArgumentError, BoundsError
+from paoding.errors import BoundsError
 from paoding.graph import Graph, Group, State
 
 Propagation = Literal["sound", "paper"]
@@ -89,8 +90,7 @@ class Scorer:
         propagation: Propagation = "sound",
         budget: float = DEFAULT_BUDGET,
     ) -> None:
-        if propagation not in ("sound", "paper"):
-            raise ArgumentError(f"propagation={propagation!r}: choose 'sound' or 'paper'.")
+        check_choice("propagation", propagation, get_args(Propagation))
         self.graph, self.state, self.domain = graph, state, domain
         self.propagation, self.budget = propagation, budget
 

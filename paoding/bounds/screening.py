@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from paoding.bounds.compare import absolute
 from paoding.bounds.difference import Readers
 from paoding.bounds.intervals import Floats, Interval, gamma, up
-from paoding.bounds.maps import MatMul
+from paoding.bounds.maps import Map, MatMul
 from paoding.bounds.primitives import Affine, Apply, MaxPool, Program, Step
 
 
@@ -160,7 +160,7 @@ def pair_distance(kernel: NDArray[np.floating], bias: Floats, x: Interval) -> ND
     return gram
 
 
-def _abs_adjoint(linear: Any, later: Floats) -> Floats:
+def _abs_adjoint(linear: Map, later: Floats) -> Floats:
     """What a change of 1 in each input entry may change behind ``|linear|``."""
     out: Floats = absolute(linear).adjoint(later[None])[0]
     return out

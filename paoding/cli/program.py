@@ -24,6 +24,7 @@ from paoding.cli.output import DEBUG, say
 from paoding.cli.prune import prune, replay
 from paoding.cli.zoo import zoo
 from paoding.errors import PaodingError
+from paoding.quiet import mute
 
 FAILED = 1  # 0 is done; 2, wrong usage, is typer's own
 
@@ -65,23 +66,20 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if os.environ.get(DEBUG):
         return
-    null = os.open(os.devnull, os.O_WRONLY)
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
-        if stream is None:  # it was closed by whoever started the program
+        if stream is not None:
+            stream.flush()
+        kept = mute(descriptor)
+        if stream is None or kept is None:  # it was closed by whoever started the program
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-            os.dup2(null, descriptor)
             continue
-        stream.flush()
         # A terminal without Unicode shows "?" for what it lacks.
         errors = "replace" if descriptor == 1 else stream.errors
         copy = open(  # noqa: SIM115 (it lives as long as the program)
-            os.dup(descriptor), "w", encoding=stream.encoding, errors=errors, buffering=1
+            kept, "w", encoding=stream.encoding, errors=errors, buffering=1
         )
         setattr(sys, name, copy)
-        os.dup2(null, descriptor)
-    if null > 2:
-        os.close(null)
 
 
 def run(arguments: list[str]) -> int:
@@ -124,6 +122,6 @@ def main() -> None:
     try:
         sys.stdout.flush()
     except OSError:  # it was said when it was printed; what is left would be tried once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        mute(sys.stdout.fileno())
         status = FAILED
     sys.exit(status)

@@ -10,7 +10,7 @@ import numpy as np
 from paoding.compensation.forecast import foresee
 from paoding.criteria import Ranking, magnitude, pair_ranking
 from paoding.graph import Graph, Group, Member, State
-from paoding.plan import Removal
+from paoding.plan import Removal, last_survivors
 from paoding.pruning.context import RunContext
 
 
@@ -71,7 +71,7 @@ def move_rows(graph: Graph, state: State, removals: Sequence[Removal]) -> dict[i
         by_group.setdefault(removal.group, []).append(removal)
     for name, entries in by_group.items():
         group = graph.by_name[name]
-        source, target = last_survivors(entries)
+        source, target = merged(entries)
         going = np.array([r.unit for r in entries])
         for member in group.with_role("consume"):
             value = changed.get(member.variable)
@@ -83,19 +83,15 @@ def move_rows(graph: Graph, state: State, removals: Sequence[Removal]) -> dict[i
     return changed
 
 
-def last_survivors(removals: Sequence[Removal]) -> tuple[np.ndarray, np.ndarray]:
+def merged(removals: Sequence[Removal]) -> tuple[np.ndarray, np.ndarray]:
     """Merged units of one group and, for each, the unit that holds its rows in the end.
 
     A survivor may go later in the same step; what it had taken over goes on with it. Where it
     goes without a survivor, so does what it had taken over.
     """
-    into: dict[int, int | None] = {r.unit: None if r.method == "none" else r.into for r in removals}
-    ends: dict[int, int | None] = {}
-    for unit in reversed(into):  # later removals first: their ends are known by then
-        survivor = into[unit]
-        ends[unit] = ends.get(survivor, survivor) if survivor is not None else None
+    ends = last_survivors({r.unit: None if r.method == "none" else r.into for r in removals})
     pairs = [(unit, end) for unit, end in ends.items() if end is not None]
-    table = np.array(pairs[::-1], dtype=np.int64).reshape(-1, 2)
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
 
 

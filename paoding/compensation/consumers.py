@@ -12,6 +12,7 @@ import numpy as np
 from paoding.graph import Graph, State
 from paoding.graph.flat import Node
 from paoding.layers import FIXED, Linear, Slides, linear_of, moments_of
+from paoding.layers.windows import Windows, windows_of
 
 Rows = np.ndarray
 
@@ -95,7 +96,7 @@ class Consumer:
     def places(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the places at which one sample is read, given the tensor's shape (n, ...)."""
         if self.convolution:
-            return tuple(w.out for w in self._windows(shape))
+            return self._windows(shape).out
         axis = self.tensor_axis % len(shape)
         return tuple(size for i, size in enumerate(shape) if i not in (0, axis))
 
@@ -112,15 +113,10 @@ class Consumer:
         flat = front.reshape(len(x), -1, front.shape[-1])
         return (flat if where is None else flat[:, where]).reshape(-1, front.shape[-1])
 
-    def _windows(self, shape: tuple[int, ...]) -> list[Window]:
+    def _windows(self, shape: tuple[int, ...]) -> Windows:
         slides = self._slides
         spatial = shape[1:-1] if slides.channels_last else shape[2:]
-        return [
-            window(size, k, stride, dilation, slides.padding)
-            for size, k, stride, dilation in zip(
-                spatial, slides.size, slides.strides, slides.dilation, strict=True
-            )
-        ]
+        return windows_of(spatial, slides.size, slides.strides, slides.padding, slides.dilation)
 
     @property
     def _slides(self) -> Slides:
@@ -131,45 +127,16 @@ class Consumer:
         windows = self._windows(x.shape)
         if not self._slides.channels_last:
             x = np.moveaxis(x, 1, -1)
-        padded = np.pad(x, [(0, 0), *((w.before, w.after) for w in windows), (0, 0)])
-        out = tuple(w.out for w in windows)
+        padded = windows.padded(x)
         if where is None:
-            where = np.arange(math.prod(out))
-        corner = [
-            index * w.stride for index, w in zip(np.unravel_index(where, out), windows, strict=True)
-        ]
+            where = np.arange(math.prod(windows.out))
+        places = np.unravel_index(where, windows.out)
+        corner = [index * stride for index, stride in zip(places, windows.strides, strict=True)]
         taps = []
-        for tap in np.ndindex(*(w.size for w in windows)):
-            spot = tuple(c + t * w.dilation for c, t, w in zip(corner, tap, windows, strict=True))
-            taps.append(padded[(slice(None), *spot)])
+        for tap in np.ndindex(*windows.kernel):
+            steps = zip(corner, tap, windows.dilation, strict=True)
+            taps.append(padded[(slice(None), *(c + t * dilation for c, t, dilation in steps))])
         return np.concatenate(taps, axis=-1).reshape(len(x) * len(where), -1)
-
-
-@dataclass(frozen=True)
-class Window:
-    """How a kernel slides over one axis."""
-
-    out: int
-    before: int
-    after: int
-    stride: int
-    dilation: int
-    size: int
-
-
-def window(length: int, size: int, stride: int, dilation: int, padding: str) -> Window:
-    """The places of a kernel along an axis of ``length``, with TensorFlow's padding.
-
-    >>> window(5, 3, 2, 1, "same")
-    Window(out=3, before=1, after=1, stride=2, dilation=1, size=3)
-    """
-    reach = (size - 1) * dilation + 1
-    if padding == "same":
-        out = -(-length // stride)
-        total = max((out - 1) * stride + reach - length, 0)
-        return Window(out, total // 2, total - total // 2, stride, dilation, size)
-    before = reach - 1 if padding == "causal" else 0
-    return Window((length + before - reach) // stride + 1, before, 0, stride, dilation, size)
 
 
 def consumers_of(graph: Graph) -> tuple[Consumer, ...]:

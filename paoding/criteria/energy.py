@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from paoding.checks import check_choice
 from paoding.errors import ArgumentError
 
 Floats = NDArray[np.float64]
@@ -154,9 +155,7 @@ def get(energy: str | Energy, alpha: float = 0.75, beta: float = 0.25) -> Energy
     """
     if not isinstance(energy, str):
         return energy
-    if energy not in _ENERGIES:
-        names = ", ".join(repr(name) for name in _ENERGIES)
-        raise ArgumentError(f"energy={energy!r} is not known; choose one of {names}.")
+    check_choice("energy", energy, _ENERGIES)
     for name, value in (("alpha", alpha), ("beta", beta)):
         if not (np.isfinite(value) and value >= 0):
             raise ArgumentError(f"{name}={value} must be a finite number, 0 or more.")

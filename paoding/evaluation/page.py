@@ -110,7 +110,7 @@ def _lead(report: Mapping[str, Any]) -> str:
     return f"{text} ({seconds:.2g} s), without training data."
 
 
-def _cards(report: Mapping[str, Any], evaluation: Any) -> list[dict[str, Any]]:
+def _cards(report: Mapping[str, Any], evaluation: Report | None) -> list[dict[str, Any]]:
     cards = []
     before, after = report.get("before") or {}, report.get("after") or {}
     for key, title in (("parameters", "Parameters"), ("flops", "FLOPs"), ("bytes", "Bytes")):

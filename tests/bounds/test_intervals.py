@@ -12,7 +12,8 @@ from paoding.bounds.compare import absolute, difference
 from paoding.bounds.intervals import Interval, Twin, down, up
 from paoding.bounds.maps import MatMul
 from paoding.bounds.primitives import affine
-from paoding.bounds.windows import Convolution, windows_of
+from paoding.bounds.windows import Convolution
+from paoding.layers.windows import windows_of
 
 mpmath.mp.prec = 4000  # wide enough for sums of doubles to be exact
 

@@ -11,12 +11,13 @@ from keras import layers
 
 import paoding
 from paoding.compensation import get
-from paoding.compensation.consumers import consumers_of, window
+from paoding.compensation.consumers import consumers_of
 from paoding.compensation.least_squares import Surgeon, SurgeonRanking, Trail, ridge
 from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
 from paoding.compensation.study import study_of
 from paoding.domain import Box
 from paoding.graph import trace
+from paoding.layers.windows import windows_of
 from paoding.plan import Removal
 from paoding.pruning.context import RunContext
 from paoding.pruning.settings import Settings
@@ -198,7 +199,8 @@ def test_patches_times_kernel_are_the_convolution(padding, stride, dilation):
 
 
 def test_causal_padding_looks_only_back():
-    assert window(6, 3, 1, 2, "causal") == window(10, 3, 1, 2, "valid").__class__(6, 4, 0, 1, 2, 3)
+    windows = windows_of((6,), (3,), (1,), "causal", (2,))
+    assert windows.out == (6,) and windows.pads == ((4, 0),)
 
 
 def test_the_original_model_is_never_changed():
