@@ -39,7 +39,21 @@ def prune(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="A new folder for the results.", show_default=False)
     ],
-    target: Annotated[float, typer.Option(help="Share of each group's units to remove.")] = 0.5,
+    target: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of each group's units to remove: by default 0.5, or as far as --keep allows.",
+            show_default=False,
+        ),
+    ] = None,
+    keep: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop before the estimated share of answers like the original's falls below this, "
+            "say 0.98.",
+            show_default=False,
+        ),
+    ] = None,
     step: Annotated[float, typer.Option(help="Share to remove in one step.")] = 1 / 32,
     strategy: Annotated[StrategyName, typer.Option(help="Who goes next.")] = StrategyName.annealing,
     compensation: Annotated[
@@ -172,6 +186,7 @@ def prune(
             budget=budget,
             lossless_first=lossless_first,
             distil=distil,
+            keep=keep,
         )
         arrays = case.xy is not None and not isinstance(case.xy[0], Path)
         warning = (

@@ -105,8 +105,7 @@ class Chooser:
         for place, (name, total) in enumerate(self._quotas.items()):
             group = graph.by_name[name]
             lost = int((~history.alive[group.ids]).sum())
-            at_once = max(1, int(np.ceil(settings.step * group.units - 1e-9)))
-            wanted = min(at_once, total - lost)
+            wanted = min(self._at_once(group, group.units - lost), total - lost)
             if wanted <= 0:
                 continue
             selections.append(
@@ -122,6 +121,12 @@ class Chooser:
                 )
             )
         return selections
+
+    def _at_once(self, group: Group, left: int) -> int:
+        """Units that one step takes; with ``keep`` it may be the last, and leaves a multiple."""
+        settings = self._run.settings
+        count = max(1, int(np.ceil(settings.step * group.units - 1e-9)))
+        return count if settings.keep is None else count + (left - count) % settings.round_to
 
     def _foresee(self, group: Group, past: list[Removal], ranking: Ranking) -> Ranking:
         return self._compensation.foresee(self._run, group, ranking, past)

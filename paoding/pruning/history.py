@@ -80,6 +80,17 @@ class History:
         self._push(step, alive)
         return step
 
+    def go(self, count: int) -> None:
+        """Take steps back, or apply again what was taken back, until so many are applied."""
+        while len(self.steps) > count and self.undo():
+            pass
+        while len(self.steps) < count and self.redo():
+            pass
+
+    def drop_undone(self) -> None:
+        """Forget the steps that were taken back."""
+        self._undone.clear()
+
     def _push(self, step: Step, alive: np.ndarray) -> None:
         self.steps.append(step)
         self._alive.append(alive)

@@ -28,7 +28,7 @@ def prune(
     model: keras.Model | Graph,
     *,
     progress: Callable[[Step, Pruner], Any] | None = None,
-    target: float = Settings.target,
+    target: float | None = None,
     step: float = Settings.step,
     strategy: str | Strategy | None = None,
     compensation: str | Compensation = "least-squares",
@@ -48,6 +48,8 @@ def prune(
     budget: str = Settings.budget,
     lossless_first: bool = Settings.lossless_first,
     distil: int | None = Settings.distil,
+    keep: float | None = Settings.keep,
+    ends: int | None = Settings.ends,
 ) -> PruningResult:
     """Make a model smaller without data, step by step.
 
@@ -55,7 +57,8 @@ def prune(
         model: a built functional or Sequential ``keras.Model``, or what :func:`inspect` made of
             one; it is never changed.
         progress: called after each step with the step and the pruner.
-        target: share of each group's units to remove, between 0 and 1.
+        target: share of each group's units to remove, between 0 and 1; by default 0.5, or with
+            ``keep`` as far as that allows.
         step: share removed in one step, at most the target.
         strategy: "annealing" (default), "impact", "saliency", "magnitude" or an object.
         compensation: what survivors take over: "least-squares" (default), "merge" (the
@@ -86,6 +89,12 @@ def prune(
             is reached, on synthetic inputs and beside them, where the smaller network errs most;
             0 for none. By default least squares is followed by as many as the model's cost
             allows: 300 to 700, fewer or none where that would take minutes.
+        keep: stop before the estimated share of answers that agree with the original's falls
+            below this, say 0.98: the least over several kinds of synthetic inputs, or measured on
+            ``calibration``. What comes first, the target or this, ends the run
+            (``result.ending`` says which).
+        ends: how many units the run removes in all before it is over; what the plan of a run
+            with ``keep`` says, so that it can be done again.
 
     Returns:
         A ``PruningResult``.
@@ -126,6 +135,8 @@ def prune(
         budget=budget,
         lossless_first=lossless_first,
         distil=distil,
+        keep=keep,
+        ends=ends,
     )
     for done in pruner:
         if progress is not None:

@@ -32,9 +32,18 @@ from paoding.pruning.allocation import allocate
 from paoding.pruning.choosing import Chooser
 from paoding.pruning.context import RunContext
 from paoding.pruning.history import History
+from paoding.pruning.keeping import Judge
 from paoding.pruning.locks import holding
 from paoding.pruning.result import PruningResult
-from paoding.pruning.settings import OWN, Settings, as_settings, check_memory, plain, quotas
+from paoding.pruning.settings import (
+    FURTHEST,
+    OWN,
+    Settings,
+    as_settings,
+    check_memory,
+    plain,
+    quotas,
+)
 from paoding.pruning.validity import check_plan, check_removals, fingerprint
 from paoding.strategies import Strategy
 from paoding.synthetic.calibration import calibration_of
@@ -71,7 +80,7 @@ class Pruner:
         self,
         model: keras.Model | Graph,
         *,
-        target: float = Settings.target,
+        target: float | None = None,
         step: float = Settings.step,
         strategy: str | Strategy | None = None,
         compensation: str | Compensation = "least-squares",
@@ -91,12 +100,14 @@ class Pruner:
         budget: str = Settings.budget,
         lossless_first: bool = Settings.lossless_first,
         distil: int | None = Settings.distil,
+        keep: float | None = Settings.keep,
+        ends: int | None = Settings.ends,
     ) -> None:
         require_tensorflow("Pruning")
         settings = as_settings(
             targets,
             locked,
-            target=target,
+            target=target if target is not None else FURTHEST if keep else Settings.target,
             step=step,
             seed=seed,
             recursive=recursive,
@@ -111,6 +122,8 @@ class Pruner:
             budget=budget,
             lossless_first=lossless_first,
             distil=distil,
+            keep=keep,
+            ends=ends,
         )
         self.strategy = strategies.get(strategy)
         self.compensation = compensations.get(compensation)
@@ -142,6 +155,10 @@ class Pruner:
         self._chooser = Chooser(
             self._run, self.strategy, self.compensation, spent.quotas, spent.wanted
         )
+        self._judge = None if keep is None else Judge(self._run)
+        self._stride, self._assured = 1, 0
+        self._ends = ends
+        self.ending: str | None = None
         self._history = History(
             self.graph.original,
             self._reach,
@@ -196,8 +213,10 @@ class Pruner:
         return self._progress(self._history.alive)
 
     def _progress(self, alive: np.ndarray) -> float:
-        gone = sum(int((~alive[self.graph.by_name[name].ids]).sum()) for name in self.quotas)
-        return min(gone / sum(self.quotas.values()), 1.0)
+        return min(self._gone(alive) / (self._ends or sum(self.quotas.values())), 1.0)
+
+    def _gone(self, alive: np.ndarray) -> int:
+        return sum(int((~alive[self.graph.by_name[name].ids]).sum()) for name in self.quotas)
 
     @property
     def distilled(self) -> int:
@@ -216,9 +235,14 @@ class Pruner:
         """Identifies the model that a plan belongs to."""
         return fingerprint(self.graph)
 
-    @cached_property
+    @property
     def described(self) -> dict[str, Any]:
         """The settings as plain values."""
+        known = self._described
+        return {**known, "options": {**known["options"], "ends": self._ends}}
+
+    @cached_property
+    def _described(self) -> dict[str, Any]:
         return {
             **self.settings.described(),
             "strategy": _as_plan_has(self.strategy),
@@ -248,7 +272,7 @@ class Pruner:
         self._deciding = True
         try:
             with self._threads():
-                return self._advance()
+                return self._next()
         except _Abandoned:
             raise StopIteration from None
         finally:
@@ -273,6 +297,8 @@ class Pruner:
 
     def _advance(self) -> Step:
         started = time.perf_counter()
+        if self._ends is not None and self._gone(self._history.alive) >= self._ends:
+            raise StopIteration
         if self.settings.lossless_first and not self._history.steps:
             found = redundant.redundant_in(self._run, self._history.basis())
             found = [unit for unit in found if unit.group in self.quotas]
@@ -284,6 +310,55 @@ class Pruner:
         if not choice.removals:
             raise StopIteration
         return self._commit(choice.removals, choice.log, choice.energy, started)
+
+    def _next(self) -> Step:
+        """The next step; with ``keep``, one after which answers still agree often enough."""
+        history = self._history
+        start = len(history.steps)
+        if self._judge is not None and self._ends is None and start >= self._assured:
+            try:
+                self._look_ahead(self._judge, start)
+            except BaseException:
+                history.go(start)
+                history.drop_undone()
+                raise
+            history.go(start)
+        step = history.redo() if start < self._assured else None
+        return self._advance() if step is None else step
+
+    def _look_ahead(self, judge: Judge, start: int) -> None:
+        """Decide some steps, and find how many of them are good; the run may end there.
+
+        To judge takes longer than to decide: so twice as many steps are decided each time, and
+        where the last of them goes too far, the last good one is found by halving.
+        """
+        history, keep = self._history, self.settings.keep or 0.0
+        for _ in range(self._stride):
+            try:
+                self._advance()
+            except StopIteration:
+                break
+        good, bad = start, len(history.steps) + 1
+        trial = bad - 1
+        low = None
+        while good < trial:
+            history.go(trial)
+            share, kind = judge.agreement(self.state)
+            if share >= keep:
+                good = trial
+            else:
+                bad, low = trial, (share, kind)
+            trial = (good + bad) // 2
+        self._assured = good
+        self._stride *= 2
+        if low is not None:
+            history.go(good)
+            self._ends = self._gone(history.alive)
+            how = "measured" if judge.measured else "estimated"
+            self.ending = (
+                f"It stopped at keep={keep:g}: after one more step the {how} agreement with the "
+                f"original would have been {low[0]:.1%} on {low[1]}."
+            )
 
     def _apply(self, state: State, removals: tuple[Removal, ...]) -> State:
         """The state after some removals."""
@@ -387,7 +462,9 @@ class Pruner:
         index = len(self._history.steps) + 1
         check_removals(self.graph, self._history.alive, removals, index)
         log = [_as_decisions(removals)] if removals else []
-        return self._commit(removals, log, None, started)
+        step = self._commit(removals, log, None, started)
+        self._assured = 0  # what had been looked at ahead is no more
+        return step
 
     def fast_forward(self, plan: Plan) -> None:
         """Apply every step of a plan after the present one (resume a saved run).
@@ -427,6 +504,7 @@ class Pruner:
             plan=self.plan,
             steps=self.steps,
             prior=self.prior,
+            ending=self.ending,
             domain=self.boxes,
             _certify=self._certifier(self.plan.steps),
         )

@@ -33,6 +33,7 @@ class PruningResult:
         steps: the steps.
         prior: what synthetic inputs the survivors were fitted on, in a sentence; None if none.
         domain: legal inputs, one box for each input of the model.
+        ending: why the run ended before its target, in a sentence; None where it did not.
     """
 
     graph: Graph
@@ -42,6 +43,7 @@ class PruningResult:
     prior: str | None
     domain: tuple[Box, ...]
     _certify: Callable[[], Certificate] = field(repr=False)
+    ending: str | None = None
 
     @cached_property
     def model(self) -> keras.Model:
@@ -93,6 +95,7 @@ class PruningResult:
             "fingerprint": self.plan.fingerprint,
             "settings": dict(self.plan.settings),
             "prior": self.prior,
+            "ending": self.ending,
             "before": cost(graph.model, latency=False).to_dict(),
             "after": cost(self.model, latency=False).to_dict(),
             "layers": [

@@ -27,8 +27,9 @@ CHOICES = {
 # What plans keep under "options".
 OPTIONS = (
     *("prior", "samples", "bounds", "allocation", "budget"),
-    *("lossless_first", "distil", "calibration"),
+    *("lossless_first", "distil", "calibration", "keep", "ends"),
 )
+FURTHEST = 15 / 16  # share of each group's units that goes at the most where only keep= says when
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Settings:
     budget: str = "units"
     lossless_first: bool = False
     distil: int | None = None
+    keep: float | None = None
+    ends: int | None = None
 
     def __post_init__(self) -> None:
         check_share("target", self.target)
@@ -65,6 +68,10 @@ class Settings:
                 f"step={self.step:g} is larger than target={self.target:g}; choose a step of at "
                 "most the target."
             )
+        if self.keep is not None:
+            check_share("keep", self.keep, ", and keep=0.98 goes on while 98 % of answers stay")
+        if self.ends is not None and not is_whole(self.ends, 0):
+            raise ArgumentError(f"ends={self.ends!r} must be a whole number of units, or None.")
         for name in ("recursive", "inexact"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise ArgumentError(f"{name}={getattr(self, name)!r} must be True or False.")

@@ -1,0 +1,103 @@
+"""Stop by quality: how often the smaller network still answers as the original, estimated."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from paoding.evaluation.self_check import agreement
+from paoding.graph import State
+from paoding.graph.passes import bytes_of, chunks, effort_of
+from paoding.pruning.context import RunContext
+from paoding.synthetic.drawing import sampler_of
+from paoding.synthetic.judges import draw_kinds
+
+_WORK = 4e11  # floating-point operations that one judgement takes, about: a minute at the most
+_FEWEST, _MOST = 64, 1024  # inputs of all kinds together
+_SEED = 0x6EE9
+_SURE = 0.9  # probability of a class from which the original is sure of it
+_ENOUGH = 32  # inputs of a kind of which it is sure, from which the kind counts
+
+
+class Judge:
+    """Compares states of a run with the original on inputs that nothing is fitted on.
+
+    Synthetic inputs of the kind that the run fits on, and of other kinds that the model may meet
+    as well; with ``calibration=`` the real inputs alone. A classifier is asked only about synthetic
+    inputs that it is sure of, as it is of most real ones: the others lie where two classes meet,
+    and any change at all turns their answers (docs/quality.md, "keep").
+
+    Args:
+        run: graph, boxes and settings.
+    """
+
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
+        self.measured = run.settings.calibration is not None
+
+    @cached_property
+    def _inputs(self) -> dict[str, list[np.ndarray]]:
+        run = self._run
+        chosen = sampler_of(run)
+        count = int(np.clip(_WORK / max(effort_of(run.graph), 1), _FEWEST, _MOST))
+        if self.measured:
+            return {"real inputs": chosen.draw(np.random.default_rng(run.settings.seed), count)}
+        run.on_progress("drawing inputs to judge by", 0.0)
+        rng = np.random.default_rng([run.settings.seed, _SEED])
+        others = draw_kinds(run, chosen, max(count // 3, _FEWEST // 2))
+        return {"the run's own kind": chosen.draw(rng, count), **others}
+
+    @cached_property
+    def _answers(self) -> dict[str, list[np.ndarray]]:
+        return {name: self._of(self._run.graph.original, x) for name, x in self._inputs.items()}
+
+    @cached_property
+    def _sure(self) -> dict[str, np.ndarray]:
+        """For each kind that counts, a mask of its inputs that count."""
+        if self.measured:
+            return {name: np.ones(len(x[0]), bool) for name, x in self._inputs.items()}
+        masks = {
+            name: np.logical_and.reduce([sure_of(one) for one in answers])
+            for name, answers in self._answers.items()
+        }
+        counting = {name: mask for name, mask in masks.items() if mask.sum() >= _ENOUGH}
+        return counting or {name: np.ones(len(mask), bool) for name, mask in masks.items()}
+
+    def _of(self, state: State, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        graph = self._run.graph
+        parts = []
+        for chunk in chunks(len(inputs[0]), max(map(bytes_of, graph.sample_nodes))):
+            self._run.on_progress("judging by agreement", chunk.start / len(inputs[0]))
+            parts.append(graph.run(state, [x[chunk] for x in inputs], graph.flat.outputs))
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+    def agreement(self, state: State) -> tuple[float, str]:
+        """The least agreement over the kinds of inputs, and which kind that is."""
+        found = {}
+        for name, sure in self._sure.items():
+            x = self._inputs[name]
+            after = [a[sure] for a in self._of(state, x)]
+            found[name] = agreement(after, [b[sure] for b in self._answers[name]])
+        least = min(found, key=found.__getitem__)
+        return found[least], least
+
+
+def sure_of(answers: np.ndarray) -> np.ndarray:
+    """Of which inputs a classifier is sure; all where an output is no row of scores: (n,).
+
+    Args:
+        answers: one output, (n, ...): probabilities or scores.
+
+    >>> sure_of(np.array([[0.95, 0.05], [0.6, 0.4]])), sure_of(np.array([[0.02], [0.5]]))
+    (array([ True, False]), array([ True, False]))
+    """
+    unit = bool(((answers >= 0) & (answers <= 1)).all())
+    if answers.ndim != 2 or (answers.shape[1] == 1 and not unit):
+        return np.ones(len(answers), bool)
+    if answers.shape[1] == 1:
+        return np.abs(answers[:, 0] - 0.5) >= _SURE - 0.5
+    if not unit or not np.allclose(answers.sum(axis=1), 1.0, atol=1e-3):
+        answers = np.exp(answers - answers.max(axis=1, keepdims=True))
+        answers = answers / answers.sum(axis=1, keepdims=True)
+    return answers.max(axis=1) >= _SURE
