@@ -42,7 +42,8 @@ def prune(
     target: Annotated[
         float | None,
         typer.Option(
-            help="Share of each group's units to remove: by default 0.5, or as far as --keep allows.",
+            help="Share of each group's units to remove: by default 0.5, or as far as --keep "
+            "allows.",
             show_default=False,
         ),
     ] = None,

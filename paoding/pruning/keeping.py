@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
 
 from paoding.evaluation.self_check import agreement
 from paoding.graph import State
-from paoding.graph.passes import bytes_of, chunks, effort_of
+from paoding.graph.cost import bytes_of, chunks, effort_of
+from paoding.plan import Step
 from paoding.pruning.context import RunContext
+from paoding.pruning.history import History
 from paoding.synthetic.drawing import sampler_of
 from paoding.synthetic.judges import draw_kinds
 
@@ -81,6 +85,85 @@ class Judge:
             found[name] = agreement(after, [b[sure] for b in self._answers[name]])
         least = min(found, key=found.__getitem__)
         return found[least], least
+
+
+class LookAhead:
+    """Finds how far a run may go before answers change too often.
+
+    To judge takes longer than to decide: so twice as many steps are decided each time, and where
+    the last of them goes too far, the last good one is found by halving.
+
+    Args:
+        judge: compares a state with the original.
+        keep: the least agreement.
+
+    Attributes:
+        good: steps after which the network is known to be good.
+        ending: why the run ends there, in a sentence; None while it may go on.
+    """
+
+    def __init__(self, judge: Judge, keep: float) -> None:
+        self._judge = judge
+        self._keep = keep
+        self._stride = 1
+        self.good = 0
+        self.ending: str | None = None
+
+    def look(
+        self, history: History, decide: Callable[[], Step], state: Callable[[], State]
+    ) -> np.ndarray | None:
+        """Decide some steps, judge them, and take them back: they are applied again one by one.
+
+        Args:
+            history: of the run; afterwards it stands where it stood.
+            decide: decides one step and applies it; ``StopIteration`` where there is none.
+            state: gives the weights where the history stands.
+
+        Returns:
+            Mask of the units that are left where the run ends; None where it may go on.
+        """
+        start = len(history.steps)
+        try:
+            end = self._search(history, decide, state, start)
+        except BaseException:
+            history.go(start)
+            history.drop_undone()
+            raise
+        history.go(start)
+        return end
+
+    def _search(
+        self,
+        history: History,
+        decide: Callable[[], Step],
+        state: Callable[[], State],
+        start: int,
+    ) -> np.ndarray | None:
+        with suppress(StopIteration):
+            for _ in range(self._stride):
+                decide()
+        good, bad = start, len(history.steps) + 1
+        trial = bad - 1
+        low = None
+        while good < trial:
+            history.go(trial)
+            share, kind = self._judge.agreement(state())
+            if share >= self._keep:
+                good = trial
+            else:
+                bad, low = trial, (share, kind)
+            trial = (good + bad) // 2
+        self.good = good
+        self._stride *= 2
+        if low is None:
+            return None
+        how = "measured" if self._judge.measured else "estimated"
+        self.ending = (
+            f"It stopped at keep={self._keep:g}: after one more step the {how} agreement with the "
+            f"original would have been {low[0]:.1%} on {low[1]}."
+        )
+        history.go(good)
+        return history.alive
 
 
 def sure_of(answers: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 
 import paoding
 from paoding.errors import ArgumentError
+from paoding.pruning.keeping import Judge
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +29,11 @@ def test_the_run_ends_where_one_step_more_would_fall_below(digits, compensation:
     seen = [step.index for step in pruner]
     assert seen == list(range(1, len(seen) + 1)) and 0 < len(seen) < 8
     assert pruner.ending is not None and "keep=0.95" in pruner.ending
-    least, _ = pruner._judge.agreement(pruner.state)
-    assert least >= 0.95
+    judge = Judge(pruner._run)
+    assert judge.agreement(pruner.state)[0] >= 0.95
     pruner._ends = None  # what would have come next
     pruner._advance()
-    assert pruner._judge.agreement(pruner.state)[0] < 0.95
+    assert judge.agreement(pruner.state)[0] < 0.95
     strict = paoding.prune(digits[0], keep=0.99, **options)
     assert len(strict.steps) < len(seen)
 

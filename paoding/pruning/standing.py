@@ -1,0 +1,123 @@
+"""Where a run stands between its steps: who is left, how far it is, and what a person may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from paoding.criteria import products
+from paoding.domain import Box
+from paoding.graph import Graph, State
+from paoding.plan import Removal, Step
+from paoding.pruning.choosing import Chooser
+from paoding.pruning.context import RunContext
+from paoding.pruning.history import History
+from paoding.pruning.settings import Settings
+
+_SMALL = 1e9  # multiply-adds of a group's distances up to which one BLAS thread is quicker
+
+
+class Standing:
+    """What a run can be asked between its steps; :class:`Pruner` makes the steps.
+
+    Attributes:
+        graph: the traced original.
+        settings: what was asked for, with what the model decided filled in.
+        quotas: group name -> units that it loses in the whole run.
+    """
+
+    graph: Graph
+    settings: Settings
+    quotas: dict[str, int]
+    _run: RunContext
+    _history: History
+    _chooser: Chooser
+    _ends: int | None
+
+    def _apply(self, state: State, removals: tuple[Removal, ...]) -> State:
+        raise NotImplementedError
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that are applied now."""
+        return tuple(self._history.steps)
+
+    @property
+    def state(self) -> State:
+        """Weights at original shapes and the units that are alive now."""
+        return self._history.at(len(self._history.steps))
+
+    @property
+    def remaining(self) -> dict[str, int]:
+        """Units left in each group that this run prunes."""
+        return self._left(self._history.alive)
+
+    def _left(self, alive: np.ndarray) -> dict[str, int]:
+        return {n: int(alive[self.graph.by_name[n].ids].sum()) for n in self.quotas}
+
+    @property
+    def progress(self) -> float:
+        """Share of the whole target that is done, 0 to 1."""
+        return self._progress(self._history.alive)
+
+    def _progress(self, alive: np.ndarray) -> float:
+        return min(self._gone(alive) / (self._ends or sum(self.quotas.values())), 1.0)
+
+    def _gone(self, alive: np.ndarray) -> int:
+        return sum(int((~alive[self.graph.by_name[name].ids]).sum()) for name in self.quotas)
+
+    @property
+    def distilled(self) -> int:
+        """Steps in which the present weights were distilled; 0 before the target is reached."""
+        return self._distilling(self._history.alive)
+
+    def _distilling(self, alive: np.ndarray) -> int:
+        return self.settings.distil or 0 if self._progress(alive) >= 1 else 0
+
+    def _threads(self) -> AbstractContextManager[Any]:
+        """One BLAS thread where products are so small that threads would mostly wait.
+
+        Everything that a plan's weights depend on runs under it: sums are rounded otherwise
+        with another number of threads, and a replay would differ in the last bit.
+        """
+        if max(products(self.graph.by_name[name]) for name in self.quotas) > _SMALL:
+            return nullcontext()
+        return _blas().limit(limits=1)
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """The domain of each input of the model."""
+        return self._run.boxes
+
+    def after(self, removals: Iterable[Removal]) -> State:
+        """The state that some more removals would lead to; the run stays where it is."""
+        return self._apply(self.state, tuple(removals))
+
+    def saliencies(self) -> dict[str, np.ndarray]:
+        """Each group's saliency now: (units,), NaN for units that are gone or stay anyway."""
+        found = {}
+        for name in self.quotas:
+            with self._threads():
+                ranking = self._chooser.ranking(self.graph.by_name[name], self._history)
+            found[name] = np.where(ranking.may_go, ranking.saliency, np.nan)
+        return found
+
+    def alike(self, name: str, unit: int, count: int = 5) -> list[tuple[int, float]]:
+        """Units most like this one: pairs (survivor, distance), nearest first."""
+        group = self.graph.by_name[name]
+        state = self._history.basis()
+        distance = self._run.distances.get(group, state)[:, unit].copy()
+        distance[~state.alive[group.ids]] = np.inf
+        distance[unit] = np.inf
+        order = np.argsort(distance, kind="stable")[:count]
+        return [(int(u), float(distance[u])) for u in order if np.isfinite(distance[u])]
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
