@@ -275,7 +275,7 @@ def _merged(graph: Graph, state: State, group: Any, unit: int, into: int) -> Sta
 
 
 def _saliency(graph: Graph, state: State, group: Any, gone: np.ndarray, into: np.ndarray) -> Any:
-    """The paper's saliency of pairs, method §1."""
+    """The paper's saliency of pairs, ``docs/method.md``, section 2."""
     parts = {m.axis: m for m in group.with_role("produce")}
     made = [m.rows(state.values[m.variable], group.units) for m in group.with_role("produce")]
     read = [m.rows(state.values[m.variable], group.units) for m in group.with_role("consume")]

@@ -144,7 +144,7 @@ class Certifier:
         Returns:
             Both, from one propagation.
 
-        Source: method §4.
+        Source: ``docs/method.md``, section 12.
         """
         twins, scores = self.twins(state, removals), score_values(self.program)
         squashed = scores != self.program.outputs

@@ -74,7 +74,7 @@ def certified_class(
         ArgumentError: eps is negative.
         BoundsError: a layer has no rule, or the model has several inputs or outputs.
 
-    Source: method §4 (certified top-1); linear bounds of ``f'_y - f'_k`` for every k.
+    Source: ``docs/method.md``, section 12; linear bounds of ``f'_y - f'_k`` for every k.
 
     >>> import paoding
     >>> model, data = paoding.zoo.load("breast-cancer")

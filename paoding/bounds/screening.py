@@ -46,7 +46,7 @@ class Screen:
             (units, units) float32, entry [j, i] for removing j into i; None where the group's
             units are not made by one matrix and passed on by functions of each value alone.
 
-        Source: method §4, many candidates at once.
+        Source: ``docs/method.md``, section 3 (all pairs at once).
         """
         reach = self.reach(reading, units)
         pairs = None if reach is None else self._distance(reading[0])

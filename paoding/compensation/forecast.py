@@ -27,8 +27,8 @@ class Forecast:
     Args:
         views: how the units vary and what the outputs feel of them, one for each consumer.
 
-    Source: method, section 6 (a Gauss-Newton estimate, as in optimal brain surgeon), applied to
-    merges; estimated under the prior, never certified.
+    Source: ``docs/method.md``, section 3 (a Gauss-Newton estimate, as in optimal brain
+    surgeon), applied to merges; estimated under the prior, never certified.
 
     >>> view = SensitivityStats(np.zeros(2), np.diag([1.0, 4.0]), np.eye(2), 0, centred=False)
     >>> Forecast([view]).rises(np.array([0, 1]), np.array([-1, -1]))

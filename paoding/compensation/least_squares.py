@@ -40,7 +40,7 @@ class LeastSquares(Plain):
     errors do not pile up. The new weights are a function of the units that are alive and of
     the study (model, domain, prior, seed, samples), not of the way that led there.
 
-    Source: method, section 6; ridge regression towards the old weights.
+    Source: ``docs/method.md``, section 4; ridge regression towards the old weights.
     """
 
     name = "least-squares"
@@ -154,7 +154,8 @@ class LeastSquares(Plain):
 class Mean(LeastSquares):
     """``"mean"``: the mean of what went missing is folded into the consumer's constant.
 
-    Source: method, section 6 (mean folding); units are ranked by what their variation does.
+    Source: ``docs/method.md``, section 8 (mean folding); units are ranked by what
+    their variation does.
     """
 
     name = "mean"
@@ -369,7 +370,7 @@ class SurgeonRanking(Ranking):
     what the outputs feel of it (``W``; ``|V_p|^2`` for one linear layer). After a removal
     ``C^-1`` and ``W`` of the rest follow by rank-one and rank-two updates.
 
-    Source: method, section 6; optimal brain surgeon (Hassibi & Stork 1993).
+    Source: ``docs/method.md``, section 4; optimal brain surgeon (Hassibi & Stork 1993).
     """
 
     _parts: list[Surgeon]

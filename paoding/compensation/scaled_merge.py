@@ -23,7 +23,7 @@ class ScaledMerge(Plain):
     for a constant, or where a padded convolution would see it wrong at the border, the best
     line through zero.
 
-    Source: method, section 6 (one entry a row of M).
+    Source: ``docs/method.md``, section 4 (one entry a row of M).
     """
 
     name = "scaled-merge"

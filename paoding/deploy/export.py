@@ -20,7 +20,7 @@ from paoding.deploy.to_tflite import to_tflite
 from paoding.domain import Domain
 from paoding.errors import ArgumentError, ExportError, PaodingError
 from paoding.files.atomic import output_file
-from paoding.graph.keras_internals import require_tensorflow
+from paoding.graph.keras_internals import inner_layers, require_tensorflow
 
 FORMATS = ("tflite", "onnx")
 QUANTIZATIONS = {
@@ -140,7 +140,7 @@ def _reason(model: keras.Model, error: Exception, heard: list[str]) -> str:
 
 def _layers(model: keras.Model, paths: list[str]) -> str:
     """Return the layers that paths such as ``model_1/conv_1/Conv2D`` lead to, in words."""
-    names = {layer.name for layer in model._flatten_layers(include_self=False)}
+    names = {layer.name for layer in inner_layers(model)}
     found: dict[str, None] = {}
     for path in paths:
         for part in path.split("/"):  # TensorFlow numbers what it meets again

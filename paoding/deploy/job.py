@@ -10,11 +10,16 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from paoding.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from paoding.evaluation import Report
+    from paoding.evaluation.self_check import SelfCheck
+    from paoding.pruning.result import PruningResult
 
 ROW = "rows.json"
 # Models are used by one thread at a time: Keras keeps what it is at in globals.
@@ -147,7 +152,7 @@ def _graph(shared: Shipment) -> Any:
     return _OPENED[key]
 
 
-def _measured(shared: Shipment, original: Any, judged: Any) -> Any:
+def _measured(shared: Shipment, original: Any, judged: Any) -> Report | None:
     import paoding
 
     if shared.x is None:
@@ -157,7 +162,7 @@ def _measured(shared: Shipment, original: Any, judged: Any) -> Any:
     )
 
 
-def _estimate(result: Any) -> Any:
+def _estimate(result: PruningResult) -> SelfCheck | None:
     from paoding.evaluation import cost
     from paoding.evaluation.self_check import quick_samples
 
@@ -165,7 +170,7 @@ def _estimate(result: Any) -> Any:
     return result.selfcheck(samples) if samples else None
 
 
-def _quality(report: Any) -> dict[str, float | None]:
+def _quality(report: Report | None) -> dict[str, float | None]:
     names = ("accuracy", "agreement", "robust_accuracy", "retention")
     if report is None:
         return dict.fromkeys(names)

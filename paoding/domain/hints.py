@@ -266,7 +266,7 @@ def learned_span(kernel: Floats) -> Floats | None:
     Args:
         kernel: first layer's weights (inputs, units).
 
-    Source: method, section 6; the edge after Gavish & Donoho 2014.
+    Source: ``docs/method.md``, section 6; the edge after Gavish & Donoho 2014.
     """
     left, values, _ = np.linalg.svd(kernel.astype(np.float64), full_matrices=False)
     short, long = sorted(kernel.shape)

@@ -219,7 +219,7 @@ def _binned(op: Any, shape: Shape, dtype: str) -> Drawn:
 
 def _read_as_text(op: Any, shape: Shape, dtype: str) -> Drawn:
     words = np.array(op.get_vocabulary(include_special_tokens=False) or [""])
-    return Texts(shape, words, int(op._output_sequence_length or _WORDS))
+    return Texts(shape, words, int(op.get_config()["output_sequence_length"] or _WORDS))
 
 
 _READERS: dict[str, Callable[[Any, Shape, str], Drawn]] = {

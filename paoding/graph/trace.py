@@ -14,8 +14,8 @@ from paoding.graph.coupling import Coupling, solve, spread
 from paoding.graph.flat import Flat
 from paoding.graph.graph import Graph
 from paoding.graph.group import ROLE_REASONS, Group, Member, Part
+from paoding.graph.hidden import why_unknown
 from paoding.layers import FIXED, Binding, Call, Labels, Layout, Ties, rule_for
-from paoding.layers.hidden import why_unknown
 
 # Masks of concatenated sequences are made of zeros in the shape of the data: such tensors hold
 # the same value in every unit, and a logical reduction over them does not depend on a unit.
@@ -267,7 +267,8 @@ def inspect(model: Any) -> Graph:
     Raises:
         ModelError: the model has no layer graph (a subclassed model, or one not yet built).
 
-    Source: method §8; after the dependency groups of Torch-Pruning (Fang et al. 2023).
+    Source: ``docs/method.md``, section 1; after the dependency groups of Torch-Pruning (Fang et
+    al. 2023).
 
     >>> import keras, paoding
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu", name="hidden"),

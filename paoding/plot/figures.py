@@ -80,7 +80,7 @@ def importance(model: keras.Model, *, ax: Axes | None = None, **settings: Any) -
     >>> importance(model, compensation="merge").get_yticklabels()[0].get_text()
     'hidden'
     """
-    from paoding import Pruner
+    from paoding.pruning.pruner import Pruner
 
     found = Pruner(model, **settings).saliencies()
     shown = dict(list(found.items())[:_MOST_GROUPS])

@@ -221,7 +221,7 @@ def lossless(model: keras.Model, domain: Domain | None = None) -> PruningResult:
         BoundsError: a layer has no rule for bounds; the message names it.
         DomainError: the domain does not fit the model.
 
-    Source: method §5.
+    Source: ``docs/method.md``, section 11.
 
     >>> import keras, paoding
     >>> hidden = keras.layers.Dense(3, "relu", bias_initializer=keras.initializers.Constant(-9))

@@ -227,7 +227,7 @@ class ByEnergy(Strategy):
 def screened(context: SelectionContext) -> Ranking:
     """The candidates by a sound bound of what each pair changes, where all pairs can be bounded.
 
-    Source: method, section 4 (many candidates at once).
+    Source: ``docs/method.md``, section 3 (all pairs at once).
     """
     below = context.ranking
     if below.pairs is None or below.may_survive is None or below.alone is not None:

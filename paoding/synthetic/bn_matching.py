@@ -151,7 +151,7 @@ def shaded(run: RunContext, prior: Prior, effort: float) -> Prior:
     Returns:
         The same prior where it is no flat image, or the model is too large for that.
 
-    Source: method, section 6 (statistics that the model carries).
+    Source: ``docs/method.md``, section 6 (statistics that the model carries).
     """
     work = _PASSES * _SHADING_STEPS * _BATCH * effort
     if not isinstance(prior, Blobs) or prior.envelope is None or work > _WORK:

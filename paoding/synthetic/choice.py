@@ -84,7 +84,7 @@ def choose(
     Raises:
         ArgumentError: the name is not known, or does not fit the input.
 
-    Source: method, section 6.
+    Source: ``docs/method.md``, section 6.
     """
     _check_lengths(graph)
     priors, sentences, canvases = [], [], []

@@ -174,6 +174,12 @@ def names_of(model: Any) -> tuple[list[str], list[str]]:
     return inputs, keys(functional._outputs_struct, list(functional.output_names))
 
 
+def inner_layers(op: Any) -> list[Any]:
+    """Every layer inside of a layer or model, at any depth; of an operation none."""
+    is_layer = isinstance(op, keras.layers.Layer)
+    return list(op._flatten_layers(include_self=False)) if is_layer else []
+
+
 def all_weights(model: Any) -> list[Any]:
     """Every variable of a model, seed generators' state included, each once, in order."""
     seen: dict[int, Any] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
+from paoding.graph.keras_internals import inner_layers
 
 # Keras's own layers that have no rule: what would let their units go.
 _WANTED = {
@@ -25,9 +25,7 @@ def why_unknown(op: Any) -> str:
     if type(op).__module__.startswith("keras."):
         wanted = _WANTED.get(kind)
         return f"{text}: {wanted}" if wanted else text
-    if not isinstance(op, keras.layers.Layer):
-        return text
-    inside = [x for x in op._flatten_layers(include_self=False) if x.weights]
+    inside = [layer for layer in inner_layers(op) if layer.weights]
     if not inside:
         return text
     names = ", ".join(f"'{layer.name}'" for layer in inside[:4])
