@@ -10,9 +10,10 @@ from paoding.quiet import quiet_start
 _HOMES = {
     "PruningStudio": "paoding_widgets.studio",
     "ModelStructure": "paoding_widgets.view",
+    "ParetoView": "paoding_widgets.pareto",
 }
 
-__all__ = ["ModelStructure", "PruningStudio"]
+__all__ = ["ModelStructure", "ParetoView", "PruningStudio"]
 
 
 def __getattr__(name: str) -> Any:
