@@ -1,5 +1,21 @@
 """The command line: inspect, prune, evaluate and export models without writing Python."""
 
-from paoding.cli.program import main, run
+import signal
+
+
+def main() -> None:
+    """Enter from the command line; until the program is loaded, Ctrl-C ends it without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from paoding.cli import program
+
+    program.main()
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit status."""
+    from paoding.cli import program
+
+    return program.run(arguments)
+
 
 __all__ = ["main", "run"]

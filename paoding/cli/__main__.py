@@ -1,6 +1,6 @@
 """``python -m paoding.cli`` is the command ``paoding``."""
 
-from paoding.cli.program import main
+from paoding.cli import main
 
 if __name__ == "__main__":
     main()

@@ -134,7 +134,7 @@ def run_with_progress(pruner: Pruner) -> bool:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("pruning"), BarColumn(), TextColumn("{task.description}"))
-    asked, last = False, ""
+    asked, last, wanted = False, "", pruner.settings.distil
 
     def ask(*_: Any) -> None:
         nonlocal asked
@@ -142,8 +142,8 @@ def run_with_progress(pruner: Pruner) -> bool:
             raise Stopped("stopped; nothing was written")
         asked = True
         if pruner.progress >= 1:
-            say("the last fit is finished first; press Ctrl-C again to give everything up.")
-        pruner.stop()
+            say("the last fit is finished, and nothing distilled; Ctrl-C again gives it all up.")
+        pruner.stop(distillation=True)
 
     before = signal.signal(signal.SIGINT, ask)
     try:
@@ -166,7 +166,7 @@ def run_with_progress(pruner: Pruner) -> bool:
         signal.signal(signal.SIGINT, before)
     if not pruner.steps and asked:
         raise Stopped("stopped before the first step was done; nothing was written")
-    return not asked or pruner.progress >= 1
+    return not asked or (pruner.progress >= 1 and pruner.settings.distil == wanted)
 
 
 def show_result(outcome: Outcome, json_only: bool) -> None:

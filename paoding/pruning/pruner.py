@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +119,7 @@ class Pruner(Standing):
         ready = prepare(model, domain, self.compensation, settings)
         self.graph, self.settings, self._assumed = ready.graph, ready.settings, ready.assumed
         self.watch: Callable[[str, float], None] | None = None
-        self._stopped = self._deciding = False
+        self._stopped = self._deciding = self._tuning = self._untuned = False
         self._run = RunContext(
             self.graph,
             ready.boxes,
@@ -199,7 +200,7 @@ class Pruner(Standing):
         """Between pieces of long work: tell the watcher, and give up a step after a stop."""
         if self.watch is not None:
             self.watch(what, share)
-        if self._stopped and self._deciding:
+        if self._stopped and (self._deciding or (self._tuning and self._untuned)):
             raise _Abandoned
 
     def _advance(self) -> Step:
@@ -244,9 +245,21 @@ class Pruner(Standing):
         after = self._apply(state, removals)
         steps = self._distilling(after.alive)
         if steps:
-            with self._threads():
-                after = distilled(self._run, after, steps)
+            after = self._distilled(after, steps)
         return projected(self.graph, after)
+
+    def _distilled(self, state: State, steps: int) -> State:
+        """The survivors tuned together; or as they are, where that is given up."""
+        self._tuning = True
+        try:
+            with self._threads():
+                return distilled(self._run, state, steps)
+        except _Abandoned:
+            self.settings = self._run.settings = replace(self.settings, distil=0)
+            self.__dict__.pop("_described", None)
+            return state
+        finally:
+            self._tuning = False
 
     def _commit(
         self,
@@ -294,13 +307,18 @@ class Pruner(Standing):
         """Apply the step that was taken back last; returns it, or None."""
         return self._history.redo()
 
-    def stop(self) -> None:
+    def stop(self, *, distillation: bool = False) -> None:
         """End the iteration, from any thread; :meth:`result` still works.
 
         A step that is being decided is given up at the next piece of work, and nothing of it
         is left; after :meth:`resume` it is decided anew, with the same outcome.
+
+        Args:
+            distillation: whether to give that up as well, as if ``distil=0`` had been asked for;
+                else it is finished first.
         """
         self._stopped = True
+        self._untuned = distillation
 
     @property
     def stopped(self) -> bool:

@@ -386,6 +386,52 @@ def test_ctrl_c_before_the_first_step_leaves_nothing(tmp_path: Path) -> None:
     assert contents(tmp_path) == set()
 
 
+@pytest.mark.slow
+def test_ctrl_c_while_distilling_keeps_the_run_without_it_and_its_plan_replays(
+    tmp_path: Path,
+) -> None:
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [*PROGRAM, "prune", "zoo:mnist-mlp", "--out", "run", "--step", ".5", "--distil", "100000"],
+        stdout=subprocess.PIPE,
+        stderr=end,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        text=True,
+    )
+    os.close(end)
+    shown = read_until(terminal, "distilling")
+    process.send_signal(signal.SIGINT)
+    shown += read_until(terminal, None)
+    process.communicate()
+    assert process.returncode == 1
+    assert "nothing distilled" in shown and "Traceback" not in shown
+    plan = paoding.Plan.load(tmp_path / "run" / "plan.json")
+    assert plan.settings["options"]["distil"] == 0
+    again = paoding.replay(paoding.zoo.load("mnist-mlp")[0], plan).model
+    kept = paoding.load_model(tmp_path / "run" / "model.keras")
+    for a, b in zip(kept.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("after", [0.02, 0.1, 0.25, 0.5])
+def test_ctrl_c_while_the_program_is_loaded_prints_no_traceback(
+    tmp_path: Path, after: float
+) -> None:
+    process = subprocess.Popen(
+        [*PROGRAM, "--version"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        text=True,
+    )
+    time.sleep(after)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert "paoding" not in errors or "Traceback" not in errors
+
+
 def read_until(terminal: int, words: str | None) -> str:
     """Return what a pseudo-terminal shows until ``words`` appear, or until it is closed."""
     shown = ""
