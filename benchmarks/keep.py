@@ -34,7 +34,7 @@ def main() -> None:
             result = pruner.result()
             report = paoding.evaluate(result.model, data.x, data.y, reference=model)
             before = paoding.evaluate(model, data.x, data.y)
-            units = sum(pruner.graph.by_name[name].units for name in pruner.quotas)
+            units = sum(pruner.graph.by_name[name].units for name in pruner.n_remove)
             gone = len(result.plan.removals) / units
             table.add_row(
                 name,

@@ -68,7 +68,7 @@ class PrunerRun:
         self.pruner.watch = pulse
         self.settings = settings
         self.insight = Insight(self.pruner.graph)
-        self.total = sum(self.pruner.quotas.values())
+        self.total = sum(self.pruner.n_remove.values())
         self._units = sum(int(g.removable.sum()) for g in self.pruner.graph.prunable)
         self._slow: set[str] = set()
         self._meter = None if data is None else Meter(self.pruner.graph, *data, eps)
@@ -273,9 +273,9 @@ class PrunerRun:
 def planned_steps(pruner: Pruner) -> int:
     """Steps that the whole run takes: those of the layer that needs most of them."""
     most = 1
-    for name, quota in pruner.quotas.items():
+    for name, count in pruner.n_remove.items():
         at_once = math.ceil(pruner.settings.step * pruner.graph.by_name[name].units)
-        most = max(most, math.ceil(quota / max(1, at_once)))
+        most = max(most, math.ceil(count / max(1, at_once)))
     return most
 
 

@@ -48,7 +48,6 @@ LOOKS_UP = {
 }
 MOST_LINES = 400
 LONG_MODULES = {
-    "pruning.pruner": "one class, the loop with its undo, redo and save",
     "compensation.least_squares": "one fit in its two forms, for a layer and for channels alone",
     "synthetic.priors": "one small class for each kind of input",
 }

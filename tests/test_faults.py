@@ -114,7 +114,7 @@ def test_inputs_that_no_memory_holds_are_refused_before_they_are_drawn():
 def test_a_target_for_units_that_all_stay_is_refused_with_the_reason():
     with pytest.raises(ArgumentError, match="'scores', and all its units stay: it is an output"):
         paoding.Pruner(small(), targets={"scores": 0.5})
-    assert paoding.Pruner(small(), targets={"scores": 0}).quotas
+    assert paoding.Pruner(small(), targets={"scores": 0}).n_remove
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

@@ -192,9 +192,9 @@ class Lowering:
         return self._affine(parts, maps, shape)
 
     def _broadcast(self, x: Value, shape: tuple[int, ...]) -> Value:
-        lead = (1,) * (len(shape) - len(x.shape))
+        outer = (1,) * (len(shape) - len(x.shape))
         return self.rearrange(
-            x, lambda a: np.broadcast_to(a.reshape(1, *lead, *x.shape), (1, *shape))
+            x, lambda a: np.broadcast_to(a.reshape(1, *outer, *x.shape), (1, *shape))
         )
 
     def pool(

@@ -184,8 +184,8 @@ class _Search:
             value = self.program.steps[reader.step].inputs[0]
             first, second = reader.rows[stays], reader.rows[goes]
             couple = Couple(first, second, np.full(len(first), factor), np.ones(len(first)))
-            apart = paired.bound(value, couple).magnitude.max()
-            if apart > TOLERANCE * self.values[value][..., second].magnitude.max():
+            gap = paired.bound(value, couple).magnitude.max()
+            if gap > TOLERANCE * self.values[value][..., second].magnitude.max():
                 return False
         return True
 

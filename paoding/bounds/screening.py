@@ -175,8 +175,8 @@ def _reach_back(step: Step, out: Floats) -> list[Floats] | None:
         return [out * primitive.kind.slope]
     if isinstance(primitive, MaxPool):
         windows = primitive.windows
-        lead: Any = (slice(None), *(slice(None),) * len(windows.spatial))
-        spread = out[(*lead, *(None,) * len(windows.kernel))]
+        outer: Any = (slice(None), *(slice(None),) * len(windows.spatial))
+        spread = out[(*outer, *(None,) * len(windows.kernel))]
         shape = (1, *windows.out, *windows.kernel, out.shape[-1])
         return [windows.scatter(np.broadcast_to(spread, shape))]
     return None

@@ -127,9 +127,9 @@ class Depthwise(Map):
         parts = y.reshape(*y.shape[:-1], channels, multiplier)
         sizes = (*self.windows.out, *self.windows.kernel, channels)
         back = np.empty((len(y), *sizes))
-        lead: Any = (slice(None),) * (1 + len(self.windows.spatial))
+        outer: Any = (slice(None),) * (1 + len(self.windows.spatial))
         for tap, _ in self.windows.taps():
-            back[(*lead, *tap)] = (parts * kernel[tap]).sum(axis=-1)
+            back[(*outer, *tap)] = (parts * kernel[tap]).sum(axis=-1)
         return self.windows.scatter(back)
 
 
@@ -165,7 +165,7 @@ class Pool(Map):
 
     def adjoint(self, y: Floats) -> Floats:
         shared = y * self._share
-        lead: Any = (slice(None),) * (1 + len(self.windows.spatial))
-        spread = shared[(*lead, *(None,) * len(self.windows.kernel))]
+        outer: Any = (slice(None),) * (1 + len(self.windows.spatial))
+        spread = shared[(*outer, *(None,) * len(self.windows.kernel))]
         shape = (len(y), *self.windows.out, *self.windows.kernel, y.shape[-1])
         return self.windows.scatter(np.broadcast_to(spread, shape))

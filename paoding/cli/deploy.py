@@ -177,9 +177,9 @@ def _print_front(front: Front) -> None:
     columns = ("target", "seed", "allocation", "quantize", front.quality)
     rows = table(*columns, "latency (ms)", "bytes", "parameters", "front")
     for index, row in front.table.iterrows():
-        told = [_number(row[name]) for name in columns]
+        cells = [_number(row[name]) for name in columns]
         rows.add_row(
-            *told,
+            *cells,
             _number(1000 * row.latency) if "latency" in row else "",
             f"{row['bytes']:,.0f}",
             f"{row.parameters:,.0f}",

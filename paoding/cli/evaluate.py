@@ -31,7 +31,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="classification, multi-label, regression, segmentation, tagging, embedding or "
-            "reconstruction; told from the model and the labels by default.",
+            "reconstruction; chosen for the model and the labels by default.",
             show_default=False,
         ),
     ] = None,

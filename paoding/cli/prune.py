@@ -118,7 +118,7 @@ def prune(
         str | None,
         typer.Option(
             help="What synthetic inputs look like: blobs, dead-leaves, spectra, mixture (of these "
-            "three), signals, table, uniform, tokens or zipf; told from the model by default.",
+            "three), signals, table, uniform, tokens or zipf; chosen for the model by default.",
             show_default=False,
         ),
     ] = None,

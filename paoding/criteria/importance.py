@@ -60,9 +60,9 @@ def distances(group: Group, state: State) -> np.ndarray:
         total += np.sqrt(square, out=square)
     for bias in biases:
         for b in bias.T.astype(np.float64):
-            apart = np.abs(b[:, None] - b[None, :])
+            gap = np.abs(b[:, None] - b[None, :])
             size = np.abs(b)[:, None] + np.abs(b)[None, :]
-            total += np.divide(apart, size, out=np.zeros_like(apart), where=size > 0)
+            total += np.divide(gap, size, out=np.zeros_like(gap), where=size > 0)
     return total
 
 

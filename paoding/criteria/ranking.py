@@ -25,7 +25,7 @@ class Ranking:
         alone: (units,) saliency of a plain removal on the scale of ``pairs``; None: no choice.
         estimates: whether saliency is the mean squared change of the scores that a removal is
             estimated to add.
-        told: (units, units) the saliency of pairs for the log, where ``pairs`` holds another.
+        logged: (units, units) the saliency of pairs for the log, where ``pairs`` holds another.
     """
 
     saliency: np.ndarray
@@ -35,7 +35,7 @@ class Ranking:
     may_survive: np.ndarray | None = None
     alone: np.ndarray | None = None
     estimates: bool = False
-    told: np.ndarray | None = None
+    logged: np.ndarray | None = None
 
     @classmethod
     def plain(cls, saliency: np.ndarray, may_go: np.ndarray) -> Ranking:
@@ -49,7 +49,7 @@ class Ranking:
         may_go: np.ndarray,
         may_survive: np.ndarray,
         alone: np.ndarray | None = None,
-        told: np.ndarray | None = None,
+        logged: np.ndarray | None = None,
     ) -> Ranking:
         """Candidates that go into the survivor at which ``pairs`` is least."""
         n = len(pairs)
@@ -60,7 +60,7 @@ class Ranking:
             pairs,
             may_survive.copy(),
             alone,
-            told=told,
+            logged=logged,
         )
         ranking._match(np.flatnonzero(may_go))
         return ranking
@@ -90,7 +90,7 @@ class Ranking:
 
     def shown(self, units: np.ndarray) -> np.ndarray:
         """The saliency of each unit's removal as it is logged, (C,)."""
-        return self.saliency[units] if self.told is None else self.told[self.into[units], units]
+        return self.saliency[units] if self.logged is None else self.logged[self.into[units], units]
 
     def spread(self, units: np.ndarray) -> np.ndarray | None:
         """Standard deviation of what each unit leaves missing, (C,), where it is estimated."""

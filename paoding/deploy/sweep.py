@@ -106,7 +106,7 @@ def sweep(
     if not rows:
         raise SweepError(f"Every run failed; the first: {next(iter(failed.values()))}")
     front = _measured(place, rows, failed, runtime, keep)
-    with place.told():
+    with place.failing_in_words():
         front.write(place.folder)
     return front
 
@@ -142,7 +142,7 @@ class _Place:
             "format": shared.format,
             "attacks": [repr(attack) for attack in shared.attacks],
         }
-        with self.told():
+        with self.failing_in_words():
             if (folder / SWEEP).is_file():
                 self._require_same(asked)
                 return
@@ -170,7 +170,7 @@ class _Place:
 
     def keep(self, job: Job, files: dict[str, bytes]) -> None:
         """Write a finished run, whole or not at all."""
-        with self.told(), output_folder(self.folder / RUNS / job.name) as folder:
+        with self.failing_in_words(), output_folder(self.folder / RUNS / job.name) as folder:
             for name, content in files.items():
                 (folder / name).write_bytes(content)
 
@@ -179,7 +179,7 @@ class _Place:
         texts = [(self.folder / RUNS / job.name / ROW) for job in jobs if self.has(job)]
         return [row for text in texts for row in json.loads(text.read_text("utf-8"))]
 
-    def told(self) -> Any:
+    def failing_in_words(self) -> Any:
         """Turn what goes wrong with the disk into one sentence."""
         return _DiskTrouble(self.folder)
 
@@ -278,8 +278,8 @@ def _digest(*arrays: Any) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for array in arrays:
         plain = isinstance(array, np.ndarray)
-        told = (array.shape, str(array.dtype)) if plain else type(array).__name__
-        digest.update(repr(told).encode())
+        key = (array.shape, str(array.dtype)) if plain else type(array).__name__
+        digest.update(repr(key).encode())
         if plain:
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     return digest.hexdigest()

@@ -71,9 +71,9 @@ class InputHints:
 def hints_of(graph: Graph, tensor: int) -> InputHints:
     """Follow an input to the first layer with weights, and note what it tells."""
     shape = graph.sample_shapes[graph.flat.inputs.index(tensor)]
-    told = values_of(graph, tensor, shape)
-    if told is not None:
-        return InputHints(shape, values=told[0], reader=told[1])
+    found = values_of(graph, tensor, shape)
+    if found is not None:
+        return InputHints(shape, values=found[0], reader=found[1])
     weights = graph.weights(graph.original)
     scale, offset = np.ones(()), np.zeros(())
     hints = InputHints(shape, _as_image(shape))

@@ -155,9 +155,9 @@ def values_of(graph: Graph, tensor: int, shape: Shape) -> tuple[Drawn, str] | No
                 seen.update(fresh)
                 waiting += fresh
             kinds = [kind.__name__ for kind in type(node.op).__mro__]
-            told = next((_READERS[kind] for kind in kinds if kind in _READERS), None)
-            if told is not None:
-                found.append((told(node.op, shape, dtype), _article(node.kind)))
+            reader = next((_READERS[kind] for kind in kinds if kind in _READERS), None)
+            if reader is not None:
+                found.append((reader(node.op, shape, dtype), _article(node.kind)))
     if not found and dtype == "bool":
         return Entries(shape, np.array([False, True])), "it is true or false"
     if not found:

@@ -64,7 +64,7 @@ def evaluate(
             that the model makes itself are kept to as well.
         task: "classification", "multi-label", "regression", "segmentation", "tagging",
             "embedding" or "reconstruction", for several outputs a list or a dictionary. By
-            default told from the loss of a compiled model, from the head and from the labels;
+            default found from the loss of a compiled model, from the head and from the labels;
             the report says what was taken.
         metrics: More to measure: Keras metrics or ``callable(y, prediction)``, one, a list, or a
             dictionary by output.
@@ -124,7 +124,7 @@ def evaluate(
         attacks=results,
         robust_accuracy=mean(ours.robust) if attacks else None,
         clip=None if box is None else (_plain(box.lo), _plain(box.hi)),
-        told=_told(model, (why,)),
+        notes=_notes(model, (why,)),
     )
     if reference is None or theirs is None:
         return report
@@ -149,8 +149,8 @@ def _cost(model: keras.Model, latency: bool, sample: list[np.ndarray] | None) ->
     return cost(model, latency=latency, sample=None if sample is None else sample[0])
 
 
-def _told(model: keras.Model, why: tuple[str, ...]) -> tuple[str, ...]:
-    return (*why, model.told) if isinstance(model, Exported) else why
+def _notes(model: keras.Model, why: tuple[str, ...]) -> tuple[str, ...]:
+    return (*why, model.note) if isinstance(model, Exported) else why
 
 
 def plain_classes(model: keras.Model, x: Any, y: Any, task: Any) -> str | None:
@@ -213,7 +213,7 @@ def _of_outputs(
         attacks=tuple(results),
         clip=None if box is None else (_plain(box.lo), _plain(box.hi)),
         measures=found.measures,
-        told=_told(model, tuple(output.told for output in found.outputs)),
+        notes=_notes(model, tuple(output.note for output in found.outputs)),
     )
 
 

@@ -46,7 +46,7 @@ class Exported(keras.Model):
         )  # fmt: skip
 
     @property
-    def told(self) -> str:
+    def note(self) -> str:
         """What the numbers are of."""
         versions = ", ".join(f"{name} {number}" for name, number in self.runner.versions.items())
         return (
@@ -60,7 +60,7 @@ def exported(
 ) -> Exported:
     """Return an exported file as a model, with the reference's names, shapes and final activations.
 
-    Without a reference the file's own names hold, and what ends it is told from its answers to a
+    Without a reference the file's own names hold, and what ends it is found from its answers to a
     few of ``x``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What an output is for, told from the model's loss, its head and the labels."""
+"""What an output is for, found from the model's loss, its head and the labels."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def infer(
         return "regression", "the output is one number"
     classes = {1: "classification", 2: "tagging"}.get(len(shape), "segmentation")
     if loss:
-        told = f"it was compiled with {loss}"
+        reason = f"it was compiled with {loss}"
         if "cosine" in loss:
-            return "embedding", told
+            return "embedding", reason
         if "binary" in loss and len(shape) == 1 and shape[-1] != 1:
-            return "multi-label", told
+            return "multi-label", reason
         if "entropy" in loss or "hinge" in loss or "focal" in loss:
-            return classes, told
+            return classes, reason
     if y is not None and any(x.shape == y.shape and np.array_equal(x, y) for x in inputs):
         return "reconstruction", "the labels are the inputs"
     if head == "softmax":

@@ -26,13 +26,13 @@ class Output:
         name: The output's; empty where the model has one.
         task: What it is for.
         head: The activation that ends it.
-        told: What was taken for its task, and why.
+        note: What was taken for its task, and why.
     """
 
     name: str
     task: tasks.Task
     head: str
-    told: str
+    note: str
 
 
 def outputs_of(model: keras.Model, data: Data, task: Any = None) -> tuple[Output, ...]:
@@ -55,8 +55,8 @@ def outputs_of(model: keras.Model, data: Data, task: Any = None) -> tuple[Output
             found, why = infer(shape, head, losses[k], first.y[k], first.x)
             chosen, why = tasks.get(found), f"{why}; task= says another"
         shown = name if len(data.outputs) > 1 else ""
-        told = f"Output '{name}' is taken for {chosen.name}: {why}."
-        made.append(Output(shown, chosen, head, told))
+        note = f"Output '{name}' is taken for {chosen.name}: {why}."
+        made.append(Output(shown, chosen, head, note))
     return tuple(made)
 
 
@@ -77,7 +77,7 @@ def check(
     Example:
         >>> last = keras.layers.Dense(3, "softmax", name="dense")
         >>> model = keras.Sequential([keras.Input((4,)), last])
-        >>> check(model, np.zeros((2, 4)), [0, 1])[0].told
+        >>> check(model, np.zeros((2, 4)), [0, 1])[0].note
         "Output 'dense' is taken for classification: it ends in a softmax; task= says another."
     """
     data = Data(model, x, y, weight)

@@ -82,7 +82,7 @@ def render(report: Mapping[str, Any], sections: Sequence[Section] = ()) -> str:
     certificate = report.get("certificate") or {}
     return template.render(
         model=report.get("model") or "Model",
-        lead=_lead(report),
+        summary=_summary(report),
         cards=_cards(report, evaluation),
         bars=None if evaluation is None else _bars(evaluation),
         classes=evaluation is not None and evaluation.robust_accuracy is not None,
@@ -101,7 +101,7 @@ def render(report: Mapping[str, Any], sections: Sequence[Section] = ()) -> str:
     )
 
 
-def _lead(report: Mapping[str, Any]) -> str:
+def _summary(report: Mapping[str, Any]) -> str:
     layers = [layer for layer in report.get("layers", ()) if layer["prunable"]]
     units, left = sum(x["units"] for x in layers), sum(x["left"] for x in layers)
     steps = report.get("steps", ())

@@ -62,7 +62,7 @@ class Report:
         clip: The range into which adversarial inputs are clipped, or None without attacks.
         certified: Share of samples whose class provably stays the reference's, or None.
         measures: What was measured where ``accuracy`` is None.
-        told: What each output was taken for, and why.
+        notes: What each output was taken for, and why.
     """
 
     model: str
@@ -82,7 +82,7 @@ class Report:
     clip: tuple[Any, Any] | None = None
     certified: float | None = None
     measures: tuple[Measure, ...] = ()
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def quality(self) -> tuple[Measure, ...]:
@@ -133,7 +133,7 @@ class Report:
             "attacks": attacks,
             "clip": None if clip is None else tuple(clip),
             "measures": tuple(map(Measure.from_dict, values.get("measures", ()))),
-            "told": tuple(values.get("told", ())),
+            "notes": tuple(values.get("notes", ())),
         }
         return cls(**{**values, **costs, **rest})
 
@@ -171,7 +171,7 @@ class Report:
             text += "; robust: share of all samples right, clean and attacked"
         if self.clip is not None:
             text += f"; inputs clipped to [{_edge(self.clip[0])},\u00a0{_edge(self.clip[1])}]"
-        return " ".join([text + ".", *self.told])
+        return " ".join([text + ".", *self.notes])
 
     def __str__(self) -> str:
         from rich.console import Console

@@ -46,7 +46,7 @@ class SelfCheck:
         return self.agreement[self.likeliest]
 
     @property
-    def told(self) -> str:
+    def estimate(self) -> str:
         """The estimate in words, other kinds of inputs included."""
         text = f"{self.expected:.1%} on inputs like '{self.likeliest}', which the model suggests"
         others = {n: v for n, v in self.agreement.items() if n != self.likeliest}
@@ -78,7 +78,7 @@ class SelfCheck:
         }
 
     def __str__(self) -> str:
-        text = f"estimated agreement {self.told}, spread {self.spread:.1%}"
+        text = f"estimated agreement {self.estimate}, spread {self.spread:.1%}"
         return f"{text}; {self.warning}" if self.warning else text
 
 

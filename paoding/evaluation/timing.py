@@ -158,9 +158,9 @@ def machine() -> str:
     True
     """
     name = platform.processor() or platform.machine()
-    told = Path("/proc/cpuinfo")
-    if told.is_file():
-        lines = told.read_text("utf-8", "replace").splitlines()
+    processor = Path("/proc/cpuinfo")
+    if processor.is_file():
+        lines = processor.read_text("utf-8", "replace").splitlines()
         models = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
         name = next(models, name)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -64,7 +64,7 @@ def solve(ties: Ties, names: list[str]) -> Coupling:
     unit = components(ties.count, pairs)
     count = int(unit.max()) + 1 if len(unit) else 0
 
-    def told(entries: list[tuple[np.ndarray, str]]) -> dict[int, str]:
+    def first_reasons(entries: list[tuple[np.ndarray, str]]) -> dict[int, str]:
         reasons: dict[int, str] = {}
         for labels, why in entries:
             for u in np.unique(unit[labels[labels != FIXED]]):
@@ -84,8 +84,8 @@ def solve(ties: Ties, names: list[str]) -> Coupling:
     return Coupling(
         unit=unit,
         group=components(count, links),
-        reason=told([*fixed, *ties.protected]),
-        distinct=told([*ties.distinct, *through]),
+        reason=first_reasons([*fixed, *ties.protected]),
+        distinct=first_reasons([*ties.distinct, *through]),
     )
 
 

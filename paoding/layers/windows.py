@@ -88,9 +88,9 @@ class Windows:
         """The transpose of ``patches``: add every tap back to the cell it came from."""
         sizes = [n + a + b for n, (a, b) in zip(self.spatial, self.pads, strict=True)]
         out = np.zeros((patches.shape[0], *sizes, patches.shape[-1]))
-        lead: Any = (slice(None),) * (1 + len(self.spatial))
+        outer: Any = (slice(None),) * (1 + len(self.spatial))
         for tap, where in self.taps():
-            out[where] += patches[(*lead, *tap)]
+            out[where] += patches[(*outer, *tap)]
         crop = tuple(slice(a, a + n) for n, (a, _) in zip(self.spatial, self.pads, strict=True))
         return out[(slice(None), *crop)]
 

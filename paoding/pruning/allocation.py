@@ -31,31 +31,31 @@ class Budget:
     """How many units each group loses, and which, where that is settled beforehand.
 
     Args:
-        quotas: group name -> units to remove.
+        n_remove: group name -> units to remove.
         wanted: group name -> mask of the units that go; absent where the strategy decides.
     """
 
-    quotas: dict[str, int]
+    n_remove: dict[str, int]
     wanted: dict[str, np.ndarray]
 
 
-def allocate(run: RunContext, quotas: Mapping[str, int]) -> Budget:
-    """Spend the total of uniform quotas on groups in the way that the settings ask for.
+def allocate(run: RunContext, n_remove: Mapping[str, int]) -> Budget:
+    """Spend the total of uniform counts on groups in the way that the settings ask for.
 
     Args:
         run: graph, boxes and settings.
-        quotas: group name -> units that it loses under the uniform rule; this sets the total.
+        n_remove: group name -> units that it loses under the uniform rule; this sets the total.
 
     Returns:
-        The quotas to use.
+        The counts to use.
     """
     settings = run.settings
     if settings.allocation == "uniform":
-        return Budget(dict(quotas), {})
+        return Budget(dict(n_remove), {})
     study = study_of(run)
-    views = {name: sensitivity_of(study, run.graph.by_name[name]) for name in quotas}
+    views = {name: sensitivity_of(study, run.graph.by_name[name]) for name in n_remove}
     seen = {name: parts for name, parts in views.items() if parts}
-    spread = global_quotas(run.graph, quotas, seen, settings, settings.budget)
+    spread = global_counts(run.graph, n_remove, seen, settings, settings.budget)
     if settings.allocation == "global":
         return Budget(spread, {})
     return anneal(run.graph, spread, seen, settings.seed)
@@ -90,9 +90,9 @@ def curve(
     return np.array(costs), order
 
 
-def global_quotas(
+def global_counts(
     graph: Graph,
-    quotas: Mapping[str, int],
+    n_remove: Mapping[str, int],
     views: Mapping[str, list[SensitivityStats]],
     settings: Settings,
     budget: str,
@@ -103,11 +103,11 @@ def global_quotas(
     one group at a time, and a group cut to the bone spoils what all others were fitted for.
     """
     price = {name: prices(graph, graph.by_name[name], budget) for name in views}
-    left = sum(quotas[name] * price[name] for name in views)
+    left = sum(n_remove[name] * price[name] for name in views)
     offers: list[tuple[float, str]] = []
     for name, parts in views.items():
         group = graph.by_name[name]
-        keep = max(settings.floor, -(-(group.units - quotas[name]) // 2))
+        keep = max(settings.floor, -(-(group.units - n_remove[name]) // 2))
         most = min(group.units - keep, int(group.removable.sum()))
         costs, _ = curve(parts, group.removable, most)
         # A unit can only go after those before it, so it is as dear as the dearest of them.
@@ -121,7 +121,7 @@ def global_quotas(
         units = graph.by_name[name].units
         rest = -(-(units - count) // settings.round_to) * settings.round_to
         found[name] = max(units - rest, 0)
-    return {name: count for name in quotas if (count := found.get(name, quotas[name]))}
+    return {name: count for name in n_remove if (count := found.get(name, n_remove[name]))}
 
 
 def energy(views: list[SensitivityStats], out: np.ndarray) -> float:
@@ -146,7 +146,10 @@ def energy(views: list[SensitivityStats], out: np.ndarray) -> float:
 
 
 def anneal(
-    graph: Graph, quotas: Mapping[str, int], views: Mapping[str, list[SensitivityStats]], seed: int
+    graph: Graph,
+    n_remove: Mapping[str, int],
+    views: Mapping[str, list[SensitivityStats]],
+    seed: int,
 ) -> Budget:
     """Walk over whole plans: a move exchanges a removed unit for one that stays.
 
@@ -155,12 +158,12 @@ def anneal(
 
     Args:
         graph: the traced original.
-        quotas: units that each group loses.
+        n_remove: units that each group loses.
         views: the groups' moments.
         seed: of the walk.
     """
     wanted: dict[str, np.ndarray] = {}
-    for name, count in quotas.items():
+    for name, count in n_remove.items():
         group = graph.by_name[name]
         if name not in views or group.units > _LARGEST or not count:
             continue
@@ -169,7 +172,7 @@ def anneal(
         out[order] = True
         rng = np.random.default_rng([seed, len(wanted)])
         wanted[name] = _annealed(views[name], out, group.removable, rng)
-    return Budget(dict(quotas), wanted)
+    return Budget(dict(n_remove), wanted)
 
 
 def _annealed(

@@ -41,7 +41,7 @@ class Chooser:
         run: graph, boxes, settings and what the run's parts remember for each other.
         strategy: who goes.
         compensation: what survivors take over, which says what a candidate costs.
-        quotas: group name -> units that it loses in the whole run.
+        n_remove: group name -> units that it loses in the whole run.
         wanted: group name -> mask of the only units that go, where that is settled beforehand.
     """
 
@@ -50,13 +50,13 @@ class Chooser:
         run: RunContext,
         strategy: Strategy,
         compensation: Compensation,
-        quotas: Mapping[str, int],
+        n_remove: Mapping[str, int],
         wanted: Mapping[str, np.ndarray],
     ) -> None:
         self._run = run
         self._strategy = strategy
         self._compensation = compensation
-        self._quotas = quotas
+        self._n_remove = n_remove
         self._wanted = wanted
         self._merges_once = not run.settings.recursive and compensation.merges
         self._scored: Scorer | None = None
@@ -102,7 +102,7 @@ class Chooser:
         settings, graph = self._run.settings, self._run.graph
         scorer = self._scorer(history.basis())
         selections = []
-        for place, (name, total) in enumerate(self._quotas.items()):
+        for place, (name, total) in enumerate(self._n_remove.items()):
             group = graph.by_name[name]
             lost = int((~history.alive[group.ids]).sum())
             wanted = min(self._at_once(group, group.units - lost), total - lost)

@@ -97,10 +97,11 @@ class History:
 
     def at(self, count: int) -> State:
         """The state after ``count`` steps."""
-        if count not in self._states:
-            self._states[count] = self._work_out(count)
-            self._forget()
-        return self._states[count]
+        state = self._states.get(count)
+        if state is None:
+            state = self._states[count] = self._work_out(count)
+            self._forget()  # perhaps this very one
+        return state
 
     def _work_out(self, count: int) -> State:
         if self._pathless:

@@ -1,4 +1,4 @@
-"""What a run starts from: the traced model, checked settings, the legal inputs, and the quotas."""
+"""What a run starts from: traced model, checked settings, legal inputs, how many units go."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from paoding.errors import ArgumentError
 from paoding.files.models import check_weights
 from paoding.graph import Graph, trace
 from paoding.pruning.locks import holding
-from paoding.pruning.settings import Settings, check_memory, quotas
+from paoding.pruning.settings import Settings, check_memory, removal_counts
 from paoding.synthetic.calibration import calibration_of
 from paoding.synthetic.legal import legal_inputs
 
@@ -31,14 +31,14 @@ class Prepared:
         settings: with what the model decides filled in.
         boxes: the legal inputs, one box for each input of the model.
         assumed: what was assumed of these, in a sentence.
-        quotas: group name -> units that it loses, every group to its target.
+        n_remove: group name -> units that it loses, every group to its target.
     """
 
     graph: Graph
     settings: Settings
     boxes: tuple[Box, ...]
     assumed: str
-    quotas: dict[str, int]
+    n_remove: dict[str, int]
 
 
 def prepare(
@@ -63,7 +63,7 @@ def prepare(
         distil = affordable(graph) if compensation.finetunes_by_default else 0
     calibration = calibration_of(graph, settings.calibration)
     settings = replace(settings, distil=int(distil), calibration=calibration)
-    found = quotas(graph, settings)
+    found = removal_counts(graph, settings)
     if compensation.merges and not settings.recursive:
         _check_single_merges(graph, found)
     boxes, assumed = legal_inputs(graph, domain)

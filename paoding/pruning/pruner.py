@@ -124,16 +124,16 @@ class Pruner(Standing):
             self.graph,
             ready.boxes,
             self.settings,
-            groups=frozenset(ready.quotas),
+            groups=frozenset(ready.n_remove),
             fits=self.compensation.pathless,
             on_progress=self._on_progress,
         )
-        self.quotas = ready.quotas
+        self.n_remove = ready.n_remove
         with self._threads():
-            spent = allocate(self._run, ready.quotas)
-        self.quotas = spent.quotas
+            spent = allocate(self._run, ready.n_remove)
+        self.n_remove = spent.n_remove
         self._chooser = Chooser(
-            self._run, self.strategy, self.compensation, spent.quotas, spent.wanted
+            self._run, self.strategy, self.compensation, spent.n_remove, spent.wanted
         )
         self._ends = ends
         self._ahead = None if keep is None else LookAhead(Judge(self._run), keep)
@@ -209,7 +209,7 @@ class Pruner(Standing):
             raise StopIteration
         if self.settings.lossless_first and not self._history.steps:
             found = redundant.redundant_in(self._run, self._history.basis())
-            found = [unit for unit in found if unit.group in self.quotas]
+            found = [unit for unit in found if unit.group in self.n_remove]
             if found:
                 removals = redundant.removals_of(found)
                 log = {**planned(removals), "reason": redundant.reasons(found)}

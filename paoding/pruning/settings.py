@@ -137,7 +137,7 @@ def as_settings(
     return Settings(targets=dict(targets or {}), locked=patterns, **values)
 
 
-def quotas(graph: Graph, settings: Settings) -> dict[str, int]:
+def removal_counts(graph: Graph, settings: Settings) -> dict[str, int]:
     """How many units each group loses in the whole run (groups that lose none are absent).
 
     Raises:
@@ -150,7 +150,7 @@ def quotas(graph: Graph, settings: Settings) -> dict[str, int]:
     for group in graph.prunable:
         if group.name in locked:
             continue
-        total = quota(group, own.get(group.name, settings.target), settings)
+        total = removal_count(group, own.get(group.name, settings.target), settings)
         if total:
             found[group.name] = total
     if not found:
@@ -158,7 +158,7 @@ def quotas(graph: Graph, settings: Settings) -> dict[str, int]:
     return found
 
 
-def quota(group: Group, target: float, settings: Settings) -> int:
+def removal_count(group: Group, target: float, settings: Settings) -> int:
     """Units that one group loses: the target's share, rounded, within floor and ``round_to``."""
     left = group.units - int(target * group.units + 0.5)
     left = max(left, settings.floor, group.units - int(group.removable.sum()))

@@ -28,12 +28,12 @@ class Standing:
     Attributes:
         graph: the traced original.
         settings: what was asked for, with what the model decided filled in.
-        quotas: group name -> units that it loses in the whole run.
+        n_remove: group name -> units that it loses in the whole run.
     """
 
     graph: Graph
     settings: Settings
-    quotas: dict[str, int]
+    n_remove: dict[str, int]
     _run: RunContext
     _history: History
     _chooser: Chooser
@@ -58,7 +58,7 @@ class Standing:
         return self._left(self._history.alive)
 
     def _left(self, alive: np.ndarray) -> dict[str, int]:
-        return {n: int(alive[self.graph.by_name[n].ids].sum()) for n in self.quotas}
+        return {n: int(alive[self.graph.by_name[n].ids].sum()) for n in self.n_remove}
 
     @property
     def progress(self) -> float:
@@ -66,10 +66,10 @@ class Standing:
         return self._progress(self._history.alive)
 
     def _progress(self, alive: np.ndarray) -> float:
-        return min(self._gone(alive) / (self._ends or sum(self.quotas.values())), 1.0)
+        return min(self._gone(alive) / (self._ends or sum(self.n_remove.values())), 1.0)
 
     def _gone(self, alive: np.ndarray) -> int:
-        return sum(int((~alive[self.graph.by_name[name].ids]).sum()) for name in self.quotas)
+        return sum(int((~alive[self.graph.by_name[name].ids]).sum()) for name in self.n_remove)
 
     @property
     def distilled(self) -> int:
@@ -85,7 +85,7 @@ class Standing:
         Everything that a plan's weights depend on runs under it: sums are rounded otherwise
         with another number of threads, and a replay would differ in the last bit.
         """
-        if max(products(self.graph.by_name[name]) for name in self.quotas) > _SMALL:
+        if max(products(self.graph.by_name[name]) for name in self.n_remove) > _SMALL:
             return nullcontext()
         return _blas().limit(limits=1)
 
@@ -101,7 +101,7 @@ class Standing:
     def saliencies(self) -> dict[str, np.ndarray]:
         """Each group's saliency now: (units,), NaN for units that are gone or stay anyway."""
         found = {}
-        for name in self.quotas:
+        for name in self.n_remove:
             with self._threads():
                 ranking = self._chooser.ranking(self.graph.by_name[name], self._history)
             found[name] = np.where(ranking.may_go, ranking.saliency, np.nan)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from paoding.bounds.scoring import Deltas, Scorer
 
 SIGMAS = 2.0  # half the width of an estimated interval, in standard deviations
-POOL = 2  # candidates considered, as a multiple of the quota (paper, section IV-C)
+POOL = 2  # candidates considered, as a multiple of those to remove (paper, section IV-C)
 
 
 @dataclass(eq=False)
@@ -104,7 +104,7 @@ class Strategy(Protocol):
 
 
 def fill_by_saliency(context: SelectionContext, reason: str) -> None:
-    """Take the rest of the quota by rising saliency, and log who went."""
+    """Take the rest of ``n_remove`` by rising saliency, and log who went."""
     ranking = context.ranking
     wanted = context.n_remove - len(context.chosen)
     if not ranking.changes:
@@ -146,7 +146,7 @@ class ByEnergy(Strategy):
         return EVENNESS_BUDGET if self.energy == "estimated" else DEFAULT_BUDGET
 
     def choose(self, context: SelectionContext) -> None:
-        """Take the quota by energy; without intervals by saliency, and say so."""
+        """Take ``n_remove`` by energy; without intervals by saliency, and say so."""
         if self.energy == "estimated":
             context.ranking = context.foresee(context.ranking)
         elif self.energy == "log":
@@ -238,7 +238,7 @@ def screened(context: SelectionContext) -> Ranking:
         return below
     if bounds is None:
         return below
-    return Ranking.of_pairs(bounds.T, below.may_go, below.may_survive, told=below.pairs)
+    return Ranking.of_pairs(bounds.T, below.may_go, below.may_survive, logged=below.pairs)
 
 
 def survivors(context: SelectionContext, units: np.ndarray) -> np.ndarray:

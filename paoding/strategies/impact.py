@@ -13,7 +13,7 @@ from paoding.strategies.base import POOL, ByEnergy, SelectionContext, fill_by_sa
 
 @dataclass(frozen=True)
 class Impact(ByEnergy):
-    """Take a pool of twice the quota by saliency, then the least energy, one by one.
+    """Take a pool of twice ``n_remove`` by saliency, then the least energy, one by one.
 
     Each candidate's change is added to what this step has already removed from the group.
 

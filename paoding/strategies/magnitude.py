@@ -29,6 +29,6 @@ class Magnitude(Strategy):
         return Ranking.plain(magnitude(group, state), may_go)
 
     def choose(self, context: SelectionContext) -> None:
-        """Take the quota by rising magnitude."""
+        """Take ``n_remove`` by rising magnitude."""
         fill_by_saliency(context, "smallest mean absolute weight")
         log_runners_up(context, "larger weights")

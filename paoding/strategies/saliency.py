@@ -22,6 +22,6 @@ class Saliency(Strategy):
     summary: ClassVar[str] = "what the survivors can replace best, whatever it does to the outputs"
 
     def choose(self, context: SelectionContext) -> None:
-        """Take the quota by rising saliency."""
+        """Take ``n_remove`` by rising saliency."""
         fill_by_saliency(context, "least saliency")
         log_runners_up(context, "higher saliency")

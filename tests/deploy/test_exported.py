@@ -30,7 +30,7 @@ def test_accuracy_is_that_of_the_files_own_answers(table, name) -> None:
     for reference in (None, model):
         report = paoding.evaluate(folder / name, data.x, data.y, reference, latency=False)
         assert report.accuracy == pytest.approx(wanted)
-        assert name in " ".join(report.told) and "certificate does not cover" in report.note()
+        assert name in " ".join(report.notes) and "certificate does not cover" in report.note()
 
 
 def test_the_float_file_agrees_with_its_model_in_every_number(table) -> None:

@@ -68,7 +68,7 @@ EACH = {
 @pytest.mark.parametrize("name", EACH)
 def test_the_task_is_told_from_head_and_labels_in_one_line(name):
     model, x, y = EACH[name]
-    told = evaluate(model, x, y, latency=False).told
+    told = evaluate(model, x, y, latency=False).notes
     assert len(told) == 1 and name in told[0] and "\n" not in told[0]
 
 
@@ -131,7 +131,7 @@ def test_one_mask_channel_is_a_segmentation_of_two_classes():
     y = (PIXELS > 0.5).astype(int)
     for labels in (y, y[..., 0]):
         report = evaluate(model, PIXELS, labels, latency=False)
-        assert "segmentation" in report.told[0]
+        assert "segmentation" in report.notes[0]
         hit = ((model.predict(PIXELS, verbose=0) > 0.5) == y).mean()
         assert value(report, "pixel accuracy").value == pytest.approx(hit)
 
@@ -192,7 +192,7 @@ def test_each_output_of_a_dictionary_has_its_task_and_its_numbers():
     assert value(report, "accuracy", "kind").value == pytest.approx(right)
     off = np.abs(p["size"][:, 0] - TWO_Y["size"]).mean()
     assert value(report, "mean absolute error", "size").value == pytest.approx(off, rel=1e-5)
-    assert [("kind" in t, "size" in t) for t in report.told] == [(True, False), (False, True)]
+    assert [("kind" in t, "size" in t) for t in report.notes] == [(True, False), (False, True)]
     listed = evaluate(model, list(TWO_X.values()), list(TWO_Y.values()), copy_of(model))
     assert value(listed, "accuracy", "kind").value == pytest.approx(right)
 

@@ -376,13 +376,13 @@ def test_dropout_and_its_seeds_change_no_plan() -> None:
 
 def test_round_to_floor_targets_and_locks() -> None:
     pruner = paoding.Pruner(mlp(), target=0.6, step=0.2, round_to=8, compensation="none")
-    assert pruner.quotas == {"a": 8, "b": 4}
+    assert pruner.n_remove == {"a": 8, "b": 4}
     pruner = paoding.Pruner(mlp(), target=0.9, step=0.3, floor=10, compensation="none")
-    assert pruner.quotas == {"a": 6, "b": 2}
+    assert pruner.n_remove == {"a": 6, "b": 2}
     pruner = paoding.Pruner(mlp(), targets={"a": 0.25, "b": 0}, compensation="none")
-    assert pruner.quotas == {"a": 4}
+    assert pruner.n_remove == {"a": 4}
     for lock in ("a", "a*", "[!b]"):
-        assert set(paoding.Pruner(mlp(), locked=[lock]).quotas) == {"b"}
+        assert set(paoding.Pruner(mlp(), locked=[lock]).n_remove) == {"b"}
 
 
 def test_round_to_counts_the_units_that_are_left() -> None:
@@ -395,7 +395,7 @@ def test_a_type_of_layer_can_be_locked() -> None:
     x = keras.Input((6, 6, 1))
     y = L.Flatten()(L.Conv2D(8, 3, name="conv")(x))
     model = keras.Model(x, L.Dense(2)(L.Dense(8, name="hidden")(y)))
-    assert set(paoding.Pruner(model, locked=["Conv2D"]).quotas) == {"hidden"}
+    assert set(paoding.Pruner(model, locked=["Conv2D"]).n_remove) == {"hidden"}
 
 
 # -- what is refused ------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The pruning loop: quotas, undo and branches, determinism, plans, and kind refusals."""
+"""The pruning loop: counts, undo and branches, determinism, plans, and kind refusals."""
 
 from __future__ import annotations
 

@@ -791,7 +791,7 @@ def test_asking_about_a_unit_leaves_no_message_of_work_behind(table: Table) -> N
     assert studio.wait() == "paused"
     before = view_of(studio).header["message"]
     group = (
-        next(iter(studio._conductor.standing.run.pruner.quotas))
+        next(iter(studio._conductor.standing.run.pruner.n_remove))
         if studio._conductor.standing.run
         else ""
     )
