@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import zipfile
@@ -18,6 +19,8 @@ _HARMLESS_BYTES = 64 << 20
 _MAX_CONFIG_BYTES = 64 << 20
 # An input with more values than this is a mistake or an attack, not a sample.
 _MAX_INPUT_VALUES = 1 << 30
+# Calls of layers; the largest model of keras.applications has about a thousand.
+_MOST_CALLS = 20_000
 
 
 def check_zip(path: Path, error: type[PaodingError]) -> None:
@@ -33,8 +36,12 @@ def check_zip(path: Path, error: type[PaodingError]) -> None:
         raise error(f"{path} holds {_size(unpacked)}, more than this machine's memory.")
 
 
-def check_keras_zip(path: Path) -> tuple[Any, str]:
-    """Check the sizes in a ``.keras`` file; return its config and the version that wrote it."""
+def check_keras_zip(path: Path) -> tuple[Any, str, int]:
+    """Check the sizes in a ``.keras`` file.
+
+    Returns:
+        Its config, the version that wrote it, and how many values its weights hold.
+    """
     import h5py
 
     check_zip(path, ModelError)
@@ -54,7 +61,7 @@ def check_keras_zip(path: Path) -> tuple[Any, str]:
             found = re.search(rb'"keras_version": "([^"]*)"', archive.read("metadata.json"))
             version = found[1].decode(errors="replace") if found else ""
     check_config_size(path, config, shapes)
-    return config, version
+    return config, version, values_of(shapes)
 
 
 def check_hdf5(path: Path, file: Any) -> list[tuple[int, ...]]:
@@ -98,6 +105,9 @@ def check_config_size(path: Path, config: Any, shapes: list[tuple[int, ...]]) ->
     A layer with N units has a weight with an axis of at least N; a config that promises more
     than the weights hold would make Keras fill memory with random numbers.
     """
+    calls = _calls(config)
+    if calls > _MOST_CALLS:
+        raise ModelError(f"{path} calls its layers {calls:,} times; it is refused.")
     longest = max((max(shape, default=1) for shape in shapes), default=1)
     for layer, settings in layer_configs(config):
         for key in ("units", "filters", "input_dim", "key_dim", "value_dim"):
@@ -111,6 +121,25 @@ def check_config_size(path: Path, config: Any, shapes: list[tuple[int, ...]]) ->
             shape = settings.get(key)
             if isinstance(shape, list) and _product(shape) > _MAX_INPUT_VALUES:
                 raise ModelError(f"{path}: layer {layer!r} has inputs of shape {shape}.")
+
+
+def _calls(config: Any) -> int:
+    """How often layers are called, in all models of a config."""
+    found, todo = 0, [config]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, dict):
+            nodes = item.get("inbound_nodes")
+            found += len(nodes) if isinstance(nodes, list) else 0
+            todo.extend(item.values())
+        elif isinstance(item, list):
+            todo.extend(item)
+    return found
+
+
+def values_of(shapes: list[tuple[int, ...]]) -> int:
+    """How many numbers arrays of these shapes hold."""
+    return sum(math.prod(shape) for shape in shapes)
 
 
 def _product(shape: list[Any]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paoding.errors import ModelError
-from paoding.files.archive import check_config_size, check_hdf5, layer_configs
+from paoding.files.archive import check_config_size, check_hdf5, layer_configs, values_of
 
 # Settings that Keras 2 wrote and Keras 3 refuses, with the values at which they say nothing.
 _OLD_SETTINGS: dict[str, Callable[[Any], bool]] = {
@@ -35,8 +35,12 @@ def modernize(config: dict[str, Any]) -> dict[str, Any]:
     return _modern_layer(json.loads(json.dumps(config)))
 
 
-def modern_hdf5(path: Path, folder: Path) -> Path:
-    """Check an HDF5 model; return ``path``, or a copy whose config Keras 3 understands."""
+def modern_hdf5(path: Path, folder: Path) -> tuple[Path, int]:
+    """Check an HDF5 model.
+
+    Returns:
+        ``path``, or a copy whose config Keras 3 understands, and how many values it holds.
+    """
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -59,12 +63,12 @@ def modern_hdf5(path: Path, folder: Path) -> Path:
         _refuse_what_changed(path, config)
     modern = modernize(config)
     if modern == json.loads(text):
-        return path
+        return path, values_of(shapes)
     copy = folder / "modern.h5"
     shutil.copyfile(path, copy)
     with h5py.File(copy, "r+") as file:
         file.attrs["model_config"] = json.dumps(modern)
-    return copy
+    return copy, values_of(shapes)
 
 
 def _text(value: Any) -> str:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK"
+# Values that a model's weights may have room for: as many as the file holds, twice, and some that
+# layers keep apart from their weights.
+_AS_MANY, _HARMLESS = 2, 1 << 22
 
 
 def load_model(path: PathLike) -> keras.Model:
@@ -48,10 +51,12 @@ def load_model(path: PathLike) -> keras.Model:
     path = Path(path)
     kind = _kind_of(path)
     try:
-        with _readable(path, kind) as file, warnings.catch_warnings():
+        with _readable(path, kind) as (file, values), warnings.catch_warnings():
             # Keras warns about how old files spell things, which nobody can change any more.
             warnings.simplefilter("ignore")
-            model = _keras_load(file)
+            model = _keras_load(file, values)
+    except ModelError as error:
+        raise error if str(path) in str(error) else ModelError(f"{path}: {error}") from None
     except PaodingError:
         raise
     except (MemoryError, RecursionError):
@@ -129,16 +134,20 @@ def _kind_of(path: Path) -> str:
 
 
 @contextmanager
-def _readable(path: Path, kind: str) -> Iterator[Path]:
-    """Check the file and give it, or a corrected copy, under a name that Keras accepts."""
+def _readable(path: Path, kind: str) -> Iterator[tuple[Path, int]]:
+    """Check the file and give it, or a corrected copy, under a name that Keras accepts.
+
+    With it goes the number of values that its weights hold.
+    """
     with tempfile.TemporaryDirectory(prefix="paoding-") as folder:
         if kind == "zip":
-            config, version = check_keras_zip(path)
+            config, version, values = check_keras_zip(path)
             if version.startswith("2"):
                 path = modern_zip(path, config, Path(folder))
-            yield _with_suffix(path, ".keras", Path(folder))
+            yield _with_suffix(path, ".keras", Path(folder)), values
         else:
-            yield _with_suffix(modern_hdf5(path, Path(folder)), ".h5", Path(folder))
+            file, values = modern_hdf5(path, Path(folder))
+            yield _with_suffix(file, ".h5", Path(folder)), values
 
 
 def _with_suffix(path: Path, suffix: str, folder: Path) -> Path:
@@ -149,11 +158,14 @@ def _with_suffix(path: Path, suffix: str, folder: Path) -> Path:
     return link
 
 
-def _keras_load(path: Path) -> keras.Model:
+def _keras_load(path: Path, values: int) -> keras.Model:
     with quiet_start():
         import keras
 
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    from paoding.graph.keras_internals.loading import room_for
+
+    with room_for(_AS_MANY * values + _HARMLESS):
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
     if not isinstance(model, keras.Model):
         raise ModelError(f"{path} holds a {type(model).__name__}, not a model.")
     return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import resource
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -201,6 +202,52 @@ def test_a_config_that_promises_more_than_the_weights_hold_is_refused(saved, tmp
         config = archive.read("config.json").replace(b'"units": 3', b'"units": 3000000000')
     path = rewritten(saved, tmp_path / "wide.keras", config_json=config)
     assert "no weight in the file" in refused(path)
+
+
+WIDE = 7  # in the models below, the length that a hostile config makes huge
+PROMISES = {
+    "batch normalization": lambda: keras.layers.BatchNormalization(),
+    "layer normalization": lambda: keras.layers.LayerNormalization(),
+    "prelu": lambda: keras.layers.PReLU(),
+    "dense": lambda: keras.layers.Dense(WIDE),
+    "einsum": lambda: keras.layers.EinsumDense("ab,bc->ac", output_shape=WIDE),
+    "embedding": lambda: keras.layers.Embedding(3, WIDE),
+    "gru": lambda: keras.Sequential(
+        [keras.layers.Reshape((1, WIDE)), keras.layers.GRU(2)], name="inner"
+    ),
+    "low rank": lambda: keras.layers.Dense(5, lora_rank=WIDE),
+}
+
+
+@pytest.mark.parametrize("kind", PROMISES)
+def test_no_layer_makes_room_for_more_than_the_file_holds(kind, tmp_path):
+    plain = keras.Sequential([keras.Input((WIDE,)), PROMISES[kind]()])
+    saved = save_model(plain, tmp_path / "m.keras")
+    assert load_model(saved).count_params() == plain.count_params()
+    with zipfile.ZipFile(saved) as archive:
+        config = archive.read("config.json").replace(b"7", b"900000000")
+    path = rewritten(saved, tmp_path / "wide.keras", config_json=config)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KB
+
+
+def test_many_layers_that_each_fit_do_not_fit_together(tmp_path):
+    layers = [keras.layers.Dense(8, name=f"d{k}") for k in range(300)]
+    saved = save_model(keras.Sequential([keras.Input((8,)), *layers]), tmp_path / "m.keras")
+    with zipfile.ZipFile(saved) as archive:
+        config = archive.read("config.json").replace(b'"units": 8', b'"units": 1000')
+        config = config.replace(b"null, 8", b"null, 1000")
+    told = refused(rewritten(saved, tmp_path / "wide.keras", config_json=config))
+    assert "more than the file holds" in told
+
+
+def test_a_layer_that_is_called_without_end_is_refused(saved, tmp_path):
+    with zipfile.ZipFile(saved) as archive:
+        config = json.loads(archive.read("config.json"))
+    config["config"]["layers"][-1]["inbound_nodes"] = [{}] * 30_000
+    path = rewritten(saved, tmp_path / "calls.keras", config_json=json.dumps(config).encode())
+    assert "30,000 times" in refused(path)
 
 
 @pytest.mark.parametrize("config", [b"{", b"[]", b"{}", b'{"class_name": "Dense"}', b"\xff\xfe"])
