@@ -63,12 +63,13 @@ class Form:
         self.eps = number(eps, "Attack ε", _ATTACK, 0.01)
         self._own_domain = settings.domain is not None and not is_scalar(settings.domain)
         self._domain_given = settings.domain is not None
-        few = [self.target, self.step, self.strategy]
         self.extra = extra_fields(settings.extra)
+        few = [self.target, self.extra["budget"], self.step, self.strategy]
+        self.extra["budget"].observe(lambda _: self._spread(), names="value")
         rest = [
             *(self.compensation, self.alpha, self.beta, self.seed, self.eps),
             *([] if self._own_domain else [self.lo, self.hi]),
-            *self.extra.values(),
+            *(field for name, field in self.extra.items() if name != "budget"),
         ]
         self.fields = [*few, *rest]
         self.box, self.more = ipywidgets.Box(few), ipywidgets.Box(rest)
@@ -78,6 +79,11 @@ class Form:
         self.show_more(False)
         for one in self.fields:
             one.observe(lambda _: changed(), names="value")
+
+    def _spread(self) -> None:
+        """What is counted in parameters or FLOPs is spread over the layers by their price."""
+        if self.extra["budget"].value != "units" and self.extra["allocation"].value == "uniform":
+            self.extra["allocation"].value = "global"
 
     def show_more(self, shown: bool) -> None:
         """Show or hide what few runs need to change."""

@@ -54,8 +54,8 @@ class Dashboard:
         self.form = Form(settings, eps, changed)
         self.buttons = Buttons(press, f"runs/{file_name(self.name)}", speed)
         self.charts = Charts()
-        self.code = ipywidgets.HTML()
-        self.explanation = ipywidgets.HTMLMath()
+        self.code = ipywidgets.HTML(tabbable=True)  # both scroll: the keyboard reaches them
+        self.explanation = ipywidgets.HTMLMath(tabbable=True)
         for panel, name in ((self.code, "paoding-code-box"), (self.explanation, "paoding-explain")):
             panel.add_class(name)
             panel.layout.display = "none"

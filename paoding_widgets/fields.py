@@ -48,9 +48,10 @@ _CHOICES: dict[str, tuple[str, dict[str, Any], str]] = {
         "annealed: global, then searched",
     ),
     "budget": (
-        "Budget",
-        same("units", "parameters", "flops"),
-        "What the target is a share of, with a global or annealed allocation",
+        "Counted in",
+        {"units": "units", "parameters": "parameters", "FLOPs": "flops"},
+        "What the target is a share of. Parameters and FLOPs go where the outputs feel it least "
+        "(allocation: global)",
     ),
     "prior": (
         "Inputs like",

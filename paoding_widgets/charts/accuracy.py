@@ -82,11 +82,7 @@ class AccuracyChart(Chart):
         super().__init__("Accuracy", marks, axes, left=48)
         self._values: list[float] = []
         self._metric = SHARE_RIGHT
-        self.box.children = [
-            ipywidgets.HBox([self.heading, self.whole]),
-            *self.box.children[1:],
-        ]
-        self.box.children[0].add_class("paoding-chart-head")
+        self.head.children = [self.heading, self.whole, *self.head.children[1:]]
 
     def _fit(self) -> None:
         """Let the axis show what the data need, or the whole range."""

@@ -67,11 +67,24 @@ class Chart:
             animation_duration=0,
             layout=ipywidgets.Layout(width="auto", height=_HEIGHT, min_width="0"),
         )
-        self.table = ipywidgets.HTML(layout=ipywidgets.Layout(width="auto", display="none"))
+        # It scrolls: the keyboard has to reach it.
+        hidden = ipywidgets.Layout(width="auto", display="none")
+        self.table = ipywidgets.HTML(layout=hidden, tabbable=True)
         self.table.add_class("paoding-data")
-        self.box = ipywidgets.VBox([self.heading, self.figure, self.table])
+        self.head = ipywidgets.HBox([self.heading, *map(self._saves, ("png", "svg"))])
+        self.head.add_class("paoding-chart-head")
+        self.box = ipywidgets.VBox([self.head, self.figure, self.table])
         self.show_axes(False)
         self.say("nothing to show yet")
+
+    def _saves(self, kind: str) -> ipywidgets.Button:
+        """A button that has the browser save the figure."""
+        made = ipywidgets.Button(
+            description=kind.upper(), tooltip=f"Save this chart as {kind.upper()}"
+        )
+        file = f"{self.title.lower().replace(' ', '-')}.{kind}"
+        made.on_click(lambda _: getattr(self.figure, f"save_{kind}")(file))
+        return made
 
     def show_axes(self, shown: bool) -> None:
         """Axes without data would only ask what they are for; their place is kept."""

@@ -100,7 +100,8 @@ class ChangeChart(Chart):
         top = 10.0 ** np.ceil(np.log10(positive.max(initial=1e-6)))
         bottom = max(10.0 ** np.floor(np.log10(positive.min(initial=top / 10))), top * 1e-6)
         bottom = min(bottom, top / 10)
-        at = np.arange(len(bound), dtype=np.float64)
+        # Beyond either end of the axis stands one more bar: a single one would be a hairline.
+        at = np.arange(-1, len(bound) + 1, dtype=np.float64)
         self.x.min, self.x.max = -0.5, max(1.0, float(len(bound))) - 0.5
         self.axis.tick_values = np.arange(0.0, len(bound), np.ceil(max(1, len(bound)) / 12))
         self.y.min, self.y.max = float(bottom), float(top)
@@ -109,9 +110,8 @@ class ChangeChart(Chart):
             with mark.hold_sync():
                 mark.base = float(bottom)
                 mark.x = at
-                mark.y = np.maximum(
-                    clear(np.zeros(len(at)) if heights is None else heights), bottom
-                )
+                known = clear(np.zeros(len(bound)) if heights is None else heights)
+                mark.y = np.maximum(np.pad(known, 1), bottom)
 
     def _draw_earlier(self, seen: Seen, count: int) -> str:
         """A line at the greatest change that was seen in each overlaid run; their names."""

@@ -240,6 +240,17 @@ export class StructureView {
     return structureSvg(this.frame());
   }
 
+  /** Has the browser save the structure, as the canvas shows it or as lines. */
+  private savePicture(kind: 'png' | 'svg'): void {
+    const svg = (): string =>
+      `data:image/svg+xml,${encodeURIComponent(new XMLSerializer().serializeToString(this.picture()))}`;
+    const link = element('a', {
+      href: kind === 'png' ? this.canvas.toDataURL('image/png') : svg(),
+      download: `${this.scene.name || 'structure'}.${kind}`,
+    });
+    link.click();
+  }
+
   fit(): void {
     const all = fitAll(this.layout, this.size);
     // A long network would be a hairline: its height is fitted, and the strip shows the rest.
@@ -270,6 +281,8 @@ export class StructureView {
       button('−', 'Zoom out', () => this.zoom(1 / ZOOM_STEP, ...middle())),
       button('+', 'Zoom in', () => this.zoom(ZOOM_STEP, ...middle())),
       button('Fit', 'Show the whole structure', () => this.fit()),
+      button('PNG', 'Save this picture of the structure as PNG', () => this.savePicture('png')),
+      button('SVG', 'Save the structure as SVG', () => this.savePicture('svg')),
     );
   }
 

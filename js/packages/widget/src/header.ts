@@ -51,7 +51,7 @@ export function makeHeader(model: Model, signal: AbortSignal): Part & { notes: H
     work,
   );
   const root = element(
-    'header',
+    'div',
     { class: 'paoding-header' },
     element('div', { class: 'paoding-title' }, name, state, fitted, message),
     figures,

@@ -4,25 +4,13 @@ import { element, formatCount, formatNumber } from '@paoding/core';
 import { type Part, percent, watch } from './parts';
 import type { Model, RunRow } from './traits';
 
-const COLUMNS = [
-  'Run',
-  'Show',
-  'Removed',
-  'Accuracy',
-  'Robust',
-  'Parameters',
-  'FLOPs',
-  'Latency',
-  '',
-] as const;
+const COLUMNS = ['Run', 'Accuracy', 'Robust', 'Parameters', 'FLOPs', 'Latency'] as const;
 /** Which of the columns has the task's own metric. */
-const METRIC = 3;
+const METRIC = 1;
 
 export function makeRuns(model: Model, signal: AbortSignal): Part {
   const body = element('tbody');
-  const heads = COLUMNS.map((title) =>
-    title ? element('th', { scope: 'col' }, title) : element('td', {}),
-  );
+  const heads = COLUMNS.map((title) => element('th', { scope: 'col' }, title));
   const table = element(
     'table',
     { class: 'paoding-table paoding-runs', 'aria-label': 'Runs' },
@@ -66,18 +54,23 @@ function makeRows(model: Model, row: RunRow): HTMLElement[] {
     'tr',
     {},
     element('th', { scope: 'row' }, name),
-    element('td', {}, row.present ? 'now' : overlayBox(model, row)),
-    number(percent(row.share)),
     number(quality(row.accuracy)),
     number(quality(row.robust)),
     number(formatCount(row.parameters)),
     number(formatCount(row.flops)),
     number(latency),
-    element('td', {}, row.present ? '' : deleteButton(model, row)),
   );
-  if (!row.differs) return [cells];
-  const differs = element('td', { colspan: COLUMNS.length, class: 'paoding-differs' }, row.differs);
-  return [cells, element('tr', {}, differs)];
+  const told = [`${percent(row.share)} removed in ${row.steps} steps`, row.differs];
+  const about = element(
+    'td',
+    { colspan: COLUMNS.length, class: 'paoding-differs' },
+    ...(row.present
+      ? ['this run · ']
+      : [element('label', {}, overlayBox(model, row), ' in the charts'), ' · ']),
+    told.filter(Boolean).join(' · '),
+    ...(row.present ? [] : [' ', deleteButton(model, row)]),
+  );
+  return [cells, element('tr', {}, about)];
 }
 
 function overlayBox(model: Model, row: RunRow): HTMLElement {
@@ -91,7 +84,7 @@ function overlayBox(model: Model, row: RunRow): HTMLElement {
 
 function deleteButton(model: Model, row: RunRow): HTMLElement {
   const label = `Delete ${row.name}`;
-  const made = element('button', { type: 'button', title: label, 'aria-label': label }, '×');
+  const made = element('button', { type: 'button', 'aria-label': label }, 'delete');
   made.addEventListener('click', () => model.send({ action: 'delete-run', name: row.name }));
   return made;
 }
