@@ -4,6 +4,7 @@ export { element, svg } from './dom';
 export { countBins, drawBins, drawHistogram } from './histogram';
 export { layoutScene } from './layout';
 export { search } from './navigate';
+export { savePng, saveSvg } from './save';
 export * from './scene';
 export { type Column, DataTable, type TableOptions } from './table';
 export { readTheme, type Theme } from './theme';

@@ -16,6 +16,7 @@ import { type Camera, drawFrame, drawOverview, type Frame, TileCache } from './d
 import { describeBlock, frameAt } from './drawBlock';
 import { type Card, cellAt, type Layout, layoutScene, memberAt } from './layout';
 import { isArrow, move, search } from './navigate';
+import { savePng, saveSvg } from './save';
 import {
   describe,
   EMPTY_SCENE,
@@ -33,6 +34,8 @@ export interface StructureOptions {
   onSelect?: (selection: Selection) => void;
   /** Called with a sentence about what the keyboard has reached, for a live region. */
   onAnnounce?: (text: string) => void;
+  /** Whether its bar has buttons that save it as a picture. */
+  saves?: boolean;
 }
 
 const ZOOM_STEP = 1.3;
@@ -240,17 +243,6 @@ export class StructureView {
     return structureSvg(this.frame());
   }
 
-  /** Has the browser save the structure, as the canvas shows it or as lines. */
-  private savePicture(kind: 'png' | 'svg'): void {
-    const svg = (): string =>
-      `data:image/svg+xml,${encodeURIComponent(new XMLSerializer().serializeToString(this.picture()))}`;
-    const link = element('a', {
-      href: kind === 'png' ? this.canvas.toDataURL('image/png') : svg(),
-      download: `${this.scene.name || 'structure'}.${kind}`,
-    });
-    link.click();
-  }
-
   fit(): void {
     const all = fitAll(this.layout, this.size);
     // A long network would be a hairline: its height is fitted, and the strip shows the rest.
@@ -281,9 +273,18 @@ export class StructureView {
       button('−', 'Zoom out', () => this.zoom(1 / ZOOM_STEP, ...middle())),
       button('+', 'Zoom in', () => this.zoom(ZOOM_STEP, ...middle())),
       button('Fit', 'Show the whole structure', () => this.fit()),
-      button('PNG', 'Save this picture of the structure as PNG', () => this.savePicture('png')),
-      button('SVG', 'Save the structure as SVG', () => this.savePicture('svg')),
+      ...(this.options.saves ? this.makeSaves(button) : []),
     );
+  }
+
+  private makeSaves(
+    button: (text: string, label: string, act: () => void) => HTMLElement,
+  ): HTMLElement[] {
+    const name = (): string => this.scene.name || 'structure';
+    return [
+      button('PNG', 'Save the structure as PNG', () => void savePng(this.picture(), name())),
+      button('SVG', 'Save the structure as SVG', () => saveSvg(this.picture(), name())),
+    ];
   }
 
   private makeLegend(): HTMLElement {

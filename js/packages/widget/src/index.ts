@@ -44,6 +44,7 @@ function makeStructure(model: Model, signal: AbortSignal): Part {
   const spoken = element('div', { class: 'paoding-spoken', 'aria-live': 'polite' });
   const root = element('section', { class: 'paoding-panel', 'aria-label': 'Structure' }, spoken);
   const view = new StructureView(root, {
+    saves: true,
     onSelect: (selection) => update(model, 'selected', selection),
     onAnnounce: (text) => {
       spoken.textContent = text;

@@ -1,6 +1,6 @@
 /** What a model file's tab shows: totals, the structure, a table of layers, and one layer's details. */
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { element, formatBytes, formatCount, StructureView } from '@paoding/core';
+import { element, formatBytes, formatCount, StructureView, savePng, saveSvg } from '@paoding/core';
 import baseStyles from '@paoding/core/base.css';
 import { type Opened, sceneOf, shapeText } from '@paoding/core/keras';
 import structureStyles from '@paoding/core/structure.css';
@@ -8,7 +8,7 @@ import type { Reader } from '../reader/reader';
 import type { Settings } from '../settings';
 import { arrayList } from './arrays';
 import { type Deeds, sentence } from './panel';
-import { copy, savePng, saveSvg } from './save';
+import { copy } from './save';
 import { LayerTable } from './table';
 import viewerStyles from './viewer.css';
 
