@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from html import escape
+from threading import get_ident
 from typing import Any
 
 import ipywidgets
@@ -49,7 +50,7 @@ class Dashboard:
         speed: str = "normal",
     ) -> None:
         self.scene, self.graph = scene, graph
-        self.showing = False
+        self._showing: int | None = None
         self._sent: dict[str, Any] = {}
         self.form = Form(settings, eps, changed)
         self.buttons = Buttons(press, f"runs/{file_name(self.name)}", speed)
@@ -122,16 +123,25 @@ class Dashboard:
         self.charts.show_tables(self.buttons.tables.value)
         self._sent.pop("charts", None)
 
+    @property
+    def showing(self) -> bool:
+        """Whether a trait that changes now was set by us: what the page sends comes in elsewhere.
+
+        With ipykernel 7 a message of the browser is taken in on a thread of its own, perhaps
+        while we show something in the main thread.
+        """
+        return self._showing == get_ident()
+
     def show(self, now: Now) -> None:
         """Send what has changed since the last time, each widget in one message."""
-        self.showing = True
+        self._showing = get_ident()
         try:
             with self.view.hold_sync():
                 self._show_view(now)
             self._show_controls(now)
             self._show_charts(now)
         finally:
-            self.showing = False
+            self._showing = None
 
     def _show_view(self, now: Now) -> None:
         view = self.view

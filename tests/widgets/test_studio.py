@@ -316,6 +316,27 @@ def test_a_button_on_a_thread_of_its_own_is_carried_out_in_the_main_thread(table
     assert threads == {threading.main_thread().name}
 
 
+def test_what_the_page_sends_while_we_show_something_is_not_lost(studio: PruningStudio) -> None:
+    studio.start()
+    studio.wait()
+    view, seen = view_of(studio), []
+
+    def look_back(_: Any) -> None:  # on the browser's thread, in the middle of a turn
+        if not seen:
+            seen.append(1)
+            sent = threading.Thread(target=lambda: setattr(view, "moment", 1))
+            sent.start()
+            sent.join()
+
+    view.observe(look_back, names="header")
+    studio._conductor.standing.message = "news"
+    studio.wait()
+    assert seen
+    studio.wait()  # the turn after
+    assert view.moment == 1
+    assert studio._conductor.timeline.shown == 1
+
+
 # -- what a person can get wrong ---------------------------------------------------------------
 
 

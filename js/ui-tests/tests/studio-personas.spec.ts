@@ -8,17 +8,15 @@ from paoding_widgets import PruningStudio
 model, data = paoding.zoo.load("breast-cancer")
 studio = PruningStudio(model, data=data, step=1/8, strategy="impact", compensation="merge")
 studio`;
-/** Blocks like those of a residual network, small enough for a test. */
+/** Blocks like those of a residual network, small enough for a test; the editor indents lines. */
 const BLOCKS = `import keras, numpy as np
 from paoding_widgets import PruningStudio
 keras.utils.set_random_seed(0)
 x = inputs = keras.Input((8, 8, 3))
 x = keras.layers.Conv2D(8, 3, padding="same", activation="relu", name="stem")(x)
-for block in range(1, 7):
-    y = keras.layers.Conv2D(12, 3, padding="same", activation="relu", name=f"block{block}_a")(x)
-    y = keras.layers.Conv2D(6, 1, activation="relu", name=f"block{block}_b")(y)
-    y = keras.layers.Conv2D(8, 3, padding="same", name=f"block{block}_c")(y)
-    x = keras.layers.Add(name=f"block{block}_add")([x, y])
+conv = lambda units, size, name: keras.layers.Conv2D(units, size, padding="same", name=name)
+block = lambda x, n: conv(8, 3, f"block{n}_c")(conv(6, 1, f"block{n}_b")(conv(12, 3, f"block{n}_a")(x)))
+for n in range(1, 7): x = keras.layers.Add(name=f"block{n}_add")([x, block(x, n)])
 x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
 model = keras.Model(inputs, keras.layers.Dense(4, "softmax", name="scores")(x), name="residual")
 rng = np.random.default_rng(0)
