@@ -64,12 +64,12 @@ class Form:
         self._own_domain = settings.domain is not None and not is_scalar(settings.domain)
         self._domain_given = settings.domain is not None
         self.extra = extra_fields(settings.extra)
-        few = [self.target, self.extra["budget"], self.step, self.strategy]
+        few = [self.target, self.extra["budget"], self.extra["keep"], self.step, self.strategy]
         self.extra["budget"].observe(lambda _: self._spread(), names="value")
         rest = [
             *(self.compensation, self.alpha, self.beta, self.seed, self.eps),
             *([] if self._own_domain else [self.lo, self.hi]),
-            *(field for name, field in self.extra.items() if name != "budget"),
+            *(field for name, field in self.extra.items() if field not in few),
         ]
         self.fields = [*few, *rest]
         self.box, self.more = ipywidgets.Box(few), ipywidgets.Box(rest)
@@ -98,7 +98,7 @@ class Form:
             domain = said
         extra = dict(base.extra)
         for name, field in self.extra.items():
-            empty = field.value == "" or (name == "samples" and not field.value)
+            empty = field.value == "" or (name in ("samples", "keep") and not field.value)
             value = None if empty else field.value
             if name in extra or value != DEFAULTS[name]:
                 extra[name] = value

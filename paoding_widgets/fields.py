@@ -74,6 +74,10 @@ _NUMBERS = {
     "round_to": ("Multiple of", "Leave a multiple of so many units"),
     "floor": ("At least", "Leave at least so many units in each layer"),
 }
+_KEEP = (
+    "Stop before the estimated share of answers that agree with the original's falls below this, "
+    "such as 0.98; 0: the target alone decides"
+)
 _TICKS = {
     "lossless_first": ("Free units first", "Begin with the units that provably never matter"),
     "recursive": (
@@ -103,6 +107,10 @@ def extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
         tick = ipywidgets.Checkbox(value=bool(given[name]), description=title, indent=False)
         tick.tooltip = tip
         fields[name] = tick
+    fields["keep"] = ipywidgets.BoundedFloatText(
+        value=given["keep"] or 0, min=0, max=0.999, step=0.01, description="Keep", style=NARROW
+    )
+    fields["keep"].tooltip = _KEEP
     order = ("allocation", "budget", "prior", "samples", "distil", "bounds")
     return {name: fields[name] for name in (*order, *(n for n in fields if n not in order))}
 

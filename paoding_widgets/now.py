@@ -76,6 +76,7 @@ class Now:
         known: (group, unit, steps applied) and what the worker found out about that unit.
         checked: what the worker estimated without data of the network as it stands, or None.
         saved: where the run is kept as it goes, or an empty text.
+        ending: why the run ended before its target, or an empty text.
     """
 
     state: str
@@ -90,6 +91,7 @@ class Now:
     known: tuple[tuple[str, int, int], dict[str, Any]] | None = field(default=None)
     checked: Checked | None = field(default=None)
     saved: str = ""
+    ending: str = ""
 
     @property
     def snapshots(self) -> Sequence[Snapshot]:
@@ -133,7 +135,10 @@ class Now:
         if self.state == "ready" and self.snapshots:
             return "press Start to prune, or Step to go one step at a time"
         if self.state == "finished":
-            return "the target is reached: raise it to go on, or press Reset to begin again"
+            return (
+                self.ending
+                or "the target is reached: raise it to go on, or press Reset to begin again"
+            )
         step = self.timeline.now.step if self.snapshots else None
         if step is None:
             return ""

@@ -168,6 +168,11 @@ class PrunerRun:
         """The smaller model against the original on the data of the studio; None without."""
         return None if self._meter is None else self._meter.compare(self.pruner.model())
 
+    @property
+    def ending(self) -> str:
+        """Why the run ended before its target, or an empty text."""
+        return self.pruner.ending or ""
+
     def result(self) -> PruningResult:
         """What the steps so far have led to."""
         return self.pruner.result()

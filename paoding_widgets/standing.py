@@ -177,6 +177,7 @@ class Standing:
             known=self.known.told,
             checked=self.checked,
             saved=self.saved,
+            ending="" if self.run is None else self.run.ending,
         )
 
 

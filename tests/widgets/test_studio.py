@@ -723,6 +723,22 @@ def test_behind_a_sigmoid_the_scores_are_certified(studio: PruningStudio) -> Non
     assert 0 < chart.seen.y[1] <= chart.bound.y[1]
 
 
+def test_a_run_ends_where_answers_would_no_longer_be_kept(table: Table) -> None:
+    model, data = table
+    studio = PruningStudio(model, data=data, target=0.9, step=0.125, compensation="none")
+    field_of(studio, "Keep").value = 0.95
+    studio.wait()
+    studio.start()
+    assert studio.wait() == "finished"
+    wanted = paoding.prune(
+        model, domain=data.domain, target=0.9, step=0.125, compensation="none", keep=0.95
+    )
+    assert studio.result.plan.steps == wanted.plan.steps
+    assert wanted.ending and studio._conductor.now().says == wanted.ending
+    assert "keep=0.95" in studio.settings.code()
+    studio.close()
+
+
 def test_further_settings_reach_the_pruner_and_the_code(studio: PruningStudio) -> None:
     field_of(studio, "Allocation").value = "global"
     field_of(studio, "Counted in").value = "parameters"
