@@ -106,10 +106,10 @@ test('a practitioner folds blocks, keeps a unit for good, and compares two runs'
   const studio = await open(page, BLOCKS);
   const canvas = studio.locator('.paoding-canvas');
   const spoken = studio.locator('.paoding-panel .paoding-spoken');
-  await studio.getByRole('button', { name: 'Fit' }).click();
+  await studio.getByRole('button', { name: 'Show the whole structure' }).click();
   await canvas.focus();
   for (let press = 0; press < 3; press++) await page.keyboard.press('ArrowRight');
-  await expect(spoken).toContainText('block1 ×6: 24 layers');
+  await expect(spoken).toContainText('block1 ×5: 20 layers');
   await page.screenshot({ path: 'screenshots/persona-folded.png' });
   await page.keyboard.press('Enter');
   await expect(studio.getByRole('button', { name: 'Fold' })).toBeVisible();
