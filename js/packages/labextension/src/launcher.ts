@@ -46,6 +46,7 @@ export async function activate(app: JupyterFrontEnd): Promise<void> {
         properties: {
           cwd: { type: 'string', description: trans.__('The folder to write to') },
           model: { type: 'string', description: trans.__('The model file to prune') },
+          run: { type: 'string', description: trans.__('The run folder to go on with') },
         },
       },
     },
@@ -63,9 +64,13 @@ export async function activate(app: JupyterFrontEnd): Promise<void> {
       const given = args.model as string | undefined;
       const model = given === undefined ? given : app.serviceManager.contents.localPath(given);
       const beside = model === undefined ? undefined : PathExt.dirname(model);
-      const folder = (args.cwd as string | undefined) ?? beside ?? browser?.model.path ?? '';
-      const named = model === undefined ? undefined : PathExt.relative(folder, model);
-      const content = starterNotebook(kernel, trans, chosen(), named);
+      const told = args.run as string | undefined;
+      const run = told === undefined ? told : app.serviceManager.contents.localPath(told);
+      const home = run === undefined ? beside : PathExt.dirname(run);
+      const folder = (args.cwd as string | undefined) ?? home ?? browser?.model.path ?? '';
+      const from = (file: string | undefined) =>
+        file === undefined ? file : PathExt.relative(folder, file);
+      const content = starterNotebook(kernel, trans, chosen(), from(model), from(run));
       try {
         const path = await createNotebook(app.serviceManager, folder, content);
         // Returned so that the launcher gives its place to the notebook.

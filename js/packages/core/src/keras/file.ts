@@ -11,6 +11,7 @@ import {
   type Statistics,
   sliceOf,
   statisticsOf,
+  valuesOf,
   type WeightInfo,
 } from './weights';
 
@@ -27,12 +28,6 @@ export interface Opened {
   bytes: number;
   /** In a file without a model: its arrays. */
   arrays: WeightInfo[];
-}
-
-export interface Comparison {
-  name: string;
-  /** Distance of the weights relative to their size; null where shapes differ. */
-  distance: number | null;
 }
 
 /** The configuration of the largest known models has a few MB. */
@@ -92,6 +87,10 @@ export class ModelFile {
 
   async filters(address: number): Promise<Slice[]> {
     return filtersOf(await this.hdf5(), address);
+  }
+
+  async values(address: number): Promise<Float64Array> {
+    return valuesOf(await this.hdf5(), address);
   }
 
   private hdf5(): Promise<Hdf5File> {

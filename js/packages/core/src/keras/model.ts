@@ -247,7 +247,10 @@ function add(
   const read = told.read ?? fed[0] ?? shapeOf(config.batch_input_shape);
   const reads = [read, ...fed.slice(1)];
   const shape = told.made ?? guessedShape(type, config, reads);
-  const parameters = wrapped(type, config, read, object(object(entry.build_config).shapes_dict));
+  // What an attention attends to, where the file does not keep the shapes that it was built with.
+  const attended = { value_shape: reads[1], key_shape: reads[2] };
+  const built = { ...attended, ...object(object(entry.build_config).shapes_dict) };
+  const parameters = wrapped(type, config, read, built);
   const flops = flopsOf(type, config, reads, shape, parameters);
   return layers.push({ name, type, config, inputs, shape, parameters, flops, holdsCode, place });
 }
@@ -365,7 +368,7 @@ const KINDS: [string, RegExp][] = [
 ];
 
 /** The part of a layer that the drawing needs. */
-type Drawn = Pick<KerasLayer, 'name' | 'type' | 'inputs' | 'shape' | 'parameters'>;
+export type Drawn = Pick<KerasLayer, 'name' | 'type' | 'inputs' | 'shape' | 'parameters'>;
 
 /** The same model as the structure view draws it, with or without stripes for the layers' kinds. */
 export function sceneOf(model: { name: string; layers: Drawn[] }, stripes = true): Scene {

@@ -108,7 +108,7 @@ const COUNTS: Record<string, Count> = {
 
 /** Layers without weights of their own. */
 const WEIGHTLESS =
-  /^(InputLayer|Activation|ReLU|LeakyReLU|ELU|Softmax|Add|Subtract|Multiply|Average|Maximum|Minimum|Concatenate|Dot|Flatten|Reshape|Permute|RepeatVector|Masking|Rescaling|Resizing|CenterCrop|Identity|Lambda|Cropping\dD|ZeroPadding\dD|UpSampling\dD|(Global)?(Max|Average)Pooling\dD|Attention|UnitNormalization|ActivityRegularization)$/;
+  /^(InputLayer|Activation|ReLU|LeakyReLU|ELU|Softmax|Add|Subtract|Multiply|Average|Maximum|Minimum|Concatenate|Dot|Flatten|Reshape|Permute|RepeatVector|Masking|Rescaling|Resizing|CenterCrop|Identity|Lambda|CustomScaleLayer|Cropping\dD|ZeroPadding\dD|UpSampling\dD|(Global)?(Max|Average)Pooling\dD|Attention|UnitNormalization|ActivityRegularization)$/;
 
 /** The number of parameters, or null where it cannot be told. Random layers keep a seed's state. */
 export function parametersOf(

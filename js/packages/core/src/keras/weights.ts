@@ -199,6 +199,14 @@ export async function statisticsOf(file: Hdf5File, address: number): Promise<Sta
   return summary(parts, count);
 }
 
+/** All numbers of an array that is not too large to be compared with another. */
+export async function valuesOf(file: Hdf5File, address: number): Promise<Float64Array> {
+  const dataset = await datasetAt(file, address);
+  const count = sizeOf(dataset.shape);
+  if (count > MOST_READ) throw new FileError('%1 values are too many to be compared.', count);
+  return file.numbers(dataset, 0, count);
+}
+
 function summary(parts: Float64Array[], count: number): Statistics {
   let [read, sum, squares, zeros, broken] = [0, 0, 0, 0, 0];
   let [least, greatest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];

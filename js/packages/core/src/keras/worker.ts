@@ -4,7 +4,7 @@ import { FileError } from './archive';
 import { ModelFile } from './file';
 
 /** What may be asked of an open file. */
-export type Question = 'configuration' | 'weights' | 'statistics' | 'slice' | 'filters';
+export type Question = 'configuration' | 'weights' | 'statistics' | 'slice' | 'filters' | 'values';
 
 export type ToWorker =
   | { kind: 'open'; size: number }
@@ -85,6 +85,8 @@ async function ask(
       return opened.statistics(number);
     case 'slice':
       return opened.slice(number, Array.isArray(more) ? more.map(Number) : []);
+    case 'values':
+      return opened.values(number);
     case 'filters':
       return opened.filters(number);
   }

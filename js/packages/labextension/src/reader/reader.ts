@@ -68,6 +68,10 @@ export class Reader {
     return this.ask('filters', address) as Promise<Slice[]>;
   }
 
+  values(address: number): Promise<Float64Array> {
+    return this.ask('values', address) as Promise<Float64Array>;
+  }
+
   close(): void {
     this.worker.terminate();
     this.fail(new Error('The file was closed.'));

@@ -1,0 +1,97 @@
+/** Two models side by side, and a run folder: with a real run of the pruner. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
+
+const ZOO = path.resolve(__dirname, '../../../paoding/zoo');
+const FILES = ['model.keras', 'original.keras', 'plan.json', 'report.json'];
+
+test.use({ viewport: { width: 1280, height: 900 } });
+test.setTimeout(240_000);
+
+let folder = '';
+
+test.beforeAll(() => {
+  folder = path.join(mkdtempSync(path.join(tmpdir(), 'paoding-run-')), 'run');
+  const log = { TF_CPP_MIN_LOG_LEVEL: '3', CUDA_VISIBLE_DEVICES: '-1' };
+  const options = { env: { ...process.env, ...log }, stdio: 'pipe' as const };
+  execFileSync('python', [path.join(__dirname, 'make_run.py'), folder], options);
+});
+
+async function upload(page: IJupyterLabPageFixture, to: string): Promise<void> {
+  for (const name of FILES) {
+    const content = readFileSync(path.join(folder, name)).toString('base64');
+    await page.contents.uploadContent(content, 'base64', `${to}/${name}`);
+  }
+}
+
+for (const theme of ['light', 'dark'] as const) {
+  test(`a run folder opens in ${theme}, and its models are compared by its plan`, async ({
+    page,
+    tmpPath,
+  }) => {
+    if (theme === 'dark') await page.theme.setDarkTheme();
+    await upload(page, `${tmpPath}/run`);
+    await page.filebrowser.openDirectory(`${tmpPath}/run`);
+    await page.locator('.jp-DirListing-item', { hasText: 'plan.json' }).click({ button: 'right' });
+    await page.getByRole('menuitem', { name: 'Open Pruning Run' }).click();
+    const run = page.locator('.paoding-run');
+    await expect(run.locator('h2')).toHaveText('breast_cancer');
+    await expect(run).toContainText('6,209 → 2,081 (−66.5 %)');
+    await expect(run.getByRole('region', { name: 'Removals' })).toContainText('dense_1');
+    await expect(
+      run.getByRole('img', { name: /Units removed in each step: 32 → 32/ }),
+    ).toBeVisible();
+    await page.screenshot({ path: `screenshots/run-${theme}.png` });
+
+    await run.getByRole('button', { name: 'Compare with the Original' }).click();
+    const compare = page.locator('.paoding-compare');
+    await expect(compare.locator('header')).toContainText('6,209 → 2,081 (−66.5 %)');
+    await expect(compare.locator('header')).toContainText('Units removed64');
+    const row = compare.locator('tbody tr', { hasText: 'dense_2' });
+    await expect(row).toContainText('≠ changed');
+    await expect(row).toContainText('64 → 32');
+    await row.click();
+    const details = compare.getByRole('region', { name: 'Difference', exact: true });
+    await expect(details).toContainText('kernel: 64 × 64 → 32 × 32');
+    await expect(details).toContainText(/\d+ into \d+ \(step \d\)/);
+    await page.screenshot({ path: `screenshots/compare-${theme}.png` });
+  });
+}
+
+test('a run goes on in a notebook', async ({ page, tmpPath }) => {
+  await upload(page, `${tmpPath}/run`);
+  await page.evaluate(
+    (run) => window.jupyterapp.commands.execute('paoding:open-run', { path: run }),
+    `${tmpPath}/run`,
+  );
+  await page.getByRole('button', { name: 'Continue in a Notebook' }).click();
+  await expect(page.locator('.jp-Notebook')).toContainText('PruningStudio.load("run")');
+});
+
+test('two files that are selected are compared by name and shape', async ({ page, tmpPath }) => {
+  await page.contents.uploadFile(`${ZOO}/breast-cancer.keras`, `${tmpPath}/a.keras`);
+  await page.contents.uploadFile(`${ZOO}/mnist-mlp.keras`, `${tmpPath}/b.keras`);
+  await page.filebrowser.openDirectory(tmpPath);
+  await page.locator('.jp-DirListing-item', { hasText: 'a.keras' }).click();
+  const second = page.locator('.jp-DirListing-item', { hasText: 'b.keras' });
+  await second.click({ modifiers: ['ControlOrMeta'] });
+  await second.click({ button: 'right' });
+  await page.getByRole('menuitem', { name: 'Compare Models' }).click();
+  const compare = page.locator('.paoding-compare');
+  // The larger one is taken for the original.
+  await expect(compare.locator('h2')).toContainText('→ breast_cancer');
+  await expect(compare).toContainText('≠ changed');
+});
+
+test('a folder that holds no run says so', async ({ page, tmpPath }) => {
+  await page.contents.uploadContent('{"steps": 1}', 'text', `${tmpPath}/plan.json`);
+  await page.contents.uploadContent('{}', 'text', `${tmpPath}/report.json`);
+  // The command ends when its message is closed.
+  await page.evaluate((run) => {
+    void window.jupyterapp.commands.execute('paoding:open-run', { path: run });
+  }, tmpPath);
+  await expect(page.locator('.jp-Dialog')).toContainText('This is no plan of a pruning run.');
+});
