@@ -30,3 +30,11 @@ function setAttributes(target: Element, attributes: Attributes): void {
     target.setAttribute(name, value === true ? '' : String(value));
   }
 }
+
+/**
+ * For what takes keys itself: a notebook's shortcuts (arrows, Enter, letters) do not fire there.
+ *
+ * JupyterLab looks for a shortcut at the focused element before it looks at those around it, so the
+ * element itself has to say so.
+ */
+export const OWN_KEYS = { 'data-lm-suppress-shortcuts': 'true' };

@@ -1,6 +1,6 @@
 /** Everything that a front end needs to show a model's structure. */
 
-export { element, svg } from './dom';
+export { element, OWN_KEYS, svg } from './dom';
 export { countBins, drawBins, drawHistogram } from './histogram';
 export { layoutScene } from './layout';
 export { search } from './navigate';

@@ -11,7 +11,7 @@ import {
   type Size,
   zoomAt,
 } from './camera';
-import { element } from './dom';
+import { element, OWN_KEYS } from './dom';
 import { type Camera, drawFrame, drawOverview, type Frame, TileCache } from './draw';
 import { describeBlock, frameAt } from './drawBlock';
 import { type Card, cellAt, type Layout, layoutScene, memberAt } from './layout';
@@ -98,6 +98,7 @@ export class StructureView {
       class: 'paoding-canvas',
       tabindex: 0,
       role: 'application',
+      ...OWN_KEYS,
       'aria-label': HELP,
     });
     this.overview = element('canvas', { class: 'paoding-overview', 'aria-hidden': 'true' });
@@ -119,7 +120,7 @@ export class StructureView {
     // Notebook shortcuts (arrows, Enter, letters) must not fire while keys belong to this view.
     this.root = element(
       'div',
-      { class: 'paoding-structure', 'data-lm-suppress-shortcuts': 'true' },
+      { class: 'paoding-structure', ...OWN_KEYS },
       this.makeToolbar(),
       element('div', { class: 'paoding-stage' }, this.canvas, this.tooltip),
       this.overview,

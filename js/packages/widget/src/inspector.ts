@@ -1,6 +1,6 @@
 /** What is known about the chosen layer and unit, and about every decision of a step. */
 
-import { drawHistogram, element, formatNumber } from '@paoding/core';
+import { drawHistogram, element, formatNumber, OWN_KEYS } from '@paoding/core';
 import { makeDecisions } from './decisions';
 import { makeLayers } from './layers';
 import { type Part, update, watch } from './parts';
@@ -57,7 +57,7 @@ interface Tabs extends Part {
 /** Tabs as a screen reader knows them: one tab stop, arrows between them. */
 function makeTabs(pages: [string, HTMLElement][]): Tabs {
   const buttons = pages.map(([name]) =>
-    element('button', { type: 'button', role: 'tab', title: MEANINGS[name] }, name),
+    element('button', { type: 'button', role: 'tab', title: MEANINGS[name], ...OWN_KEYS }, name),
   );
   let current = 0;
   const show = (index: number): void => {
@@ -88,7 +88,7 @@ function makeTabs(pages: [string, HTMLElement][]): Tabs {
     {
       class: 'paoding-inspector',
       'aria-label': 'Inspector',
-      'data-lm-suppress-shortcuts': 'true',
+      ...OWN_KEYS,
     },
     element('div', { role: 'tablist', class: 'paoding-tabs' }, ...buttons),
     ...pages.map(([, page]) => page),

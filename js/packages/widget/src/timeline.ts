@@ -1,6 +1,6 @@
 /** The steps of the run on a slider: drag back to see an earlier moment, or start from there. */
 
-import { element } from '@paoding/core';
+import { element, OWN_KEYS } from '@paoding/core';
 import { type Part, update, watch } from './parts';
 import type { Model } from './traits';
 
@@ -10,6 +10,7 @@ export function makeTimeline(model: Model, signal: AbortSignal): Part {
     min: 0,
     step: 1,
     class: 'paoding-slider',
+    ...OWN_KEYS,
     'aria-label': 'Step of the run that is shown',
   });
   const label = element('output', { class: 'paoding-moment' });
@@ -36,7 +37,7 @@ export function makeTimeline(model: Model, signal: AbortSignal): Part {
   slider.addEventListener('input', () => go(slider.valueAsNumber));
   const root = element(
     'div',
-    { class: 'paoding-timeline', 'data-lm-suppress-shortcuts': 'true' },
+    { class: 'paoding-timeline', ...OWN_KEYS },
     element('span', { class: 'paoding-timeline-title' }, 'Timeline'),
     ...replay.parts,
     back,
@@ -85,7 +86,7 @@ function makeReplay(
   const button = element('button', { type: 'button', class: 'paoding-replay' }, '▶ Replay');
   const speed = element(
     'select',
-    { 'aria-label': 'Speed of the replay' },
+    { 'aria-label': 'Speed of the replay', ...OWN_KEYS },
     ...SPEEDS.map(([name]) => element('option', {}, name)),
   );
   speed.selectedIndex = 1;
