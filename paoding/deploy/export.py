@@ -13,12 +13,13 @@ from typing import Any
 
 import keras
 
+from paoding.checks import check_choice
 from paoding.deploy.calibration import calibration_inputs
 from paoding.deploy.portable import portable
 from paoding.deploy.to_onnx import write_onnx
 from paoding.deploy.to_tflite import to_tflite
 from paoding.domain import Domain
-from paoding.errors import ArgumentError, ExportError, PaodingError
+from paoding.errors import ExportError, PaodingError
 from paoding.files.atomic import output_file
 from paoding.graph.keras_internals import inner_layers, require_tensorflow
 
@@ -31,6 +32,13 @@ UNCERTIFIED = (
     "A run's certificate is about its model in float32: it does not cover the rounding of weights "
     "and activations in this file."
 )
+
+
+def check_quantize(quantize: Any, format: str) -> None:
+    """Raise ``ArgumentError`` unless a format knows the quantization; None is none."""
+    if quantize is not None:
+        also = f", or None, for format={format!r}"
+        check_choice("quantize", quantize, QUANTIZATIONS[format], also)
 
 
 def export(
@@ -80,14 +88,8 @@ def export(
         True
     """
     require_tensorflow("Export")
-    if format not in FORMATS:
-        raise ArgumentError(f"format must be {' or '.join(map(repr, FORMATS))}, not {format!r}.")
-    if quantize not in (None, *QUANTIZATIONS[format]):
-        known = ", ".join(map(repr, QUANTIZATIONS[format]))
-        raise ArgumentError(
-            f"quantize={quantize!r} is not known for format={format!r}; choose None or one of "
-            f"{known}."
-        )
+    check_choice("format", format, FORMATS)
+    check_quantize(quantize, format)
     with output_file(path, overwrite=overwrite) as temporary, _explained(model, format):
         ready = portable(model, format, input_size)
         inputs = None

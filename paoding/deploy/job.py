@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from paoding.errors import ArgumentError
-
 if TYPE_CHECKING:
     from paoding.evaluation import Report
     from paoding.evaluation.self_check import SelfCheck
@@ -179,13 +177,3 @@ def _quality(report: Report | None) -> dict[str, float | None]:
         alike = (m.value for m in report.measures if m.metric.name == "agreement")
         found["agreement"] = next(alike, None)
     return found
-
-
-def check_quantize(values: tuple[Any, ...], format: str) -> None:
-    """Raise ``ArgumentError`` unless a format knows every quantization."""
-    from paoding.deploy.export import QUANTIZATIONS
-
-    for value in values:
-        if value not in (None, *QUANTIZATIONS[format]):
-            known = ", ".join(map(repr, QUANTIZATIONS[format]))
-            raise ArgumentError(f"quantize has {value!r}; choose among None, {known}.")

@@ -14,16 +14,17 @@ from typing import Any
 import keras
 import numpy as np
 
+from paoding.checks import check_share
 from paoding.deploy.executors import executor_for
+from paoding.deploy.export import check_quantize
 from paoding.deploy.front import FRONT, ORIGINAL, RUNS, Front, typed
-from paoding.deploy.job import ROW, Job, Shipment, check_quantize, run_job, shipped
+from paoding.deploy.job import ROW, Job, Shipment, run_job, shipped
 from paoding.deploy.latency import latency
 from paoding.errors import ArgumentError, PaodingError, SweepError
 from paoding.evaluation.runtimes import SUFFIXES, require_runtime, runtime_of
 from paoding.evaluation.timing import machine
 from paoding.files.atomic import output_file, output_folder
 from paoding.graph import trace
-from paoding.pruning.settings import check_share
 from paoding.pruning.validity import fingerprint
 
 SWEEP = "sweep.json"
@@ -89,7 +90,8 @@ def sweep(
     jobs = _jobs(targets, seeds, allocation)
     format = "onnx" if runtime == "onnxruntime" else "tflite"
     kinds = _several(quantize)
-    check_quantize(kinds, format)
+    for kind in kinds:
+        check_quantize(kind, format)
     if runtime is not None:
         require_runtime(runtime)
     require_files(kinds, format)

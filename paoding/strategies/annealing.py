@@ -46,7 +46,7 @@ class Annealing(ByEnergy):
             scores = self._scores(context, units, self._deltas(context, units))
             for k, unit in enumerate(units):
                 if len(context.chosen) == context.n_remove:
-                    log_runners_up(context, "the walk ended before it")
+                    log_runners_up(context, "enough others had gone by then")
                     return
                 if not context.ranking.may_go[unit]:
                     continue
