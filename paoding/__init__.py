@@ -12,7 +12,7 @@ from typing import Any
 
 from paoding.quiet import quiet_start
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Public name -> the module that defines it; ``zoo`` is a module itself.
 _HOMES = {
