@@ -90,7 +90,7 @@ def test_a_compensation_of_ones_own_is_known_by_its_name_everywhere(add: Any) ->
     studio = PruningStudio(small(), compensation="fading", step=0.25)
     studio.step()
     studio.wait()
-    told = explain(studio._timeline.snapshots, 1, studio.settings)
+    told = explain(studio._conductor.standing.timeline.snapshots, 1, studio.settings)
     assert "takes over half" in told
 
 
