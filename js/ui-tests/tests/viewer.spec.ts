@@ -88,10 +88,10 @@ test('a picture of the structure is saved as SVG and PNG, and the table is copie
     await view.getByRole('button', { name, exact: true }).click();
     return readFileSync(await (await download).path());
   };
-  const svg = (await saved('SVG')).toString();
+  const svg = (await saved('Save the structure as SVG')).toString();
   expect(svg).toContain('</svg>');
   expect(svg).toContain('conv_1');
-  expect((await saved('PNG')).subarray(1, 4).toString()).toBe('PNG');
+  expect((await saved('Save the structure as PNG')).subarray(1, 4).toString()).toBe('PNG');
 });
 
 test('a link to a layer opens the model and chooses that layer', async ({ page, tmpPath }) => {

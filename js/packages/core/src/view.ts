@@ -398,8 +398,9 @@ export class StructureView {
     const partly =
       this.layout.width * this.camera.scale > this.size.width + 1 ||
       this.layout.height * this.camera.scale > this.size.height + 1;
-    this.overview.hidden = !partly;
-    const strip = partly ? this.overview.getContext('2d') : null;
+    // From top to bottom a strip would be as flat as its lines are.
+    this.overview.hidden = !partly || this.vertical;
+    const strip = !this.overview.hidden ? this.overview.getContext('2d') : null;
     if (strip) {
       strip.setTransform(ratio, 0, 0, ratio, 0, 0);
       drawOverview(strip, frame, this.size.width, OVERVIEW_HEIGHT);

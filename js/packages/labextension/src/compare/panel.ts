@@ -122,6 +122,7 @@ export class ComparePanel extends Widget {
         element('h3', {}, `${at === 'before' ? trans.__('Before') : trans.__('After')}: ${name}`),
       );
       const view = new StructureView(root, {
+        saves: true,
         onSelect: ({ node }) => choose(pairs.findIndex((pair) => pair[at] === node)),
       });
       if (at === 'before' && plan) {

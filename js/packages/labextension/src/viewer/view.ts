@@ -1,6 +1,8 @@
 /** What a model file's tab shows: totals, the structure, a table of layers, and one layer's details. */
+
+import { Clipboard } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { element, formatBytes, formatCount, StructureView, savePng, saveSvg } from '@paoding/core';
+import { element, formatBytes, formatCount, StructureView } from '@paoding/core';
 import baseStyles from '@paoding/core/base.css';
 import { type Opened, sceneOf, shapeText } from '@paoding/core/keras';
 import structureStyles from '@paoding/core/structure.css';
@@ -8,7 +10,6 @@ import type { Reader } from '../reader/reader';
 import type { Settings } from '../settings';
 import { arrayList } from './arrays';
 import { type Deeds, sentence } from './panel';
-import { copy } from './save';
 import { LayerTable } from './table';
 import viewerStyles from './viewer.css';
 
@@ -49,6 +50,7 @@ export class ModelView {
       'aria-label': trans.__('Structure'),
     });
     this.structure = new StructureView(stage, {
+      saves: true,
       onSelect: (selection) => void this.choose(selection.node, false),
       onAnnounce: (text) => {
         spoken.textContent = text;
@@ -105,7 +107,7 @@ export class ModelView {
   }
 
   private makeToolbar(): HTMLElement {
-    const { trans, model } = this;
+    const { trans } = this;
     const button = (text: string, help: string, act: () => void): HTMLElement => {
       const made = element('button', { type: 'button', title: help }, text);
       made.addEventListener('click', act);
@@ -125,16 +127,10 @@ export class ModelView {
           this.structure.setVertical(this.vertical);
         },
       ),
-      button('SVG', trans.__('Save the structure as an SVG file'), () =>
-        saveSvg(this.structure.picture(), model.name),
-      ),
-      button('PNG', trans.__('Save the structure as a PNG file'), () => {
-        void savePng(this.structure.picture(), model.name);
-      }),
       button(
         trans.__('Copy table'),
         trans.__('Copy the rows of the table, for a spreadsheet'),
-        () => copy(this.table.text),
+        () => Clipboard.copyToSystem(this.table.text),
       ),
       prune,
     );
@@ -182,8 +178,10 @@ export class ModelView {
       element(
         'div',
         { class: 'paoding-viewer-tools' },
-        tool(trans.__('Copy link'), () => copy(this.deeds.link(layer.name))),
-        tool(trans.__('Copy configuration'), () => copy(config.textContent ?? '')),
+        tool(trans.__('Copy link'), () => Clipboard.copyToSystem(this.deeds.link(layer.name))),
+        tool(trans.__('Copy configuration'), () =>
+          Clipboard.copyToSystem(config.textContent ?? ''),
+        ),
       ),
       ...(layer.holdsCode ? [element('p', { class: 'paoding-warning' }, warning)] : []),
       listOf([
