@@ -1,4 +1,4 @@
-"""Recurrent layers read their own units: the states that they see, and what these are worth."""
+"""How LSTM, GRU and SimpleRNN are fitted: the states that they read of themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inputs a network may legally see: boxes of them, and priors that draw from a box."""
+"""The inputs a network may legally see: boxes, and what the first layers tell of them."""
 
 from __future__ import annotations
 
