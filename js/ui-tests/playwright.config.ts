@@ -8,6 +8,8 @@ const port = process.env.PAODING_TEST_PORT ?? '8899';
 const url = `http://127.0.0.1:${port}`;
 // Galata reads the address from here.
 process.env.TARGET_URL = url;
+// Files that are too large to be uploaded are put where the server looks.
+process.env.PAODING_TEST_ROOT ??= mkdtempSync(join(tmpdir(), 'paoding-ui-'));
 // A test may put a kernel here for as long as it runs. Workers read this file again.
 process.env.PAODING_TEST_SHARE ??= mkdtempSync(join(tmpdir(), 'paoding-share-'));
 
@@ -49,7 +51,7 @@ const config: PlaywrightTestConfig = {
     reuseExistingServer: false,
     gracefulShutdown: { signal: 'SIGTERM', timeout: 10_000 },
     env: {
-      JUPYTERLAB_GALATA_ROOT_DIR: mkdtempSync(join(tmpdir(), 'paoding-ui-')),
+      JUPYTERLAB_GALATA_ROOT_DIR: process.env.PAODING_TEST_ROOT,
       JUPYTER_PATH: [process.env.PAODING_TEST_SHARE, process.env.JUPYTER_PATH]
         .filter(Boolean)
         .join(delimiter),

@@ -43,3 +43,23 @@ with h5py.File(folder / "only.weights.h5", "w") as file:
     file["layers/dense/vars/0"] = rng.normal(size=(5, 4)).astype("float32")
     file["layers/dense/vars/1"] = np.zeros(4, "float32")
     file["layers/conv2d/vars/0"] = rng.normal(size=(3, 3, 1, 2)).astype("float16")
+
+
+def make_large(path: Path, units: int = 11_000) -> None:
+    """Write a model of half a gigabyte of weights that takes no room on the disk: all are zero."""
+    config = {"name": "wide", "units": units, "batch_input_shape": [None, units], "use_bias": False}
+    layers = [{"class_name": "Dense", "config": config}]
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(
+            {"class_name": "Sequential", "config": {"name": "large", "layers": layers}}
+        )
+        space = h5py.h5s.create_simple((units, units))
+        how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        group = file.create_group("model_weights/wide/wide")
+        h5py.h5d.create(group.id, b"kernel:0", h5py.h5t.IEEE_F32LE, space, how)
+
+
+if len(sys.argv) > 2:
+    make_large(Path(sys.argv[2]))

@@ -94,6 +94,14 @@ test('a picture of the structure is saved as SVG and PNG, and the table is copie
   expect((await saved('Save the structure as PNG')).subarray(1, 4).toString()).toBe('PNG');
 });
 
+test('a tab with a model comes back when the page is loaded again', async ({ page, tmpPath }) => {
+  await page.contents.uploadFile(`${ZOO}/mnist-mlp.keras`, `${tmpPath}/net.keras`);
+  await open(page, `${tmpPath}/net.keras`);
+  // Galata's own reload waits for the launcher, which does not come.
+  await page.evaluate(() => window.location.reload());
+  await expect(page.locator('.paoding-viewer h2')).toContainText('mnist_mlp');
+});
+
 test('a link to a layer opens the model and chooses that layer', async ({ page, tmpPath }) => {
   await page.contents.uploadFile(`${ZOO}/mnist-mlp.keras`, `${tmpPath}/net.keras`);
   await page.contents.uploadContent('[here](net.keras#dense_1)', 'text', `${tmpPath}/notes.md`);
@@ -130,6 +138,29 @@ test.describe('HDF5', () => {
     await details.locator('summary', { hasText: 'kernel' }).click();
     await expect(details).toContainText('Standard deviation');
     await page.screenshot({ path: 'screenshots/viewer-h5.png' });
+  });
+
+  test('of half a gigabyte only what is shown is read', async ({ page, tmpPath }) => {
+    const root = process.env.PAODING_TEST_ROOT ?? '';
+    execFileSync('python', [
+      path.join(__dirname, 'make_h5.py'),
+      folder,
+      path.join(root, tmpPath, 'large.h5'),
+    ]);
+    let read = 0;
+    page.on('response', (response) => {
+      if (response.status() === 206) read += Number(response.headers()['content-length'] ?? 0);
+    });
+    const view = await open(page, `${tmpPath}/large.h5`);
+    await expect(view.locator('header')).toContainText('121,000,000');
+    await expect(view.locator('header')).toContainText('461.6 MB');
+    expect(read).toBeLessThan(200_000);
+    await view.locator('.paoding-viewer-table tbody tr', { hasText: 'wide' }).click();
+    const details = view.getByRole('region', { name: 'Layer', exact: true });
+    await details.locator('summary', { hasText: 'kernel' }).click();
+    await expect(details).toContainText('From 4,194,304 of 121,000,000 values');
+    await expect(details.locator('figcaption', { hasText: 'the first 256 × 256' })).toBeVisible();
+    expect(read).toBeLessThan(32 << 20);
   });
 
   test('a file of weights alone opens as a tree', async ({ page, tmpPath }) => {

@@ -1,5 +1,6 @@
 /** Opens model files: structure, layers and weights, without a kernel and without Python. */
-import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { ILayoutRestorer, type JupyterFrontEnd } from '@jupyterlab/application';
+import { WidgetTracker } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
 import { ABCWidgetFactory, type DocumentRegistry, DocumentWidget } from '@jupyterlab/docregistry';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
@@ -11,6 +12,7 @@ import { type Settings, settings } from '../settings';
 import { translation } from '../translation';
 import { ModelPanel } from './panel';
 
+const VIEWER = 'Keras Model';
 const FILE_TYPE = 'keras-model';
 const HDF5 = 'hdf5';
 /** Tells JupyterLab not to load such files: they are read in parts instead. */
@@ -85,16 +87,26 @@ export async function activate(app: JupyterFrontEnd): Promise<void> {
       contentType: 'file',
     });
   }
-  app.docRegistry.addWidgetFactory(
-    new ViewerFactory(app, trans, chosen, {
-      name: 'Keras Model',
-      label: trans.__('Keras Model'),
-      modelName: 'text',
-      fileTypes: [FILE_TYPE, HDF5],
-      defaultFor: mine ? [FILE_TYPE, HDF5] : [FILE_TYPE],
-      readOnly: true,
-    }) as DocumentRegistry.WidgetFactory,
-  );
+  const factory = new ViewerFactory(app, trans, chosen, {
+    name: VIEWER,
+    label: trans.__('Keras Model'),
+    modelName: 'text',
+    fileTypes: [FILE_TYPE, HDF5],
+    defaultFor: mine ? [FILE_TYPE, HDF5] : [FILE_TYPE],
+    readOnly: true,
+  });
+  app.docRegistry.addWidgetFactory(factory as DocumentRegistry.WidgetFactory);
+  const tabs = new WidgetTracker<ModelDocument>({ namespace: 'paoding-viewer' });
+  factory.widgetCreated.connect((_, widget) => {
+    widget.context.pathChanged.connect(() => void tabs.save(widget));
+    void tabs.add(widget);
+  });
+  const restorer = await app.resolveOptionalService(ILayoutRestorer);
+  void restorer?.restore(tabs, {
+    command: 'docmanager:open',
+    args: ({ context }) => ({ path: context.path, factory: VIEWER }),
+    name: ({ context }) => context.path,
+  });
   app.commands.addCommand(PRUNE_IN_NOTEBOOK, {
     label: trans.__('Prune in a Notebook'),
     icon: pruneIcon,
