@@ -171,12 +171,21 @@ def test_files_that_keras_2_wrote_are_those_of_keras_2(reader, tmp_path):
 
 @pytest.mark.slow
 def test_flops_are_those_that_the_pruner_counts(reader, tmp_path):
-    for name, make in (("convolutions", convolutions), ("zoo", zoo)):
+    for name, make in (("convolutions", convolutions), ("zoo", zoo), ("sequences", sequences)):
         model = make()
         model.save(tmp_path / f"{name}.keras")
         [found] = read(reader, tmp_path / f"{name}.keras")
         assert found["unknown"] == 0
         assert found["flops"] == cost(model, latency=False).flops, name
+
+
+def sequences() -> keras.Model:
+    read = keras.Input((6, 3))
+    both = layers.Bidirectional(layers.LSTM(5, return_sequences=True))(read)
+    seen = layers.MultiHeadAttention(2, 3, value_dim=4)(both, read)
+    each = layers.TimeDistributed(layers.Dense(7, activation="relu"))(seen)
+    last = layers.Bidirectional(layers.GRU(4), merge_mode="sum")(each)
+    return keras.Model(read, layers.SimpleRNN(3)(layers.Reshape((2, 2))(last)))
 
 
 def zoo() -> keras.Model:

@@ -1,6 +1,7 @@
 /** What one call of a layer costs, counted as `paoding.evaluation.cost` counts it. */
 
 import type { Shape } from './parameters';
+import { innerOf, withoutTime } from './shapes';
 
 type Config = Record<string, unknown>;
 
@@ -59,7 +60,29 @@ const pooling: Cost = (config, _, output) => {
   return values(output) * sizes.reduce((product, size) => product * size, 1);
 };
 
+const recurrent =
+  (gates: number): Cost =>
+  (config, input) => {
+    const units = number(config.units);
+    return 2 * (input[1] ?? 1) * gates * units * (number(input.at(-1)) + units);
+  };
+
+/** Projections of queries, keys and values, the scores, and the projection of what they choose. */
+function attention(config: Config, query: Shape, value: Shape): number {
+  const places = (shape: Shape) => values(shape) / number(shape.at(-1));
+  const [queries, keys] = [places(query), places(value)];
+  const heads = number(config.num_heads);
+  const width = number(config.key_dim);
+  const made = number(config.value_dim ?? config.key_dim);
+  const asked = queries * number(query.at(-1)) * heads * (width + made);
+  const told = keys * number(value.at(-1)) * heads * (width + made);
+  return 2 * (asked + told + queries * keys * heads * (width + made));
+}
+
 const COSTS: [RegExp, Cost][] = [
+  [/^LSTM$/, recurrent(4)],
+  [/^GRU$/, recurrent(3)],
+  [/^SimpleRNN$/, recurrent(1)],
   [/^Dense$/, dense],
   [/^Conv\dD$/, convolution],
   [/^Conv\dDTranspose$/, transposed],
@@ -94,7 +117,23 @@ export function flopsOf(
   if (/^(Add|Subtract|Multiply|Average|Maximum|Minimum)$/.test(type)) {
     return (inputs.length - 1) * values(output);
   }
+  const [kind, own] = innerOf(config);
+  if (type === 'Bidirectional') {
+    const once = flopsOf(kind, own, inputs, output, null);
+    return once === null ? null : 2 * once;
+  }
+  if (type === 'TimeDistributed') {
+    const once = flopsOf(kind, own, [withoutTime(input)], withoutTime(output), parameters);
+    return once === null ? null : (input[1] ?? 1) * once;
+  }
+  if (type === 'MultiHeadAttention') {
+    return finite(attention(config, input, inputs[1] ?? input));
+  }
   const cost = COSTS.find(([types]) => types.test(type))?.[1];
   const found = cost?.(config, input, output, parameters) ?? Number.NaN;
+  return finite(found);
+}
+
+function finite(found: number): number | null {
   return Number.isFinite(found) ? Math.round(found) : null;
 }

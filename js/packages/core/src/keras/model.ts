@@ -4,7 +4,7 @@ import type { Scene } from '../scene';
 import { FileError } from './archive';
 import { flopsOf } from './flops';
 import { parametersOf, type Shape } from './parameters';
-import { guessedShape, shapeOf } from './shapes';
+import { guessedShape, innerOf, shapeOf, withoutTime } from './shapes';
 
 type Config = Record<string, unknown>;
 
@@ -300,14 +300,13 @@ function hasCode(config: Config, name: string): boolean {
 
 /** Parameters of a layer, or of the layer that a wrapper holds. */
 function wrapped(type: string, config: Config, input: Shape | null, built: Config): number | null {
-  const inner = object(config.layer);
-  const [kind, own] = [text(inner.class_name, ''), object(inner.config)];
+  const [kind, own] = innerOf(config);
   if (type === 'Bidirectional') {
     const once = parametersOf(kind, own, input);
     return once === null ? null : 2 * once;
   }
   if (type === 'TimeDistributed') {
-    return parametersOf(kind, own, input ? [input[0] ?? null, ...input.slice(2)] : null);
+    return parametersOf(kind, own, input && withoutTime(input));
   }
   return parametersOf(type, config, input, built);
 }

@@ -80,6 +80,29 @@ function recurrent(config: Config, input: Shape, units: Size): Shape {
   return config.return_sequences === true ? [...input.slice(0, -1), ...each] : [null, ...each];
 }
 
+/** The layer inside of a wrapper: its type and its configuration. */
+export function innerOf(config: Config): [string, Config] {
+  const inner = (config.layer ?? {}) as { class_name?: unknown; config?: unknown };
+  const own = typeof inner.config === 'object' && inner.config !== null ? inner.config : {};
+  return [String(inner.class_name ?? ''), own as Config];
+}
+
+function wrapped(type: string, config: Config, input: Shape): Shape | null {
+  const [kind, own] = innerOf(config);
+  if (type === 'Bidirectional') {
+    const once = guessedShape(kind, own, [input]);
+    const last = once?.at(-1) ?? null;
+    const joined = config.merge_mode === 'concat' && last !== null ? 2 * last : last;
+    return once && [...once.slice(0, -1), joined];
+  }
+  const inner = guessedShape(kind, own, [withoutTime(input)]);
+  return inner && [inner[0] ?? null, input[1] ?? null, ...inner.slice(1)];
+}
+
+export function withoutTime(shape: Shape): Shape {
+  return [shape[0] ?? null, ...shape.slice(2)];
+}
+
 const SAME =
   /^(Activation|ReLU|LeakyReLU|ELU|PReLU|Softmax|\w*Dropout\w*|Gaussian\w+|\w*Normalization|Add|Subtract|Multiply|Average|Maximum|Minimum|Rescaling|Identity|Masking|LayerScale)$/;
 
@@ -97,6 +120,8 @@ export function guessedShape(
   if (type === 'Dense' && units !== null) return [...input.slice(0, -1), units];
   if (type === 'Embedding') return [...input, one(config.output_dim)];
   if (/^(LSTM|GRU|SimpleRNN)$/.test(type)) return recurrent(config, input, units);
+  if (/^(Bidirectional|TimeDistributed)$/.test(type)) return wrapped(type, config, input);
+  if (type === 'MultiHeadAttention' && !config.output_shape) return input;
   if (type === 'Flatten') return [null, product(input.slice(1))];
   if (type === 'Reshape') return reshaped(config, input);
   if (type === 'RepeatVector') return [null, one(config.n), ...input.slice(1)];
