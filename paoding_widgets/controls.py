@@ -65,6 +65,8 @@ class Form:
         self._domain_given = settings.domain is not None
         self.extra = extra_fields(settings.extra)
         few = [self.target, self.extra["budget"], self.extra["keep"], self.step, self.strategy]
+        for one in few:  # in one row of the one screen
+            one.style.description_width = "76px"
         self.extra["budget"].observe(lambda _: self._spread(), names="value")
         rest = [
             *(self.compensation, self.alpha, self.beta, self.seed, self.eps),

@@ -79,11 +79,9 @@ export function reveal(camera: Camera, card: Card, size: Size): Camera {
   };
   const left = card.x * camera.scale + camera.x;
   const top = card.y * camera.scale + camera.y;
-  return {
-    scale: camera.scale,
-    x: camera.x + shift(left, card.width * camera.scale, size.width),
-    y: camera.y + shift(top, card.height * camera.scale, size.height),
-  };
+  const dx = shift(left, card.width * camera.scale, size.width);
+  const dy = shift(top, card.height * camera.scale, size.height);
+  return dx || dy ? { scale: camera.scale, x: camera.x + dx, y: camera.y + dy } : camera;
 }
 
 /** A card in the middle of the window, at a scale at which its name can be read. */

@@ -181,7 +181,7 @@ export class StructureView {
     this.arrange();
     this.frameOnce();
     const card = this.cardOf(node);
-    if (card) this.camera = reveal(this.camera, card, this.size);
+    if (card) this.look(reveal(this.camera, card, this.size));
     this.options.onAnnounce?.(`${block.name} is ${opens ? 'open' : 'folded'}`);
     this.redraw();
   }
@@ -218,8 +218,14 @@ export class StructureView {
     this.selected = selection;
     if (selection) this.unfold(selection.node);
     const card = selection ? this.cardOf(selection.node) : undefined;
-    if (card) this.camera = reveal(this.camera, card, this.size);
+    if (card) this.look(reveal(this.camera, card, this.size));
     this.redraw();
+  }
+
+  /** Looks elsewhere; from then on the picture is not fitted by itself. */
+  private look(camera: Camera): void {
+    this.moved ||= camera !== this.camera;
+    this.camera = camera;
   }
 
   /** Reads the colours again, after the page's theme has changed. */
@@ -662,7 +668,7 @@ export class StructureView {
   private showFound(node = this.found[0]): void {
     this.searchCount.textContent = this.searching ? `${this.found.length} found` : '';
     const card = node === undefined ? undefined : this.cardOf(node);
-    if (card && this.searching) this.camera = centre(this.camera, card, this.size);
+    if (card && this.searching) this.look(centre(this.camera, card, this.size));
     this.redraw();
   }
 }
