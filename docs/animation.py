@@ -1,6 +1,6 @@
 """Makes the README's film of a run from pictures that a browser took.
 
-python docs/animation.py        # records a run in JupyterLab, writes docs/images/studio-run.gif
+python docs/animation.py        # records a run in JupyterLab, writes docs/images/studio-run.png
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "docs" / "images" / "studio-run.gif"
+TARGET = ROOT / "docs" / "images" / "studio-run.png"
 WIDTH = 760  # pixels; a README is no wider
 MOST_BYTES = 2_000_000
 # Milliseconds that a picture is shown, and the last one.
@@ -38,16 +38,12 @@ def film(folder: Path, target: Path) -> int:
             whole = found.convert("RGB")
         size = (WIDTH, round(WIDTH * whole.height / whole.width))
         small = whole.resize(size, Image.Resampling.LANCZOS)
-        if not pictures or list(small.getdata()) != list(pictures[-1].getdata()):
+        if not pictures or small.tobytes() != pictures[-1].tobytes():
             pictures.append(small)
     every = max(1, -(-len(pictures) // 60))
     kept = [*pictures[:-1:every], pictures[-1]]
-    palette = kept[-1].quantize(96)
-    frames = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in kept]
-    times = [EACH * every] * (len(frames) - 1) + [LAST]
-    frames[0].save(
-        target, save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=True
-    )
+    times = [EACH * every] * (len(kept) - 1) + [LAST]
+    kept[0].save(target, save_all=True, append_images=kept[1:], duration=times, optimize=True)
     return target.stat().st_size
 
 
