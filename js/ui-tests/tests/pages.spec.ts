@@ -5,10 +5,6 @@ import { type APIRequestContext, expect, type Page, test } from '@playwright/tes
 
 const ZOO = path.resolve(__dirname, '../../../paoding/zoo');
 
-interface Commands {
-  listCommands(): string[];
-}
-
 async function save(request: APIRequestContext, name: string, data: object): Promise<void> {
   const answer = await request.put(`/api/contents/${name}`, { data });
   expect(answer.ok()).toBe(true);
@@ -73,12 +69,11 @@ test('Notebook 7 opens a model file, and sends it to a new notebook', async ({
   const pruning = await started;
   await expect(pruning.locator('.jp-Notebook')).toContainText('load_model("small.keras")');
   // What needs no panels side by side is there; a studio cannot move beside its notebook.
-  const known = await pruning.evaluate(() => {
-    const { commands } = (window as unknown as { jupyterapp: { commands: Commands } }).jupyterapp;
-    return commands.listCommands().filter((id) => id.startsWith('paoding:'));
-  });
-  expect(known).toContain('paoding:open-studio');
-  expect(known).not.toContain('paoding:move-beside');
+  await pruning.getByRole('menuitem', { name: 'Run', exact: true }).click();
+  const entry = (hasText: string) => pruning.locator('.lm-Menu-item', { hasText });
+  await entry('Pruning').click();
+  await expect(entry('Open Studio for a Model')).toBeVisible();
+  await expect(entry('Move Studio')).toHaveCount(0);
   await pruning.screenshot({ path: 'screenshots/notebook7-pruning.png' });
   expect(errors.filter((text) => /paoding/i.test(text))).toEqual([]);
 });

@@ -142,11 +142,10 @@ function heatMap(array: WeightInfo, source: Source, trans: TranslationBundle): H
       const slice = await source.slice(array.address, place);
       const [height, width] = array.shape.slice(-2) as [number, number];
       const part = slice.rows < height || slice.columns < width;
-      const at = outer.length > 0 ? `[${place.join(', ')}, :, :]` : '';
+      const at = outer.length > 0 ? ` [${place.join(', ')}, :, :]` : '';
       const size = `${slice.rows} × ${slice.columns}`;
-      caption.textContent = part
-        ? trans.__('Heat map %1, the first %2', at, size)
-        : trans.__('Heat map %1, %2', at, size);
+      const shown = part ? trans.__('the first %1', size) : size;
+      caption.textContent = `${trans.__('Heat map')}${at}, ${shown}`;
       stage.replaceChildren(paint(slice, Math.min(MAP_PIXELS, 12 * slice.columns)), scale(slice));
     } catch (error) {
       stage.textContent = sentence(error, trans);
