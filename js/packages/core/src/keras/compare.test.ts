@@ -42,6 +42,8 @@ test('the ghost strikes out the units of the plan, in the step in which each wen
 test('a plan of another model, with more units than a layer has, strikes out nothing', () => {
   const wrong = parsePlan(plan([[{ group: 'b', unit: 99, into: null }]]));
   expect(ghostOf({ name: 'net', layers: [layer('b', 3)] }, wrong).scene.groups).toEqual([]);
+  const endless = { name: 'net', layers: [layer('b', 2 ** 40)] };
+  expect(ghostOf(endless, wrong).scene.groups).toEqual([]);
 });
 
 test.each([

@@ -17,6 +17,9 @@ export interface Pair {
   state: 'same' | 'changed' | 'gone' | 'new';
 }
 
+/** More than any layer has: a file may claim what it likes. */
+const MOST_UNITS = 1 << 17;
+
 const same = (a: Shape | null, b: Shape | null): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 /** Matches layers by name; what is left by type and shape, in the order of data flow. */
@@ -91,5 +94,6 @@ export function ghostOf(
 /** How many units a layer's output has, if the plan's fit into them. */
 function unitsOf(shape: Shape | null, removed: readonly { unit: number }[]): number {
   const units = shape?.at(-1) ?? 0;
+  if (units > MOST_UNITS) return 0;
   return removed.every(({ unit }) => unit >= 0 && unit < units) ? units : 0;
 }

@@ -34,6 +34,9 @@ import compareStyles from './compare.css';
 
 type Model = NonNullable<Opened['model']>;
 
+/** Units of one layer that are named. */
+const MOST_FATES = 200;
+
 interface Side {
   path: string;
   reader: Reader;
@@ -275,16 +278,27 @@ export class ComparePanel extends Widget {
     const [before, after] = this.sides as [Side, Side];
     const name = (before.model.layers[pair.before] ?? after.model.layers[pair.after])?.name ?? '';
     const removed = plan?.removed.filter(({ group }) => group === name) ?? [];
-    const fates = removed.map(({ unit, into, step }) =>
-      into === null
-        ? trans.__('%1 (step %2)', unit, step)
-        : trans.__('%1 into %2 (step %3)', unit, into, step),
-    );
+    const fates = removed
+      .slice(0, MOST_FATES)
+      .map(({ unit, into, step }) =>
+        into === null
+          ? trans.__('%1 (step %2)', unit, step)
+          : trans.__('%1 into %2 (step %3)', unit, into, step),
+      );
     const weights = element('div');
     place.replaceChildren(
       element('h3', {}, name),
       ...(fates.length > 0
-        ? [element('p', {}, trans.__('Units removed: %1', fates.join(', ')))]
+        ? [
+            element(
+              'p',
+              {},
+              trans.__(
+                'Units removed: %1',
+                fates.join(', ') + (removed.length > MOST_FATES ? ' …' : ''),
+              ),
+            ),
+          ]
         : []),
       weights,
     );

@@ -132,6 +132,9 @@ function header(
 
 const [WIDTH, HEIGHT, BASE, LEFT] = [260, 110, 92, 44];
 
+/** Curves of more steps have no dots. */
+const MOST_DOTS = 200;
+
 /** One value for each step, as a line with its points; the numbers stand beside it in words. */
 function chart(title: string, values: number[]): HTMLElement {
   const known = values.flatMap((value, step) => (Number.isFinite(value) ? [{ step, value }] : []));
@@ -155,7 +158,7 @@ function chart(title: string, values: number[]): HTMLElement {
       svg('title', {}, label),
       svg('line', { x1: LEFT - 6, x2: WIDTH, y1: BASE, y2: BASE, class: 'paoding-axis' }),
       svg('polyline', { points, class: 'paoding-curve' }),
-      ...known.map(({ step, value }) =>
+      ...(known.length > MOST_DOTS ? [] : known).map(({ step, value }) =>
         svg('circle', { cx: x(step), cy: y(value), r: 2, class: 'paoding-bar' }),
       ),
       svg('text', { x: LEFT - 8, y: 12, 'text-anchor': 'end' }, formatNumber(high)),
