@@ -33,7 +33,7 @@ class Compensation(Protocol):
         may_go: np.ndarray,
         may_survive: np.ndarray,
     ) -> Ranking:
-        """Candidates of a group with the saliency that goes with this compensation."""
+        """Candidates of a group with the importance that goes with this compensation."""
         ...
 
     def foresee(

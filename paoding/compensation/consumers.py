@@ -11,7 +11,7 @@ import numpy as np
 
 from paoding.graph import Graph, State
 from paoding.graph.flat import Node
-from paoding.layers import FIXED, Linear, Slides, linear_of, moments_of
+from paoding.layers import FIXED, Linear, Slides, linear_of, statistics_of
 from paoding.layers.windows import Windows, windows_of
 
 Rows = np.ndarray
@@ -197,7 +197,7 @@ def constant_of(graph: Graph, consumer: Consumer) -> Constant | None:
         return None
     follower = readers[0].op
     calls = sum(node.op is follower for node in graph.nodes)
-    kept = moments_of(follower)
+    kept = statistics_of(follower)
     if kept is None or kept.axis is None or calls > 1:
         return None
     if tuple(kept.mean.shape) != (form.kernel.shape[-1],):

@@ -123,7 +123,7 @@ class _View:
 class ForecastRanking(Ranking):
     """Candidates ranked by what their removal is estimated to change at the scores.
 
-    The saliency that is logged stays that of the ranking below; a unit's survivor is the one
+    The importance that is logged stays that of the ranking below; a unit's survivor is the one
     that adds least.
     """
 
@@ -158,7 +158,7 @@ class ForecastRanking(Ranking):
     def shown(self, units: np.ndarray) -> np.ndarray:
         into = self.into[units]
         if self.pairs is None:
-            return self._below.saliency[units]
+            return self._below.importance[units]
         plain = np.inf if self.alone is None else self.alone[units]
         return np.where(into == PLAIN, plain, self.pairs[into, units])
 
@@ -182,7 +182,7 @@ class ForecastRanking(Ranking):
             self.into[units] = PLAIN
         else:
             self.into[units] = self._forecast.survivors(units, among, alone)
-        self.saliency[units] = self._forecast.rises(units, self.into[units])
+        self.importance[units] = self._forecast.rises(units, self.into[units])
         if not alone:
             self.may_go[units[self.into[units] == PLAIN]] = False
 
@@ -192,7 +192,7 @@ def foresee(run: RunContext, group: Group, ranking: Ranking, past: Sequence[Remo
 
     Args:
         run: of the run; remembers the forecast, so that each removal is counted once.
-        ranking: by saliency; it is used up.
+        ranking: by importance; it is used up.
         past: the group's removals so far, in order.
     """
     views = sensitivity_of(study_of(run), group)

@@ -235,8 +235,8 @@ def chosen_fit(
     if share == 0:
         return "plain", *(np.zeros_like(x) for x in (change, constant))
     change, constant = ways[best](rows[own], residual[own], centred)
-    told = best if share == 1 else f"{share:.0%} of {best}"
-    return told, share * change, share * constant
+    chosen = best if share == 1 else f"{share:.0%} of {best}"
+    return chosen, share * change, share * constant
 
 
 def _best_part(
@@ -413,7 +413,7 @@ class SurgeonRanking(Ranking):
         alive = self._parts[0].alive
         cost = np.full(len(alive), np.inf)
         cost[alive] = np.sum([part.costs() for part in self._parts], axis=0)
-        self.saliency = cost
+        self.importance = cost
         best = self._parts[0].takers()
         self.into = np.full(len(alive), PLAIN)
         self.into[alive] = best

@@ -159,7 +159,7 @@ class Listener:
 
         Args:
             x: what the call reads, (n, steps, channels).
-            watch: told of each of the zeros before they are used.
+            watch: is given each of the zeros before they are used.
         """
         zeros = {}
         columns = [x]

@@ -90,7 +90,7 @@ class ActivationStudy:
         return int((self.kinds == 0).sum())
 
     @property
-    def told(self) -> str:
+    def note(self) -> str:
         """Which fits were chosen, in a sentence; empty where nothing was fitted."""
         if not self.fits:
             return ""

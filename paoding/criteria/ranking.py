@@ -14,21 +14,21 @@ PLAIN = -1  # stands for "nobody" where a survivor's number is expected
 
 @dataclass
 class Ranking:
-    """The candidates of one group in one step: who may go, into whom, and at what saliency.
+    """The candidates of one group in one step: who may go, into whom, and at what importance.
 
     Args:
-        saliency: (units,) least saliency of each unit's removal.
+        importance: (units,) least importance of each unit's removal.
         into: (units,) the survivor of that removal, or ``PLAIN``.
         may_go: (units,) mask.
         pairs: (units, units) ``S(i, j)``, i survives and j goes; None without merging.
         may_survive: (units,) mask of survivors for pairs.
-        alone: (units,) saliency of a plain removal on the scale of ``pairs``; None: no choice.
-        estimates: whether saliency is the mean squared change of the scores that a removal is
+        alone: (units,) importance of a plain removal on the scale of ``pairs``; None: no choice.
+        estimates: whether importance is the mean squared change of the scores that a removal is
             estimated to add.
         logged: (units, units) the saliency of pairs for the log, where ``pairs`` holds another.
     """
 
-    saliency: np.ndarray
+    importance: np.ndarray
     into: np.ndarray
     may_go: np.ndarray
     pairs: np.ndarray | None = None
@@ -38,9 +38,9 @@ class Ranking:
     logged: np.ndarray | None = None
 
     @classmethod
-    def plain(cls, saliency: np.ndarray, may_go: np.ndarray) -> Ranking:
+    def plain(cls, importance: np.ndarray, may_go: np.ndarray) -> Ranking:
         """Candidates that go without a survivor."""
-        return cls(saliency.astype(np.float64), np.full(len(saliency), PLAIN), may_go.copy())
+        return cls(importance.astype(np.float64), np.full(len(importance), PLAIN), may_go.copy())
 
     @classmethod
     def of_pairs(
@@ -75,31 +75,33 @@ class Ranking:
         best = costs.argmin(axis=0)
         found = costs[best, np.arange(len(units))]
         self.into[units] = np.where(np.isfinite(found), best, PLAIN)
-        self.saliency[units] = found
+        self.importance[units] = found
         if self.alone is not None:
             plain = self.alone[units] <= found
             self.into[units[plain]] = PLAIN
-            self.saliency[units[plain]] = self.alone[units[plain]]
+            self.importance[units[plain]] = self.alone[units[plain]]
         else:
             self.may_go[units[~np.isfinite(found)]] = False
 
     @property
     def changes(self) -> bool:
-        """Whether one unit's going changes the saliency of the others."""
+        """Whether one unit's going changes the importance of the others."""
         return self.pairs is not None
 
     def shown(self, units: np.ndarray) -> np.ndarray:
         """The saliency of each unit's removal as it is logged, (C,)."""
-        return self.saliency[units] if self.logged is None else self.logged[self.into[units], units]
+        return (
+            self.importance[units] if self.logged is None else self.logged[self.into[units], units]
+        )
 
     def spread(self, units: np.ndarray) -> np.ndarray | None:
         """Standard deviation of what each unit leaves missing, (C,), where it is estimated."""
         return None
 
     def order(self) -> np.ndarray:
-        """Units that may go, by rising saliency; ties by number."""
+        """Units that may go, by rising importance; ties by number."""
         units = np.flatnonzero(self.may_go)
-        return units[np.argsort(self.saliency[units], kind="stable")]
+        return units[np.argsort(self.importance[units], kind="stable")]
 
     def take(self, unit: int, once: bool) -> int:
         """Let a unit go; returns its survivor, which may follow it later.

@@ -9,7 +9,7 @@ import numpy as np
 
 from paoding.domain.box import Box, Canvas, Floats, Shape
 from paoding.domain.values import Drawn, values_of
-from paoding.layers import linear_of, moments_of, rule_for
+from paoding.layers import linear_of, rule_for, statistics_of
 
 if TYPE_CHECKING:
     from paoding.graph import Graph
@@ -128,7 +128,7 @@ def _by_channel(op: Any, weights: Any, shape: Shape) -> Floats | None:
 
 def _moments(op: Any, rank: int) -> tuple[Floats, Floats] | None:
     """Mean and deviation of a layer's input of so many axes, where the layer carries them."""
-    kept = moments_of(op)
+    kept = statistics_of(op)
     if kept is None:
         return None
     mean = np.asarray(kept.mean).astype(np.float64)

@@ -261,7 +261,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Moments:
+class InputStatistics:
     """Mean and variance that a layer keeps of what it reads, and takes away from it.
 
     Args:
@@ -305,7 +305,7 @@ class Rule:
         """What least squares may fit as a whole; None: only the rows that read units alike."""
         return None
 
-    def moments(self, op: Any) -> Moments | None:
+    def statistics(self, op: Any) -> InputStatistics | None:
         """What the layer remembers of the values that it reads; None for nothing."""
         return None
 
@@ -350,10 +350,10 @@ def linear_of(op: Any) -> Linear | None:
     return None if rule is None else rule.linear(op)
 
 
-def moments_of(op: Any) -> Moments | None:
+def statistics_of(op: Any) -> InputStatistics | None:
     """What a layer remembers of the values that it reads, where its rule tells."""
     rule = rule_for(op)
-    return None if rule is None else rule.moments(op)
+    return None if rule is None else rule.statistics(op)
 
 
 def rule_for(op: Any) -> Rule | None:

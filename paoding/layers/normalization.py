@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from paoding.layers.algebra import Algebra, Value
-from paoding.layers.base import Call, Cut, Layout, Moments, Rule, Shapes, register
+from paoding.layers.base import Call, Cut, InputStatistics, Layout, Rule, Shapes, register
 from paoding.layers.common import values
 
 
@@ -29,9 +29,9 @@ class BatchNormalization(Rule):
                 labels = call.through(variable, 0, labels)
         return call.replaced(axis, labels)
 
-    def moments(self, op: Any) -> Moments:
+    def statistics(self, op: Any) -> InputStatistics:
         axis = op.axis if isinstance(op.axis, int) else op.axis[0]
-        return Moments(op.moving_mean, op.moving_variance, axis, op.epsilon)
+        return InputStatistics(op.moving_mean, op.moving_variance, axis, op.epsilon)
 
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
         axis = op.axis if isinstance(op.axis, int) else op.axis[0]
@@ -129,11 +129,11 @@ class Normalization(Rule):
             call.protect(labels, "Normalization holds statistics that are not cut")
         return call.layout
 
-    def moments(self, op: Any) -> Moments:
+    def statistics(self, op: Any) -> InputStatistics:
         given = getattr(op, "input_mean", None) is not None
         mean = op.input_mean if given else op.mean
         variance = op.input_variance if given else op.variance
-        return Moments(mean, variance, None, 0.0)
+        return InputStatistics(mean, variance, None, 0.0)
 
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
         if op.invert:

@@ -84,7 +84,7 @@ def curve(
     costs, order = [], []
     for _ in range(most):
         unit = int(ranking.order()[0])
-        costs.append(float(ranking.saliency[unit]))
+        costs.append(float(ranking.importance[unit]))
         order.append(unit)
         ranking.take(unit, once=False)
     return np.array(costs), order

@@ -176,8 +176,8 @@ class Pruner(Standing):
             return self._assumed or None
         steps = self.settings.distil or 0
         end = f"At the target all survivors are distilled on such inputs ({steps} steps)."
-        told = (self._assumed, study.chosen.sentence, study.told, end if steps else "")
-        return " ".join(filter(None, told))
+        said = (self._assumed, study.chosen.sentence, study.note, end if steps else "")
+        return " ".join(filter(None, said))
 
     # -- the loop -----------------------------------------------------------------------------
 

@@ -99,12 +99,12 @@ class Standing:
         return self._apply(self.state, tuple(removals))
 
     def saliencies(self) -> dict[str, np.ndarray]:
-        """Each group's saliency now: (units,), NaN for units that are gone or stay anyway."""
+        """Each group's importance now: (units,), NaN for units that are gone or stay anyway."""
         found = {}
         for name in self.n_remove:
             with self._threads():
                 ranking = self._chooser.ranking(self.graph.by_name[name], self._history)
-            found[name] = np.where(ranking.may_go, ranking.saliency, np.nan)
+            found[name] = np.where(ranking.may_go, ranking.importance, np.nan)
         return found
 
     def alike(self, name: str, unit: int, count: int = 5) -> list[tuple[int, float]]:

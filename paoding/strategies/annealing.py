@@ -1,4 +1,4 @@
-"""``Annealing``: a walk by rising saliency that sometimes accepts a worse candidate."""
+"""``Annealing``: a walk by rising importance that sometimes accepts a worse candidate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_WALKS = 100  # then the rest is accepted in order: the walk must end
 
 @dataclass(frozen=True)
 class Annealing(ByEnergy):
-    """Walk the candidates by rising saliency; accept better ones, and worse ones by chance.
+    """Walk the candidates by rising importance; accept better ones, and worse ones by chance.
 
     A candidate is accepted if its energy is at most that of the last accepted one, else with
     probability ``exp(-(E - E*) / T)``, ``T = 1.0001 - progress``.

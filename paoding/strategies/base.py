@@ -28,7 +28,7 @@ class SelectionContext:
     Args:
         group: the group that loses units.
         n_remove: how many.
-        ranking: who may go, into whom, at what saliency.
+        ranking: who may go, into whom, at what importance.
         scorer: gives the changes of the outputs, for strategies that ask.
         rng: of this turn alone.
         progress: share of the group's units already gone, 0 to 1.
@@ -103,8 +103,8 @@ class Strategy(Protocol):
         ...
 
 
-def fill_by_saliency(context: SelectionContext, reason: str) -> None:
-    """Take the rest of ``n_remove`` by rising saliency, and log who went."""
+def fill_by_importance(context: SelectionContext, reason: str) -> None:
+    """Take the rest of ``n_remove`` by rising importance, and log who went."""
     ranking = context.ranking
     wanted = context.n_remove - len(context.chosen)
     if not ranking.changes:
@@ -114,7 +114,7 @@ def fill_by_saliency(context: SelectionContext, reason: str) -> None:
             context.take(int(unit))
         return
     while wanted and ranking.may_go.any():
-        unit = int(np.where(ranking.may_go, ranking.saliency, np.inf).argmin())
+        unit = int(np.where(ranking.may_go, ranking.importance, np.inf).argmin())
         context.note(unit, "removed", reason)
         context.take(unit)
         wanted -= 1
@@ -146,7 +146,7 @@ class ByEnergy(Strategy):
         return EVENNESS_BUDGET if self.energy == "estimated" else DEFAULT_BUDGET
 
     def choose(self, context: SelectionContext) -> None:
-        """Take ``n_remove`` by energy; without intervals by saliency, and say so."""
+        """Take ``n_remove`` by energy; without intervals by importance, and say so."""
         if self.energy == "estimated":
             context.ranking = context.foresee(context.ranking)
         elif self.energy == "log":
@@ -154,8 +154,8 @@ class ByEnergy(Strategy):
         try:
             self._choose(context)
         except BoundsError as error:
-            fill_by_saliency(context, f"least saliency, since no energy can be had: {error}")
-            log_runners_up(context, "higher saliency")
+            fill_by_importance(context, f"least important, since no energy can be had: {error}")
+            log_runners_up(context, "more important")
 
     def _choose(self, context: SelectionContext) -> None:
         raise NotImplementedError
@@ -164,7 +164,7 @@ class ByEnergy(Strategy):
         """What each candidate adds to the change of the scores, where that is estimated."""
         if self.energy != "estimated" or not context.ranking.estimates:
             return None
-        return context.ranking.saliency[units]
+        return context.ranking.importance[units]
 
     def _deltas(self, context: SelectionContext, units: np.ndarray) -> Deltas | None:
         """What each candidate changes where the group is read; None: estimates must do.
@@ -252,6 +252,6 @@ __all__ = [
     "Energy",
     "SelectionContext",
     "Strategy",
-    "fill_by_saliency",
+    "fill_by_importance",
     "log_runners_up",
 ]

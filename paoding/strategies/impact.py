@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from paoding.bounds.scoring import Deltas
-from paoding.strategies.base import POOL, ByEnergy, SelectionContext, fill_by_saliency, survivors
+from paoding.strategies.base import POOL, ByEnergy, SelectionContext, fill_by_importance, survivors
 
 
 @dataclass(frozen=True)
 class Impact(ByEnergy):
-    """Take a pool of twice ``n_remove`` by saliency, then the least energy, one by one.
+    """Take a pool of twice ``n_remove`` by importance, then the least energy, one by one.
 
     Each candidate's change is added to what this step has already removed from the group.
 
@@ -37,7 +37,7 @@ class Impact(ByEnergy):
         scores: dict[str, np.ndarray] = {}
         while len(context.chosen) < context.n_remove:
             if not len(pool):
-                fill_by_saliency(context, "least saliency, the pool being empty")
+                fill_by_importance(context, "least important, the pool being empty")
                 return
             scores = self._scores(context, pool, None if deltas is None else deltas.plus(base))
             best = int(np.argmin(scores["energy"]))

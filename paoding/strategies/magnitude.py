@@ -9,7 +9,7 @@ import numpy as np
 
 from paoding.criteria import Ranking, magnitude
 from paoding.graph import Group, State
-from paoding.strategies.base import SelectionContext, Strategy, fill_by_saliency, log_runners_up
+from paoding.strategies.base import SelectionContext, Strategy, fill_by_importance, log_runners_up
 
 
 @dataclass(frozen=True)
@@ -30,5 +30,5 @@ class Magnitude(Strategy):
 
     def choose(self, context: SelectionContext) -> None:
         """Take ``n_remove`` by rising magnitude."""
-        fill_by_saliency(context, "smallest mean absolute weight")
+        fill_by_importance(context, "smallest mean absolute weight")
         log_runners_up(context, "larger weights")

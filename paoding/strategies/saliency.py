@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from paoding.strategies.base import SelectionContext, Strategy, fill_by_saliency, log_runners_up
+from paoding.strategies.base import SelectionContext, Strategy, fill_by_importance, log_runners_up
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,6 @@ class Saliency(Strategy):
     summary: ClassVar[str] = "what the survivors can replace best, whatever it does to the outputs"
 
     def choose(self, context: SelectionContext) -> None:
-        """Take ``n_remove`` by rising saliency."""
-        fill_by_saliency(context, "least saliency")
-        log_runners_up(context, "higher saliency")
+        """Take ``n_remove`` by rising importance."""
+        fill_by_importance(context, "least important")
+        log_runners_up(context, "more important")

@@ -19,7 +19,7 @@ from paoding.domain.box import Canvas
 from paoding.graph import Graph
 from paoding.graph.flat import Node
 from paoding.graph.keras_internals import call
-from paoding.layers import moments_of
+from paoding.layers import statistics_of
 from paoding.synthetic.priors import Blobs, Prior, Shaded
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def batch_norms(graph: Graph, most: int | None = _MOST_MOMENTS) -> list[Node]:
     """The first calls of batch normalization, as many as have so few moments; None: all."""
     found, features = [], 0
     for node in graph.nodes:
-        kept = moments_of(node.op)
+        kept = statistics_of(node.op)
         if kept is None or kept.axis is None:
             continue
         features += 2 * int(np.prod(kept.mean.shape))
@@ -59,7 +59,7 @@ def batch_norms(graph: Graph, most: int | None = _MOST_MOMENTS) -> list[Node]:
 
 def moment_gaps(norm: Any, z: np.ndarray) -> np.ndarray:
     """How far a sample's first two moments lie from what a normalization keeps: (n, 2 channels)."""
-    kept = moments_of(norm)
+    kept = statistics_of(norm)
     assert kept is not None and kept.axis is not None
     x = np.moveaxis(z, kept.axis, -1)
     mean, variance = np.asarray(kept.mean), np.asarray(kept.variance)
@@ -130,7 +130,7 @@ def matched(
     )
     parts = []
     for at in range(0, n, _BATCH):
-        run.on_progress("matching the moments that the model remembers", at / n)
+        run.on_progress("matching batch normalization's statistics", at / n)
         rows = np.arange(at, at + _BATCH) % n  # the last batch is filled up
         parts.append([x.numpy() for x in ready([tf.convert_to_tensor(x[rows]) for x in inputs])])
     return [np.concatenate(part)[:n] for part in zip(*parts, strict=True)]
@@ -269,7 +269,7 @@ class _MomentGap:
         self._flat = graph.flat
         self._norms: dict[int, tuple[Any, Any, int]] = {}
         for node in batch_norms(graph, None):
-            kept = moments_of(node.op)
+            kept = statistics_of(node.op)
             assert kept is not None and kept.axis is not None
             deviation = np.sqrt(np.asarray(kept.variance) + kept.epsilon)
             self._norms[node.index] = np.asarray(kept.mean), deviation, kept.axis

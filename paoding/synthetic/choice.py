@@ -64,8 +64,8 @@ class Sampler:
 
     def of(self, prior: Prior) -> Sampler:
         """The same choice for the only input, with a prior that is derived from the chosen one."""
-        told = self.sentence.replace(str(self.priors[0]), str(prior), 1)
-        return replace(self, priors=(prior,), sentence=told)
+        sentence = self.sentence.replace(str(self.priors[0]), str(prior), 1)
+        return replace(self, priors=(prior,), sentence=sentence)
 
 
 def choose(
@@ -106,8 +106,8 @@ def choose(
             f"{', '.join(map(str, graph.sample_shapes))}; leave prior=None, or pass a "
             "callable(rng, n) -> array."
         )
-    told = "Synthetic inputs: " + "; ".join(sentences) + "."
-    return Sampler(tuple(priors), told, tuple(canvases))
+    sentence = "Synthetic inputs: " + "; ".join(sentences) + "."
+    return Sampler(tuple(priors), sentence, tuple(canvases))
 
 
 def _standardized(hints: InputHints) -> Prior:

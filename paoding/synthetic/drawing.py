@@ -74,17 +74,18 @@ def _evened(run: RunContext, chosen: Sampler) -> Sampler:
             p = np.concatenate([1 - p, p], axis=1)
         return p, np.concatenate(moments) if moments else None
 
-    told = ["that the model answers evenly over its classes"] if classes else []
-    told += ["whose moments its batch normalization remembers"] if norms else []
+    why = ["that the model answers evenly over its classes"] if classes else []
+    if norms:
+        why.append("whose mean and variance come near to batch normalization's moving statistics")
     if not norms:
-        return ReweightedSampler(chosen, look, " and ".join(told))
+        return ReweightedSampler(chosen, look, " and ".join(why))
 
     def blend(rng: np.random.Generator, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         return matched(run, rng, inputs, chosen.canvases, effort, classes)
 
     surer = " and so that the model is surer of them" if classes else ""
     then = f"They are changed a little to fit these moments{surer}."
-    return ReweightedSampler(chosen, look, " and ".join(told), blend, then, most)
+    return ReweightedSampler(chosen, look, " and ".join(why), blend, then, most)
 
 
 def _tells_classes(graph: Graph) -> bool:
@@ -92,8 +93,8 @@ def _tells_classes(graph: Graph) -> bool:
     made = [node for node in graph.nodes if graph.flat.outputs[0] in node.outputs]
     head = head_of(made[0].op) if made else ""
     shape = graph.flat.shapes[graph.flat.outputs[0]]
-    told = head == "softmax" or (head == "sigmoid" and shape[-1] == 1)
-    return told and len(graph.flat.outputs) == 1 and len(shape) == 2
+    classifies = head == "softmax" or (head == "sigmoid" and shape[-1] == 1)
+    return classifies and len(graph.flat.outputs) == 1 and len(shape) == 2
 
 
 class CallableSampler(Sampler):

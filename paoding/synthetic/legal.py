@@ -10,7 +10,7 @@ import numpy as np
 from paoding.domain.box import Box, Domain, outside, resolve
 from paoding.domain.hints import InputHints, hints_of
 from paoding.graph.cost import effort_of
-from paoding.layers import moments_of
+from paoding.layers import statistics_of
 from paoding.synthetic.bn_matching import batch_norms, moment_gaps
 from paoding.synthetic.choice import choose
 
@@ -46,7 +46,7 @@ def legal_inputs(graph: Graph, domain: Domain | None) -> tuple[tuple[Box, ...], 
     names = [x.name for x in graph.model.inputs]
     if domain is not None:
         return resolve(domain, graph.input_shapes, names), ""
-    boxes, told = [], []
+    boxes, notes = [], []
     for tensor, symbol, shape in zip(
         graph.flat.inputs, graph.model.inputs, graph.input_shapes, strict=True
     ):
@@ -54,18 +54,18 @@ def legal_inputs(graph: Graph, domain: Domain | None) -> tuple[tuple[Box, ...], 
         boxes.append(box.fit(shape))
         name = f" of '{symbol.name}'" if len(names) > 1 else ""
         if box.assumed:
-            told.append(
+            notes.append(
                 f"Legal inputs{name} are assumed to be {box.lo:g} to {box.hi:g}, as nothing in "
                 "the model tells their range; pass domain= to say so."
             )
         elif why:
-            told.append(f"Legal inputs{name} are taken to be {why}; pass domain= to say so.")
+            notes.append(f"Legal inputs{name} are taken to be {why}; pass domain= to say so.")
     scale = _remembered_scale(graph, tuple(boxes))
     if scale is not None:
         (box,) = [scale.fit(box.lo.shape) for box in boxes]
         why = f"{scale.lo:g} to {scale.hi:g}, of which scale the first batch normalization was"
         return (box,), f"Legal inputs are taken to be {why}; pass domain= to say so."
-    return tuple(boxes), " ".join(told)
+    return tuple(boxes), " ".join(notes)
 
 
 def _remembered_scale(graph: Graph, boxes: tuple[Box, ...]) -> Box | None:
@@ -78,7 +78,7 @@ def _remembered_scale(graph: Graph, boxes: tuple[Box, ...]) -> Box | None:
     cost = len(_SCALES) * effort_of(graph)
     if len(boxes) != 1 or not boxes[0].assumed or not norms:
         return None
-    kept = moments_of(norms[0].op)
+    kept = statistics_of(norms[0].op)
     if kept is None or not np.asarray(kept.mean).any():
         return None  # it never saw data
     count = int(np.clip(_JUDGING_WORK / max(cost, 1), _FEWEST_JUDGED, _JUDGED))

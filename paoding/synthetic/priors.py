@@ -131,7 +131,7 @@ class Shaded:
         return np.clip(found, images.min(), images.max()).astype(images.dtype)
 
     def __str__(self) -> str:
-        return f"{self.prior}, as bright at each place as batch normalization remembers"
+        return f"{self.prior}, as bright at each place as batch normalization's statistics say"
 
 
 @dataclass(frozen=True, eq=False)

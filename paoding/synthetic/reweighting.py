@@ -51,8 +51,8 @@ class ReweightedSampler(Sampler):
         then: str = "",
         most: int | None = None,
     ) -> None:
-        told = f"Of twice as many, those are kept {why}. {then}".rstrip()
-        super().__init__(chosen.priors, f"{chosen.sentence} {told}", most=most)
+        sentence = f"Of twice as many, those are kept {why}. {then}".rstrip()
+        super().__init__(chosen.priors, f"{chosen.sentence} {sentence}", most=most)
         object.__setattr__(self, "look", look)
         object.__setattr__(self, "blend", blend)
 

@@ -250,7 +250,7 @@ def test_a_trail_of_removals_ends_as_a_factorization_anew_and_follows_one_path_o
     ranking = SurgeonRanking.after(longer.parts, path[-1])
     anew = SurgeonRanking.of([view], path[-1], path[-1])
     assert np.array_equal(ranking.order(), anew.order())
-    assert np.allclose(ranking.saliency[path[-1]], anew.saliency[path[-1]], rtol=1e-2)
+    assert np.allclose(ranking.importance[path[-1]], anew.importance[path[-1]], rtol=1e-2)
     assert trail.leads_to(path) and not longer.leads_to(path[:3])
     whole = Trail.along(None, [view], path)
     assert np.array_equal(whole.parts[0].inverse, longer.parts[0].inverse)

@@ -53,7 +53,7 @@ def test_the_saliency_of_a_pair_has_the_norm_of_the_unit_that_goes(by_hand: Grap
     every = np.ones(3, bool)
     ranking = pair_ranking(by_hand, group, state, every, every, DistanceCache())
     # Unit 0 into 1 or 2 costs 2 * 6; units 1 and 2 into each other cost 5 * 1.
-    np.testing.assert_allclose(ranking.saliency, [12, 5, 5])
+    np.testing.assert_allclose(ranking.importance, [12, 5, 5])
     assert ranking.into.tolist() == [1, 2, 1]
     assert ranking.order().tolist() == [1, 2, 0]
 

@@ -150,8 +150,8 @@ def test_a_wide_layer_is_ranked_bit_for_bit_alike_however_the_run_was_interrupte
         pruner = pruner_of(model, **settings)
         pruner.fast_forward(plan)
     else:  # decided in part, as by a stop
-        turns = pruner._selections(pruner._history.basis())
-        pruner.strategy.choose(turns[-1])
+        selections = pruner._chooser._selections(pruner._history)
+        pruner.strategy.choose(selections[-1])
     while len(pruner.steps) < 5:
         next(pruner)
     for name, expected in wanted.saliencies().items():

@@ -318,7 +318,7 @@ def test_where_flat_images_are_bright_is_found_from_the_remembered_moments():
     norm.moving_variance.assign(z.var(axis=0))
     run = run_of(model)
     chosen = sampler_of(run)
-    assert "as bright at each place as batch normalization remembers" in chosen.sentence
+    assert "as bright at each place as batch normalization's statistics say" in chosen.sentence
     (found,) = chosen.draw(np.random.default_rng(0), 1000)
     (plain,) = choose(run.graph, run.boxes).draw(np.random.default_rng(0), 1000)
 
