@@ -39,6 +39,7 @@ _HOMES = {
     "FGSM": "paoding.evaluation",
     "PGD": "paoding.evaluation",
     "selfcheck": "paoding.evaluation.self_check",
+    "latency_table": "paoding.deploy.latency_table",
     "lossless": "paoding.pruning.prune",
 }
 _MODULES = {"zoo", "errors", "domain", "plot"}

@@ -57,6 +57,7 @@ BY_THE_FRONT_DOOR = {
     "cli": "the program does what its user could do in Python",
     "deploy": "so does a worker that computes one run of a sweep",
     "evaluation": "the page of a run shows the version",
+    "pruning": "a budget in milliseconds is measured in a runtime, which deploy knows",
 }
 # Longer functions, each with the reason why it is not cut.
 LONG_FUNCTIONS: dict[str, str] = {}

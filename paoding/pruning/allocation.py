@@ -8,7 +8,7 @@ plans that exchanges removals and keeps the best plan seen.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from paoding.compensation.study import study_of
 from paoding.graph import Graph, Group
 from paoding.graph.cost import flops_of
 from paoding.pruning.context import RunContext
+from paoding.pruning.milliseconds import LatencyCosts, not_slower, within
 from paoding.pruning.settings import Settings
 
 _MOVES = 1500  # exchanges that one annealing tries
@@ -33,10 +34,12 @@ class Budget:
     Args:
         n_remove: group name -> units to remove.
         wanted: group name -> mask of the units that go; absent where the strategy decides.
+        costs: the table of a budget in milliseconds, with what it came to.
     """
 
     n_remove: dict[str, int]
     wanted: dict[str, np.ndarray]
+    costs: LatencyCosts | None = None
 
 
 def allocate(run: RunContext, n_remove: Mapping[str, int]) -> Budget:
@@ -50,15 +53,39 @@ def allocate(run: RunContext, n_remove: Mapping[str, int]) -> Budget:
         The counts to use.
     """
     settings = run.settings
-    if settings.allocation == "uniform":
+    if settings.allocation == "uniform" and settings.budget != "latency":
         return Budget(dict(n_remove), {})
     study = study_of(run)
     views = {name: sensitivity_of(study, run.graph.by_name[name]) for name in n_remove}
     seen = {name: parts for name, parts in views.items() if parts}
+    if settings.budget == "latency":
+        return _in_milliseconds(run, n_remove, seen)
     spread = global_counts(run.graph, n_remove, seen, settings, settings.budget)
     if settings.allocation == "global":
         return Budget(spread, {})
     return anneal(run.graph, spread, seen, settings.seed)
+
+
+def _in_milliseconds(
+    run: RunContext, n_remove: Mapping[str, int], views: Mapping[str, list[SensitivityStats]]
+) -> Budget:
+    """The cheapest removals that save the target's share of the time in a runtime."""
+    import paoding  # its front door: who measures stands on a higher floor
+
+    graph, settings = run.graph, run.settings
+    costs: LatencyCosts = paoding.latency_table(graph, settings.runtime)
+    curves = {}
+    for name, parts in views.items():
+        group = graph.by_name[name]
+        most = min(group.units - settings.floor, int(group.removable.sum()))
+        curves[name] = np.maximum.accumulate(curve(parts, group.removable, most)[0])
+    units = {name: graph.by_name[name].units for name in curves}
+    found = within(costs, settings.target, curves, units, settings.round_to)
+    spent = {name: found[name] for name in n_remove if found.get(name)}
+    costs = not_slower(costs, graph, spent)
+    if settings.allocation == "annealed":
+        return replace(anneal(graph, spent, views, settings.seed), costs=costs)
+    return Budget(spent, {}, costs)
 
 
 def prices(graph: Graph, group: Group, budget: str) -> float:

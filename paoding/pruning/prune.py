@@ -50,6 +50,7 @@ def prune(
     distil: int | None = Settings.distil,
     keep: float | None = Settings.keep,
     ends: int | None = Settings.ends,
+    runtime: Any = Settings.runtime,
 ) -> PruningResult:
     """Make a model smaller without data, step by step.
 
@@ -82,7 +83,9 @@ def prune(
         bounds: "interval" (default) or "linear" for the certificate.
         allocation: "uniform" (default: every group to the target), "global" (the same total of
             units where the outputs feel it least) or "annealed" (global, then whole plans walked).
-        budget: what that total is counted in: "units", "parameters" or "flops".
+        budget: what that total is counted in: "units", "parameters" or "flops"; or "latency":
+            the target is a share of the time in ``runtime`` to save, widths are those at which it
+            is fast, and a result that is slower than the original is refused.
         lossless_first: whether the first step takes every unit that provably never matters over
             the domain (:func:`paoding.lossless`).
         distil: steps in which all survivors are tuned together to the original once the target
@@ -95,6 +98,8 @@ def prune(
             (``result.ending`` says which).
         ends: how many units the run removes in all before it is over; what the plan of a run
             with ``keep`` says, so that it can be done again.
+        runtime: with budget="latency", "litert" (default), "onnxruntime" or "keras", or a table
+            of :func:`paoding.latency_table`.
 
     Returns:
         A ``PruningResult``.
@@ -137,6 +142,7 @@ def prune(
         distil=distil,
         keep=keep,
         ends=ends,
+        runtime=runtime,
     )
     for done in pruner:
         if progress is not None:

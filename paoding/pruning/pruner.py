@@ -91,6 +91,7 @@ class Pruner(Standing):
         distil: int | None = Settings.distil,
         keep: float | None = Settings.keep,
         ends: int | None = Settings.ends,
+        runtime: Any = Settings.runtime,
     ) -> None:
         require_tensorflow("Pruning")
         settings = as_settings(
@@ -113,6 +114,7 @@ class Pruner(Standing):
             distil=distil,
             keep=keep,
             ends=ends,
+            runtime=runtime,
         )
         self.strategy = strategies.get(strategy)
         self.compensation = compensations.get(compensation)
@@ -132,6 +134,8 @@ class Pruner(Standing):
         with self._threads():
             spent = allocate(self._run, ready.n_remove)
         self.n_remove = spent.n_remove
+        if spent.costs is not None:
+            self.settings = replace(self.settings, runtime=spent.costs)
         self._chooser = Chooser(
             self._run, self.strategy, self.compensation, spent.n_remove, spent.wanted
         )

@@ -22,12 +22,12 @@ OWN = "of the user's own"  # stands in a plan for a function or object that JSON
 CHOICES = {
     "bounds": ("interval", "linear"),
     "allocation": ("uniform", "global", "annealed"),
-    "budget": ("units", "parameters", "flops"),
+    "budget": ("units", "parameters", "flops", "latency"),
 }
 # What plans keep under "options".
 OPTIONS = (
     *("prior", "samples", "bounds", "allocation", "budget"),
-    *("lossless_first", "distil", "calibration", "keep", "ends"),
+    *("lossless_first", "distil", "calibration", "keep", "ends", "runtime"),
 )
 FURTHEST = 15 / 16  # share of each group's units that goes at the most where only keep= says when
 
@@ -59,6 +59,7 @@ class Settings:
     distil: int | None = None
     keep: float | None = None
     ends: int | None = None
+    runtime: Any = None
 
     def __post_init__(self) -> None:
         check_share("target", self.target)
