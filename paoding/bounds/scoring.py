@@ -31,6 +31,7 @@ _BATCH_BYTES = 256 * 2**20  # memory for the candidates that are propagated at o
 _ARRAYS = 12  # arrays of a value's size that are alive while it is propagated
 # Work per call, in multiply-adds, beyond which scoring would outlast the pruning itself.
 DEFAULT_BUDGET = 2e11
+_ENTRY = 50  # multiply-adds in the time that one entry's interval, or one pair, takes
 EVENNESS_BUDGET = 1e9  # the same where intervals only tell evenness, beside an estimate
 
 
@@ -138,10 +139,14 @@ class Scorer:
         """Multiply-adds per candidate, roughly."""
         total = 0.0
         for step in self._downstream(group):
+            size = math.prod(self._program.shapes[step.output])
+            total += _ENTRY * size
             if isinstance(step.primitive, Affine):
-                size = math.prod(self._program.shapes[step.output])
                 total += 2 * size * sum(max(m.terms, 1) for m in step.primitive.maps)
-        return total + 1.0
+        entries = sum(math.prod(self._program.shapes[v]) for v in self._targets)
+        return (
+            total + _ENTRY * entries**2 + 1.0
+        )  # how even outputs are is told from all pairs of them
 
     def _downstream(self, group: str) -> list[Step]:
         """Steps behind the group's readers that lead to the scores, in order."""

@@ -18,8 +18,9 @@ import tensorflow as tf
 
 from paoding.compensation.study import study_of
 from paoding.domain.hints import hints_of
+from paoding.effort import NORMAL, Effort
 from paoding.graph import Graph, State, surgery
-from paoding.graph.cost import effort_of, flops_of
+from paoding.graph.cost import flops_of, pass_cost
 from paoding.graph.flat import Flat
 from paoding.graph.heads import head_of, logits
 from paoding.graph.keras_internals import call_to_learn, flatten
@@ -29,8 +30,6 @@ from paoding.synthetic.judges import verdict
 
 REACH = 0.05  # of the box's width: how far about an input the two networks are made to agree
 _WIDE = 6.0  # deviations of an input, where they are known, that a width is taken to be at most
-_STEPS, _MOST_STEPS = 300, 700  # with whole batches, and with smaller ones
-_ENOUGH = 300  # steps below which more is lost than gained
 _RATE = 1e-3  # Adam's, falling to zero along half a cosine
 _CAREFUL = 5e-4  # where small batches are met in few steps
 _BATCH, _SMALLEST_BATCH = 256, 64
@@ -38,19 +37,17 @@ _POOL = 4096  # synthetic inputs, at the most ...
 _POOL_BYTES = 1 << 28  # ... and as many as fit in here, with their answers
 _HELD = 256  # of them, or a quarter, are not learned from, and say whether it helped
 _PASSES = 16  # forward passes of the original that one input of a step costs, about
-_EASY = 1e12  # floating-point operations beyond which batches get smaller ...
-_MOST = 3e12  # ... steps fewer, until there are just enough, ...
-_MOST_AT_ALL = 3e13  # ... and there are none
 
 
-def affordable(graph: Graph) -> int:
+def affordable(graph: Graph, effort: Effort = NORMAL) -> int:
     """How many steps of distillation a model is given by default; 0 where they would be too few."""
-    size = _batch_size(graph)
-    whole = min(_STEPS * _BATCH // size, _MOST_STEPS)
-    cheap = int(_MOST / (_PASSES * size * max(_flops(graph), 1)))
-    if cheap >= _ENOUGH:
+    size = _batch_size(graph, effort)
+    whole = min(effort.distil_steps * _BATCH // size, effort.most_distil_steps)
+    cheap = int(effort.distil_work / (_PASSES * size * max(_flops(graph), 1)))
+    enough = effort.enough_steps
+    if cheap >= enough:
         return min(whole, cheap)
-    return _ENOUGH if _ENOUGH * _PASSES * size * effort_of(graph) <= _MOST_AT_ALL else 0
+    return enough if enough * _PASSES * size * pass_cost(graph) <= effort.most_distil_work else 0
 
 
 def distilled(run: RunContext, state: State, steps: int) -> State:
@@ -77,8 +74,8 @@ def distilled(run: RunContext, state: State, steps: int) -> State:
     rng = np.random.default_rng([run.settings.seed, 0xD157])
     drawn = _drawn(run, state, rng)
     pool = _typed(graph, drawn)
-    size = _batch_size(graph)
-    rate = _CAREFUL if size < _BATCH and steps <= _ENOUGH else _RATE
+    size = _batch_size(graph, run.effort)
+    rate = _CAREFUL if size < _BATCH and steps <= run.effort.enough_steps else _RATE
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
     optimizer.build(variables)
 
@@ -156,9 +153,9 @@ def _pool_size(graph: Graph) -> int:
     return int(np.clip(_POOL_BYTES // max(each, 1), 2 * _HELD, _POOL))
 
 
-def _batch_size(graph: Graph) -> int:
+def _batch_size(graph: Graph, effort: Effort) -> int:
     """As many inputs a step as are quickly met, in powers of two."""
-    most = _EASY / (_PASSES * _STEPS * max(_flops(graph), 1))
+    most = effort.batch_work / (_PASSES * effort.distil_steps * max(_flops(graph), 1))
     size = _BATCH
     while size > max(most, _SMALLEST_BATCH):
         size //= 2

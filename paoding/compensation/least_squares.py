@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from paoding.compensation.base import Plain, gone
 from paoding.compensation.consumers import Consumer, constant_of, missing
 from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
 from paoding.compensation.study import ActivationStudy, Walk, study_of
-from paoding.criteria import PLAIN, WIDE, Ranking, renewal
+from paoding.criteria import PLAIN, Ranking, renewal
 from paoding.graph import Graph, Group, State
 from paoding.plan import Removal
 from paoding.pruning.context import RunContext
@@ -29,6 +29,7 @@ _CLEARLY = 0.02  # how much better a candidate's verdict must be than one before
 _DUAL = 6144  # columns from which a fit is solved among the samples instead of the columns
 _CHUNK = 4096  # rows of a product that is summed in double precision
 _EXACT = 1024  # columns up to which products are taken in double precision
+FOLLOWED = 256  # units from which factorizations are followed from step to step, not made anew
 _TRIES = 6  # tenfold raises of a ridge until a covariance is positive
 
 
@@ -69,7 +70,7 @@ class LeastSquares(Plain):
             return super().rank(run, group, state, may_go, may_survive)
         alive = state.alive[group.ids]
         path = [mask[group.ids] for mask in run.path] or [alive]
-        if group.units <= WIDE or not np.array_equal(path[-1], alive):
+        if group.units <= FOLLOWED or not np.array_equal(path[-1], alive):
             return SurgeonRanking.of(views, alive, may_go)
         # A factorization anew in every step would be most of the work: removals are followed.
         trail = Trail.along(run.trails.get(group.name), views, path)
@@ -98,7 +99,10 @@ class LeastSquares(Plain):
         if not any(mask.any() for mask in lost):
             return
         walk = Walk(study, values)
-        for node in walk.nodes():
+        # Up to the first consumer that has lost something, all is as in the original.
+        first = min(c.nodes[0].index for c, m in zip(study.consumers, lost, strict=True) if m.any())
+        at = {c.nodes[0].index for c in study.consumers if c.nodes[0].index >= first}
+        for node in walk.stops(at):
             for number, consumer in enumerate(study.consumers):
                 if consumer.nodes[0].index == node.index:
                     x = walk.known[consumer.source[0]]
@@ -121,8 +125,9 @@ class LeastSquares(Plain):
         keep = ~np.tile(lost[number], consumer.taps)
         old = values[consumer.variable]
         matrix = consumer.matrix(old).astype(np.float64)
-        rows = consumer.rows(x, study.where[number])
-        residual = _residual(study.targets[number], rows, keep, matrix, consumer)
+        record = study.records[number]
+        rows = consumer.rows(x, record.where)
+        residual = _residual(record.target, rows, keep, matrix, consumer)
         if not np.isfinite(residual).all():
             return  # the network overflows on these inputs: what is removed stays plainly removed
         place = constant_of(graph, consumer)
@@ -221,37 +226,34 @@ def chosen_fit(
     judging = [kinds == kind for kind in range(1, int(kinds.max(initial=0)) + 1)]
     if not judging or not fitted.any() or len(rows) < rows.shape[1] > _DUAL:
         return f"ridge {RIDGE:g}", *ridge(rows[own], residual[own], centred)
-    ways: dict[str, Any] = {
-        f"ridge {strength:g}": partial(ridge, strength=strength) for strength in STRENGTHS
+    known = Moments.of(rows[fitted], residual[fitted])
+    ways: dict[str, Fit] = {
+        f"ridge {strength:g}": partial(Moments.ridge, strength=strength) for strength in STRENGTHS
     }
-    ways["mean"] = mean_folding
+    ways["mean"] = Moments.mean
+    judges = [(rows[mask], residual[mask].astype(np.float64)) for mask in judging]
     best, least = "", np.inf
     share = 1.0
     for name, way in ways.items():
-        change, constant = way(rows[fitted], residual[fitted], centred)
-        part, found = _best_part(rows, residual, change, constant, judging)
+        part, found = _best_part(*way(known, centred), judges)
         if found < least - (0.0 if not best else _CLEARLY):
             best, least, share = name, found, part
     if share == 0:
-        return "plain", *(np.zeros_like(x) for x in (change, constant))
-    change, constant = ways[best](rows[own], residual[own], centred)
+        return "plain", np.zeros_like(known.cross), np.zeros_like(known.offset)
+    held = own & ~fitted
+    change, constant = ways[best](known.with_more(rows[held], residual[held]), centred)
     chosen = best if share == 1 else f"{share:.0%} of {best}"
     return chosen, share * change, share * constant
 
 
 def _best_part(
-    rows: np.ndarray,
-    residual: np.ndarray,
-    change: np.ndarray,
-    constant: np.ndarray,
-    judging: Sequence[np.ndarray],
+    change: np.ndarray, constant: np.ndarray, judges: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> tuple[float, float]:
     """Which part of a fit leaves least, and the verdict on it."""
     sums = []
     floor = 0.0
-    for mask in judging:
-        missing_ = residual[mask].astype(np.float64)
-        found = rows[mask] @ change + constant
+    for rows, missing_ in judges:
+        found = rows @ change.astype(rows.dtype) + constant
         power = float(np.square(missing_).sum()) / len(missing_)
         # A kind on which hardly anything is missing says little.
         floor = floor or _FLOOR * power + 1e-30
@@ -289,6 +291,76 @@ def _residual(
     return target - np.where(keep, rows, 0)
 
 
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Sums over rows, about a shift, from which every ridge and the mean follow.
+
+    Args:
+        n: rows.
+        shift, offset: of rows (k,) and of what is missing (m,), near their means.
+        first, missing: sums of what is left after them.
+        square, cross: sums of products, (k, k) and (k, m).
+    """
+
+    n: int
+    shift: np.ndarray
+    offset: np.ndarray
+    first: np.ndarray
+    missing: np.ndarray
+    square: np.ndarray
+    cross: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray, residual: np.ndarray, like: Moments | None = None) -> Moments:
+        """Sum up rows (n, k) and what is missing (n, m), about the shifts of others if given."""
+        k, m = rows.shape[1], residual.shape[1]
+        shift = rows.mean(axis=0, dtype=np.float64) if like is None else like.shift
+        offset = residual.mean(axis=0, dtype=np.float64) if like is None else like.offset
+        kind = np.float64 if k <= _EXACT else np.float32
+        first, missing_ = np.zeros(k), np.zeros(m)
+        square, cross = np.zeros((k, k)), np.zeros((k, m))
+        for start in range(0, len(rows), _CHUNK):
+            block: Any = (rows[start : start + _CHUNK] - shift).astype(kind)
+            left = (residual[start : start + _CHUNK] - offset).astype(kind)
+            square += block.T @ block
+            cross += block.T @ left
+            first += block.sum(axis=0, dtype=np.float64)
+            missing_ += left.sum(axis=0, dtype=np.float64)
+        return cls(len(rows), shift, offset, first, missing_, square, cross)
+
+    def with_more(self, rows: np.ndarray, residual: np.ndarray) -> Moments:
+        """The sums over further rows as well."""
+        more = Moments.of(rows, residual, self)
+        sums = ("n", "first", "missing", "square", "cross")
+        return replace(self, **{name: getattr(self, name) + getattr(more, name) for name in sums})
+
+    def ridge(self, centred: bool, strength: float) -> tuple[np.ndarray, np.ndarray]:
+        """The change of weights and the constant that explain best what is missing."""
+        k = len(self.shift)
+        if k == 0:
+            return self.mean(centred)
+        first, missing_ = self.first / self.n, self.missing / self.n
+        square, cross = self.square / self.n, self.cross / self.n
+        if centred:
+            square = square - np.outer(first, first)
+            cross = cross - np.outer(first, missing_)
+        else:
+            square = square + np.outer(first, self.shift) + np.outer(self.shift, first + self.shift)
+            cross = cross + np.outer(self.shift, missing_) + np.outer(first, self.offset)
+            cross = cross + np.outer(self.shift, self.offset)
+        change = solve_positive(square, cross, strength * np.trace(square) / k + 1e-12)
+        constant = self.offset + missing_ - (self.shift + first) @ change
+        return change, constant if centred else np.zeros_like(constant)
+
+    def mean(self, centred: bool) -> tuple[np.ndarray, np.ndarray]:
+        """No change of weights, and the mean of what is missing as the constant."""
+        constant = self.offset + self.missing / self.n
+        return np.zeros_like(self.cross), constant if centred else np.zeros_like(constant)
+
+
+Fit = Callable[[Moments, bool], tuple[np.ndarray, np.ndarray]]
+
+
 def ridge(
     rows: np.ndarray, residual: np.ndarray, centred: bool, strength: float = RIDGE
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -312,21 +384,11 @@ def ridge(
     (2.0, 1.0)
     """
     n, k = rows.shape
+    if k <= _DUAL or n >= k:
+        return Moments.of(rows, residual).ridge(centred, strength)
     mean = rows.mean(axis=0, dtype=np.float64) if centred else np.zeros(k)
     offset = residual.mean(axis=0, dtype=np.float64) if centred else np.zeros(residual.shape[1])
-    if k == 0:
-        return np.zeros((0, residual.shape[1])), offset
-    kind = np.float64 if k <= _EXACT else np.float32
-    if k > _DUAL and n < k:
-        change = _among_rows(rows, residual, mean, offset, strength)
-    else:
-        square, cross = np.zeros((k, k)), np.zeros((k, residual.shape[1]))
-        for start in range(0, n, _CHUNK):
-            block: Any = (rows[start : start + _CHUNK] - mean).astype(kind)
-            square += block.T @ block
-            cross += block.T @ (residual[start : start + _CHUNK] - offset).astype(kind)
-        square /= n
-        change = solve_positive(square, cross / n, strength * np.trace(square) / k + 1e-12)
+    change = _among_rows(rows, residual, mean, offset, strength)
     return change, offset - mean @ change
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +12,14 @@ import tensorflow as tf
 
 from paoding.compensation.consumers import constant_of
 from paoding.compensation.recurrence import Listener
-from paoding.compensation.study import LEAST_SAMPLES, ActivationStudy
+from paoding.compensation.study import ActivationStudy
 from paoding.graph import Group
 from paoding.graph.cost import bytes_of, chunks, flops_of
 from paoding.graph.heads import head_of, logits
 from paoding.graph.keras_internals import call
 
-_PROBES = 4  # random output directions a sample along which sensitivity is measured
-_SLOPES = 1024  # samples on which sensitivity is measured, at the most
-_SLOPE_WORK = 3e11  # floating-point operations that measuring it may take, or so
+ALL = slice(None)
+Places = slice | np.ndarray
 
 
 def sensitivity_of(study: ActivationStudy, group: Group) -> list[SensitivityStats]:
@@ -48,19 +48,26 @@ def _gradients(study: ActivationStudy) -> dict[str, list[SensitivityStats]]:
         if (member.variable, member.axis) == (consumer.variable, consumer.axis)
     ]
     keys = sorted({study.consumers[number].key for _, number, _ in views})
-    backward = _OutputGradients(study, keys, np.random.default_rng([study.seed, 0xF15]))
-    heaviest = max(map(bytes_of, graph.sample_nodes[study.start :]), default=1)
-    samples = _slope_samples(study)
-    for chunk in chunks(samples, 4 * heaviest):
+    # The way back needs all that was made on the way forth.
+    made = sum(map(bytes_of, graph.sample_nodes[study.start :]))
+    samples, probes = _spent(study)
+    backward = _OutputGradients(study, keys, probes, np.random.default_rng([study.seed, 0xF15]))
+    for chunk in chunks(samples, made // 8):
         study.on_progress("measuring what the outputs feel", chunk.start / samples)
         values, slopes = backward(chunk)
         for group, number, held in views:
             if held is None or len(held) != group.units:
                 continue
             consumer = study.consumers[number]
-            y = _by_unit(values[consumer.key], consumer.tensor_axis, held)
-            gs = [_by_unit(s, consumer.tensor_axis, held) for s in slopes[consumer.key]]
-            sums.setdefault((group.name, number), RunningSums(group.units)).add(y, gs)
+            read = values[consumer.key]
+            places = math.prod(read.shape[1:]) // read.shape[consumer.tensor_axis]
+            some = _some(places, samples, study, number)
+            y, *gs = (
+                _by_unit(x, consumer.tensor_axis, held, some) for x in (read, *slopes[consumer.key])
+            )
+            share = 1.0 if isinstance(some, slice) else len(some) / places
+            draws = samples * probes * share
+            sums.setdefault((group.name, number), RunningSums(group.units, draws)).add(y, gs)
     found: dict[str, list[SensitivityStats]] = {}
     for (name, number), total in sums.items():
         moments = total.moments(study, number)
@@ -69,11 +76,26 @@ def _gradients(study: ActivationStudy) -> dict[str, list[SensitivityStats]]:
     return found
 
 
+def _some(places: int, samples: int, study: ActivationStudy, number: int) -> Places:
+    """Some places at random, where all of them would be more rows than a sum needs."""
+    each = max(study.effort.slope_rows // samples, 1)
+    if each >= places:
+        return ALL
+    rng = np.random.default_rng([study.seed, 0xF16, number])
+    return np.sort(rng.choice(places, each, replace=False))
+
+
 @dataclass(eq=False)
 class RunningSums:
-    """Running sums of one consumer's view of a group."""
+    """Running sums of one consumer's view of a group.
+
+    Args:
+        units: of the group.
+        draws: inputs times directions, by which gradients' sums are divided.
+    """
 
     units: int
+    draws: float
     rows: int = 0
 
     def __post_init__(self) -> None:
@@ -105,17 +127,19 @@ class RunningSums:
         centred = constant_of(study.graph, study.consumers[number]) is not None
         if not centred:
             second += np.outer(mean, mean)
-        weight = self.weight / (_slope_samples(study) * _PROBES)
+        weight = self.weight / self.draws
         floor = 1e-3 * np.trace(weight) / self.units + 1e-30
         return SensitivityStats(mean, second, weight + floor * np.eye(self.units), number, centred)
 
 
-def _by_unit(x: np.ndarray, axis: int, held: np.ndarray) -> np.ndarray:
-    """A tensor as rows (r, units); a unit that holds several indices gives several rows."""
+def _by_unit(x: np.ndarray, axis: int, held: np.ndarray, some: Places) -> np.ndarray:
+    """A tensor at some places as rows (r, units); a unit of several indices gives several rows."""
     front = np.moveaxis(x, axis, -1)
+    rows = front.reshape(len(x), -1, front.shape[-1])[:, some]
     if held.shape[1] == 1 and len(held) == front.shape[-1]:
-        return front.reshape(-1, front.shape[-1])[:, held[:, 0]]
-    return np.moveaxis(front[..., held], -1, -2).reshape(-1, len(held))
+        same = (held[:, 0] == np.arange(len(held))).all()
+        return (rows if same else rows[..., held[:, 0]]).reshape(-1, len(held))
+    return np.moveaxis(rows[..., held], -1, -2).reshape(-1, len(held))
 
 
 class _OutputGradients:
@@ -128,15 +152,16 @@ class _OutputGradients:
     Args:
         study: gives graph and the tensors to start from.
         keys: names of what consumers read.
+        probes: random directions of the outputs for each input.
         rng: draws the directions of the outputs along which gradients are taken.
     """
 
     def __init__(
-        self, study: ActivationStudy, keys: Sequence[int], rng: np.random.Generator
+        self, study: ActivationStudy, keys: Sequence[int], probes: int, rng: np.random.Generator
     ) -> None:
         self._study = study
         self._keys = keys
-        self._rng = rng
+        self._probes, self._rng = probes, rng
         nodes = study.graph.nodes[study.start :]
         ends = set(study.graph.flat.outputs)
         self._ends = [t for node in nodes for t in node.outputs if t in ends]
@@ -156,7 +181,7 @@ class _OutputGradients:
         rows = np.arange(chunk.start, chunk.start + self._size)
         rows[n:] = chunk.start  # the last chunk is filled up, so that nothing is traced again
         start = [tf.convert_to_tensor(v[rows]) for v in self._study.frontier.values()]
-        drawn = zip(*(self._directions(n) for _ in range(_PROBES)), strict=True)
+        drawn = zip(*(self._directions(n) for _ in range(self._probes)), strict=True)
         directions = [tf.constant(np.stack(each)) for each in drawn]
         if self._traced is None:
             # Made ready apart from its calls: TensorFlow takes a few runs for a mistake.
@@ -217,12 +242,16 @@ class _OutputGradients:
         )
 
 
-def _slope_samples(study: ActivationStudy) -> int:
-    """On how many samples sensitivity is measured: a pass forward, and one back a probe."""
-    passes = 1 + 2 * _PROBES
-    cost = passes * sum(map(flops_of, study.graph.sample_nodes[study.start :]))
-    affordable = max(int(_SLOPE_WORK / max(cost, 1)), LEAST_SAMPLES)
-    return min(study.fitted, _SLOPES, affordable)
+def _spent(study: ActivationStudy) -> tuple[int, int]:
+    """On how many samples, and along how many directions each, sensitivity is measured.
+
+    Each sample costs a pass forward, and two of one back a direction.
+    """
+    effort = study.effort
+    cost = sum(map(flops_of, study.graph.sample_nodes[study.start :]))
+    affordable = int(effort.slope_work / max((1 + 2 * effort.probes) * cost, 1))
+    probes = effort.probes if affordable >= effort.least_samples else effort.least_probes
+    return min(study.fitted, effort.slopes, max(affordable, effort.least_slopes)), probes
 
 
 @dataclass(frozen=True, eq=False)

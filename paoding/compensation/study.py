@@ -7,8 +7,9 @@ the prior, the seed and the number of samples, so that a plan needs to store onl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -16,23 +17,32 @@ import numpy as np
 
 from paoding.compensation.consumers import Consumer, consumers_of
 from paoding.compensation.recurrence import recurrences_of
+from paoding.effort import NORMAL, Effort
 from paoding.graph import Graph
 from paoding.graph.cost import bytes_of, chunks, flops_of
 from paoding.graph.flat import Node
 from paoding.graph.keras_internals import call
 from paoding.pruning.context import OnProgress, RunContext, unheard
 from paoding.synthetic.choice import Sampler
-from paoding.synthetic.drawing import MOST_SAMPLES, drawn, sampler_of
+from paoding.synthetic.drawing import drawn, sampler_of
 from paoding.synthetic.judges import OWN, draw_kinds
 
-LEAST_SAMPLES = 64
-SLOPES = 1024  # samples on which sensitivity is measured, at the most
-_WORK = 3e12  # floating-point operations that the whole run may spend on samples
 _PASSES = 16  # walks of the pruned network in a run, about
-_HELD_BYTES = 1 << 30  # activations of all samples that are held at once
-_HELD_BACK = 8  # one input of so many is not fitted on, but chooses the fits ...
-_MOST_JUDGES = 128  # ... up to this many, and as many of each other kind
-_MOST_ROWS = 16384  # rows from which a layer is fitted, if its columns are fewer
+_HELD_BACK = 8  # one input of so many is not fitted on, but chooses the fits
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What one consumer is fitted to.
+
+    Args:
+        where: the places that are looked at (None: all).
+        target: the original's pre-activation there (rows, outputs), or what it reads, where only
+            channels are fitted.
+    """
+
+    where: np.ndarray | None
+    target: np.ndarray
 
 
 @dataclass(eq=False)
@@ -47,10 +57,7 @@ class ActivationStudy:
         start: the first node that reads units of these; what comes before never changes.
         frontier: tensors that the nodes from ``start`` on read, of the original.
         consumers: the weights that read units, from there on.
-        where: for each consumer, the places that are looked at (None: all).
-        targets: for each consumer, the original's pre-activation at these places (rows,
-            outputs), or what it reads, where only channels are fitted.
-        ends: shape of one sample of each output, in numbers.
+        effort: how much work there may be.
         kinds: for each input, the kind that it is of: 0 for those that are fitted on, which come
             first, 1 for the same held back, then others.
         names: of these kinds.
@@ -66,9 +73,7 @@ class ActivationStudy:
     frontier: dict[int, np.ndarray]
     consumers: tuple[Consumer, ...]
     on_progress: OnProgress = unheard
-    where: list[np.ndarray | None] = field(default_factory=list)
-    targets: list[np.ndarray] = field(default_factory=list)
-    ends: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    effort: Effort = NORMAL
     kinds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     names: tuple[str, ...] = ()
     fits: dict[int, str] = field(default_factory=dict)
@@ -88,6 +93,18 @@ class ActivationStudy:
     def fitted(self) -> int:
         """How many of them are fitted on."""
         return int((self.kinds == 0).sum())
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """What each consumer is fitted to; worked out when the first fit asks."""
+        return _recorded(self)
+
+    @cached_property
+    def ends(self) -> dict[int, tuple[int, ...]]:
+        """Shape of one sample of each output."""
+        wanted = self.graph.flat.outputs
+        found = self.graph.run(self.graph.original, [x[:1] for x in self.inputs], wanted)
+        return {t: value.shape[1:] for t, value in zip(wanted, found, strict=True)}
 
     @property
     def note(self) -> str:
@@ -125,13 +142,14 @@ def _make(run: RunContext, groups: frozenset[str]) -> ActivationStudy:
     start = min(reading, default=len(graph.nodes))
     consumers = tuple(c for c in every if c.nodes[0].index >= start)
     chosen = sampler_of(run)
-    most = min(MOST_SAMPLES if run.fits else SLOPES, chosen.most or MOST_SAMPLES)
-    samples = run.settings.samples or min(how_many(graph, start), most)
+    effort = run.effort
+    most = min(effort.samples if run.fits else effort.slopes, chosen.most or effort.samples)
+    samples = run.settings.samples or min(how_many(graph, start, effort), most)
     run.on_progress("drawing synthetic inputs", 0.0)
     inputs = drawn(run, chosen, samples)
     inputs, kinds, names = _with_judges(run, chosen, inputs)
     frontier = _frontier(graph, inputs, start, run.on_progress)
-    study = ActivationStudy(
+    return ActivationStudy(
         graph,
         chosen,
         inputs,
@@ -141,10 +159,10 @@ def _make(run: RunContext, groups: frozenset[str]) -> ActivationStudy:
         frontier,
         consumers,
         run.on_progress,
+        effort,
+        kinds,
+        names,
     )
-    study.kinds, study.names = kinds, names
-    _record(study)
-    return study
 
 
 def _with_judges(
@@ -152,7 +170,7 @@ def _with_judges(
 ) -> tuple[list[np.ndarray], np.ndarray, tuple[str, ...]]:
     """Inputs with some of other kinds after them; the last of their own are held back."""
     count = len(inputs[0])
-    held = int(np.clip(count // _HELD_BACK, 1, _MOST_JUDGES)) if count > 1 else 0
+    held = int(np.clip(count // _HELD_BACK, 1, run.effort.judges)) if count > 1 else 0
     kinds = np.zeros(count, np.int64)
     kinds[count - held :] = 1
     if not run.fits:
@@ -164,13 +182,13 @@ def _with_judges(
     return every, np.concatenate(labels), (chosen.sentence, OWN, *others)
 
 
-def how_many(graph: Graph, start: int) -> int:
+def how_many(graph: Graph, start: int, effort: Effort = NORMAL) -> int:
     """How many samples a run can afford: by cost of a forward pass, and memory from the start."""
     cost = [flops_of(node) for node in graph.sample_nodes]
     flops = sum(cost[:start]) + _PASSES * sum(cost[start:])
     held = max((bytes_of(node) for node in graph.sample_nodes[start:]), default=1)
-    most = min(_WORK / max(flops, 1), _HELD_BYTES / max(2 * held, 1), MOST_SAMPLES)
-    return int(max(most, LEAST_SAMPLES))
+    most = min(effort.study_work / max(flops, 1), effort.held_bytes / max(2 * held, 1))
+    return int(np.clip(most, effort.least_samples, effort.samples))
 
 
 def _readers(graph: Graph) -> dict[int, int]:
@@ -197,11 +215,11 @@ def _frontier(
 
 
 class Walk:
-    """A network walked node by node over all samples, so that weights may change on the way.
+    """A network walked over all samples, from one stop to the next; weights may change there.
 
     Args:
         study: gives graph, samples and the tensors to start from.
-        state: weights; those that are not the original's own arrays replace the model's.
+        values: weights; those that are not the original's own arrays replace the model's.
     """
 
     def __init__(self, study: ActivationStudy, values: Sequence[np.ndarray]) -> None:
@@ -211,62 +229,94 @@ class Walk:
         self.known: dict[int, np.ndarray] = dict(study.frontier)
         self._last = _readers(self.graph)
 
-    def nodes(self) -> Iterator[Node]:
-        """Each node before it is run; it is run when the next one is asked for."""
-        nodes = self.graph.nodes[self.study.start :]
-        for place, node in enumerate(nodes):
-            self.study.on_progress("walking through the layers", place / len(nodes))
-            yield node
-            self._run(node)
-            for t in node.inputs:
-                if self._last[t] == node.index:
-                    self.known.pop(t, None)
+    def stops(self, at: Iterable[int]) -> Iterator[Node]:
+        """Each node of these numbers before it is run, when all that it reads is known."""
+        done = self.study.start
+        numbers = sorted(set(at))
+        for place, number in enumerate(numbers):
+            self.study.on_progress("walking through the layers", place / len(numbers))
+            self._run(self.graph.nodes[done:number])
+            done = number
+            yield self.graph.nodes[number]
 
-    def _run(self, node: Node) -> None:
-        own = getattr(node.op, "variables", [])
-        numbers = [self.graph.number(v) for v in own if id(v) in self.graph.numbers]
+    def _run(self, nodes: Sequence[Node]) -> None:
+        """Run some nodes on a few samples at a time: what only they read is never held."""
+        if not nodes:
+            return
+        end, samples = nodes[-1].index + 1, self.study.samples
+        made = {t for node in nodes for t in node.outputs}
+        kept = [t for t in made if self._last.get(t, -1) >= end]
+        read = {t for node in nodes for t in node.inputs} - made
+        heaviest = max(bytes_of(self.graph.sample_nodes[node.index]) for node in nodes)
+        found: dict[int, np.ndarray] = {}
+        with self._weights(nodes):
+            for chunk in chunks(samples, heaviest):
+                known: dict[int, Any] = {t: self.known[t][chunk] for t in read}
+                for node in nodes:
+                    known.update(zip(node.outputs, call(node, known), strict=True))
+                    for t in node.inputs:
+                        if self._last[t] == node.index:
+                            known.pop(t, None)
+                for t in kept:
+                    part = np.asarray(known[t])
+                    if t not in found:
+                        found[t] = np.empty((samples, *part.shape[1:]), part.dtype)
+                    found[t][chunk] = part
+        self.known.update(found)
+        for t in read:
+            if self._last[t] < end:
+                self.known.pop(t, None)
+
+    def _weights(self, nodes: Sequence[Node]) -> Any:
+        """A scope in which layers compute with these values."""
+        own = {id(v): v for node in nodes for v in getattr(node.op, "variables", [])}
+        numbers = [self.graph.number(v) for v in own.values() if id(v) in self.graph.numbers]
         changed = [i for i in numbers if self.values[i] is not self.graph.original.values[i]]
         variables = self.graph.variables
         mapping = [
             (variables[i], keras.ops.cast(self.values[i], variables[i].dtype)) for i in changed
         ]
-        parts = []
-        with keras.StatelessScope(state_mapping=mapping):
-            for chunk in chunks(self.study.samples, bytes_of(self.graph.sample_nodes[node.index])):
-                known = {t: self.known[t][chunk] for t in node.inputs}
-                parts.append([np.asarray(out) for out in call(node, known)])
-        for t, pieces in zip(node.outputs, zip(*parts, strict=True), strict=True):
-            if t in self._last or t in self.graph.flat.outputs:
-                self.known[t] = np.concatenate(pieces)
+        return keras.StatelessScope(state_mapping=mapping)
 
 
-def _record(study: ActivationStudy) -> None:
-    """Walk the original once and keep what the fits need."""
+def _recorded(study: ActivationStudy) -> tuple[Record, ...]:
+    """Run the original once, a few samples at a time, and keep what the fits need."""
     graph = study.graph
+    nodes = graph.nodes[study.start :]
+    last = _readers(graph)
     at: dict[int, list[int]] = {c.nodes[0].index: [] for c in study.consumers}
     for number, consumer in enumerate(study.consumers):
         at[consumer.nodes[0].index].append(number)
-    study.where = [None] * len(study.consumers)
-    found: dict[int, np.ndarray] = {}
-    walk = Walk(study, graph.original.values)
-    for node in walk.nodes():
-        for number in at.get(node.index, []):
-            consumer = study.consumers[number]
-            x = walk.known[consumer.source[0]]
-            study.where[number] = _places(study, consumer, x.shape)
-            rows = consumer.rows(x, study.where[number])
-            value = graph.original.values[consumer.variable]
-            found[number] = rows @ consumer.matrix(value) if consumer.full else rows
-    study.targets = [found[number] for number in range(len(study.consumers))]
-    study.ends = {t: walk.known[t].shape[1:] for t in graph.flat.outputs if t in walk.known}
+    matrices = [c.matrix(graph.original.values[c.variable]) for c in study.consumers]
+    affordable = study.effort.target_bytes // (4 * max(sum(m.shape[1] for m in matrices), 1))
+    most = min(study.effort.rows, affordable)
+    where: dict[int, np.ndarray | None] = {}
+    parts: list[list[np.ndarray]] = [[] for _ in study.consumers]
+    heaviest = max((bytes_of(node) for node in graph.sample_nodes[study.start :]), default=1)
+    for chunk in chunks(study.samples, heaviest):
+        study.on_progress("running the original on synthetic inputs", chunk.start / study.samples)
+        known: dict[int, Any] = {t: value[chunk] for t, value in study.frontier.items()}
+        for node in nodes:
+            for number in at.get(node.index, []):
+                consumer = study.consumers[number]
+                x = np.asarray(known[consumer.source[0]])
+                if number not in where:
+                    where[number] = _places(study, consumer, x.shape, most)
+                rows = consumer.rows(x, where[number])
+                parts[number].append(rows @ matrices[number] if consumer.full else rows)
+            known.update(zip(node.outputs, call(node, known), strict=True))
+            for t in node.inputs:
+                if last[t] == node.index:
+                    known.pop(t, None)
+    return tuple(Record(where[n], np.concatenate(part)) for n, part in enumerate(parts))
 
 
 def _places(
-    study: ActivationStudy, consumer: Consumer, shape: tuple[int, ...]
+    study: ActivationStudy, consumer: Consumer, shape: tuple[int, ...], most: int
 ) -> np.ndarray | None:
     """Some places at random, where all of them would be more rows than a fit needs."""
     every = int(np.prod(consumer.places(shape)))
-    rows = max(_MOST_ROWS, 2 * len(consumer.columns))
+    rows = max(most, 2 * len(consumer.columns))
     each = max(1, rows // study.samples)
     if each >= every:
         return None

@@ -11,7 +11,7 @@ from paoding.graph.graph import Graph
 from paoding.layers import rule_for
 
 _PER_BYTE = 16  # operations in the time that a byte takes to be read or written, about
-_CHUNK_BYTES = 1 << 26  # activations of one chunk
+_CHUNK_BYTES = 1 << 27  # activations of one chunk
 
 
 def flops_of(node: Node) -> int:
@@ -20,7 +20,7 @@ def flops_of(node: Node) -> int:
     return 0 if rule is None else rule.flops(node.op, node.in_shapes, node.out_shapes)
 
 
-def effort_of(graph: Graph) -> int:
+def pass_cost(graph: Graph) -> int:
     """What a pass of one sample costs, in operations: many small layers cost what they move."""
     return max(
         sum(map(flops_of, graph.sample_nodes)), _PER_BYTE * sum(map(bytes_of, graph.sample_nodes))

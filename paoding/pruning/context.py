@@ -10,6 +10,7 @@ import numpy as np
 
 from paoding.criteria import DistanceCache
 from paoding.domain import Box
+from paoding.effort import LEVELS, Effort
 from paoding.graph import Graph, State
 from paoding.pruning.settings import Settings
 
@@ -60,3 +61,8 @@ class RunContext:
     redundant: dict[tuple[int, ...], tuple[State, list[RedundantUnit]]] = field(
         default_factory=dict
     )
+
+    @property
+    def effort(self) -> Effort:
+        """How much work the run may do."""
+        return LEVELS[self.settings.effort]

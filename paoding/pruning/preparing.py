@@ -10,6 +10,7 @@ from paoding.compensation import Compensation
 from paoding.compensation.constraints import constrained
 from paoding.compensation.distillation import affordable
 from paoding.domain import Box, Domain
+from paoding.effort import LEVELS
 from paoding.errors import ArgumentError
 from paoding.files.models import check_weights
 from paoding.graph import Graph, trace
@@ -60,7 +61,8 @@ def prepare(
     _tell_constraints(graph)
     distil = settings.distil
     if distil is None:
-        distil = affordable(graph) if compensation.finetunes_by_default else 0
+        allowed = LEVELS[settings.effort]
+        distil = affordable(graph, allowed) if compensation.finetunes_by_default else 0
     calibration = calibration_of(graph, settings.calibration)
     settings = replace(settings, distil=int(distil), calibration=calibration)
     found = removal_counts(graph, settings)

@@ -51,6 +51,7 @@ def prune(
     keep: float | None = Settings.keep,
     ends: int | None = Settings.ends,
     runtime: Any = Settings.runtime,
+    effort: str = Settings.effort,
 ) -> PruningResult:
     """Make a model smaller without data, step by step.
 
@@ -100,6 +101,8 @@ def prune(
             with ``keep`` says, so that it can be done again.
         runtime: with budget="latency", "litert" (default), "onnxruntime" or "keras", or a table
             of :func:`paoding.latency_table`.
+        effort: "fast", "normal" or "best": how much work the run may do, in all its stages
+            (``paoding.effort``).
 
     Returns:
         A ``PruningResult``.
@@ -143,6 +146,7 @@ def prune(
         keep=keep,
         ends=ends,
         runtime=runtime,
+        effort=effort,
     )
     for done in pruner:
         if progress is not None:

@@ -92,6 +92,7 @@ class Pruner(Standing):
         keep: float | None = Settings.keep,
         ends: int | None = Settings.ends,
         runtime: Any = Settings.runtime,
+        effort: str = Settings.effort,
     ) -> None:
         require_tensorflow("Pruning")
         settings = as_settings(
@@ -115,6 +116,7 @@ class Pruner(Standing):
             keep=keep,
             ends=ends,
             runtime=runtime,
+            effort=effort,
         )
         self.strategy = strategies.get(strategy)
         self.compensation = compensations.get(compensation)

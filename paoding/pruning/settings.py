@@ -13,6 +13,7 @@ import numpy as np
 
 from paoding.bounds.certificate import Method
 from paoding.checks import check_choice, check_share, is_whole
+from paoding.effort import LEVELS
 from paoding.errors import ArgumentError, NothingToPruneError
 from paoding.graph import Graph, Group
 from paoding.pruning.locks import unit_locks
@@ -23,11 +24,13 @@ CHOICES = {
     "bounds": ("interval", "linear"),
     "allocation": ("uniform", "global", "annealed"),
     "budget": ("units", "parameters", "flops", "latency"),
+    "effort": tuple(LEVELS),
 }
 # What plans keep under "options".
 OPTIONS = (
     *("prior", "samples", "bounds", "allocation", "budget"),
     *("lossless_first", "distil", "calibration", "keep", "ends", "runtime"),
+    "effort",
 )
 FURTHEST = 15 / 16  # share of each group's units that goes at the most where only keep= says when
 
@@ -60,6 +63,7 @@ class Settings:
     keep: float | None = None
     ends: int | None = None
     runtime: Any = None
+    effort: str = "normal"
 
     def __post_init__(self) -> None:
         check_share("target", self.target)

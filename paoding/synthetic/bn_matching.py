@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from paoding.domain.box import Canvas
+from paoding.effort import Effort
 from paoding.graph import Graph
 from paoding.graph.flat import Node
 from paoding.graph.keras_internals import call
@@ -29,14 +30,12 @@ _MOST_MOMENTS = 512  # that inputs are picked by
 _BATCH = 256  # inputs that have the moments together
 _MIXED = 256  # inputs of which a little is mixed into each
 _MIXING_STEPS = 15  # of Adam
-_PAINTING_STEPS = 30
 _BRUSH = 1.0  # pixels: how smoothly an image is painted over
 _STRENGTH = 2.0  # of the range of values: of what is painted where a field is 1 all over
 _LEAST = 2 / 3  # of the steps: where fewer are affordable, inputs are left as they were
 _RATE = 0.1
 _SURE = 0.9  # probability of its class from which an input is sure enough
 _DOUBT = 0.03  # weight of doubt, in nats, against moments
-_WORK = 4e12  # floating-point operations that it may take
 _PASSES = 3  # forward passes that a step costs
 _SHADING_STEPS = 200
 _SHADING_BATCHES = 16  # that the steps take in turn
@@ -68,18 +67,19 @@ def moment_gaps(norm: Any, z: np.ndarray) -> np.ndarray:
     return np.concatenate([apart.mean(axis=inside), (apart**2).mean(axis=inside) - 1], axis=1)
 
 
-def most_inputs(canvases: Sequence[Canvas | None], effort: float) -> int:
+def most_inputs(canvases: Sequence[Canvas | None], cost: float, effort: Effort) -> int:
     """How many inputs can be moved in all steps: few that fit tell more than many that do not.
 
     Args:
         canvases: (height, width, channels) of each input that may be painted over, else None.
-        effort: operations that a pass of one sample costs.
+        cost: operations that a pass of one sample costs.
+        effort: how much work there may be.
 
     Returns:
         At least one batch, which a larger model moves in fewer steps; 0 where these are too few.
     """
-    steps = _PAINTING_STEPS if any(canvases) else _MIXING_STEPS
-    affordable = int(_WORK / (_PASSES * steps * max(effort, 1)))
+    steps = effort.painting_steps if any(canvases) else _MIXING_STEPS
+    affordable = int(effort.painting_work / (_PASSES * steps * max(cost, 1)))
     return max(affordable, _BATCH) if affordable >= _LEAST * _BATCH else 0
 
 
@@ -88,7 +88,7 @@ def matched(
     rng: np.random.Generator,
     inputs: Sequence[np.ndarray],
     canvases: Sequence[Canvas | None],
-    effort: float,
+    cost: float,
     classes: bool,
 ) -> list[np.ndarray]:
     """Inputs moved until batches of them have the remembered moments.
@@ -101,11 +101,11 @@ def matched(
     where a classifier is surer of its class.
 
     Args:
-        run: with the graph and on_progress.
+        run: with the graph, on_progress and the effort.
         rng: chooses the inputs that are mixed in.
         inputs: one array for each input of the model. Whole numbers stay what they are.
         canvases: (height, width, channels) of each input that may be painted over, else None.
-        effort: operations that a pass of one sample costs.
+        cost: operations that a pass of one sample costs.
         classes: whether the model's one output is the probability of each class.
 
     Returns:
@@ -117,11 +117,12 @@ def matched(
     """
     n = len(inputs[0])
     mixed = rng.permutation(n)[:_MIXED]
-    ways = [_way(x, canvas, mixed) for x, canvas in zip(inputs, canvases, strict=True)]
+    painting = run.effort.painting_steps
+    ways = [_way(x, canvas, mixed, painting) for x, canvas in zip(inputs, canvases, strict=True)]
     most = max((way.steps for way in ways if way), default=0)
     if not most or n < 2:
         return list(inputs)
-    steps = min(most, int(_WORK / (_PASSES * _BATCH * max(effort, 1))))
+    steps = min(most, int(run.effort.painting_work / (_PASSES * _BATCH * max(cost, 1))))
     ranges = [(x.min(), x.max()) if way else (0, 0) for x, way in zip(inputs, ways, strict=True)]
     batch = _Batch(run.graph, ways, ranges, classes, steps)
     # Made ready apart from its calls: TensorFlow takes a few runs for a mistake.
@@ -136,7 +137,7 @@ def matched(
     return [np.concatenate(part)[:n] for part in zip(*parts, strict=True)]
 
 
-def shaded(run: RunContext, prior: Prior, effort: float) -> Prior:
+def shaded(run: RunContext, prior: Prior, cost: float) -> Prior:
     """A flat image's prior, brighter or darker at each place as the remembered moments ask for.
 
     Each unit of a Dense layer weighs every pixel, so the mean and variance of many units tell
@@ -146,15 +147,15 @@ def shaded(run: RunContext, prior: Prior, effort: float) -> Prior:
     Args:
         run: with the graph, the legal boxes and on_progress.
         prior: of the model's only input.
-        effort: operations that a pass of one sample costs.
+        cost: operations that a pass of one sample costs.
 
     Returns:
         The same prior where it is no flat image, or the model is too large for that.
 
     Source: ``docs/method.md``, section 6 (statistics that the model carries).
     """
-    work = _PASSES * _SHADING_STEPS * _BATCH * effort
-    if not isinstance(prior, Blobs) or prior.envelope is None or work > _WORK:
+    work = _PASSES * _SHADING_STEPS * _BATCH * cost
+    if not isinstance(prior, Blobs) or prior.envelope is None or work > run.effort.painting_work:
         return prior
     run.on_progress("finding where images are bright", 0.0)
     images = prior(np.random.default_rng(0), _SHADING_BATCHES * _BATCH)
@@ -233,13 +234,14 @@ class _Way:
     steps: int
 
 
-def _way(x: np.ndarray, canvas: Canvas | None, mixed: np.ndarray) -> _Way | None:
+def _way(x: np.ndarray, canvas: Canvas | None, mixed: np.ndarray, painting: int) -> _Way | None:
     """The way in which inputs of this kind are moved; None for whole numbers, which stay.
 
     Args:
         x: inputs (n, ...).
         canvas: (height, width, channels) of what may be painted over.
         mixed: numbers of those that are mixed into the others where nothing may be painted.
+        painting: steps of it.
     """
     if not np.issubdtype(x.dtype, np.floating):
         return None
@@ -251,7 +253,7 @@ def _way(x: np.ndarray, canvas: Canvas | None, mixed: np.ndarray) -> _Way | None
             smooth = tf.einsum("ij,njkc,lk->nilc", down, field, across)
             return tf.reshape(smooth, (-1, *x.shape[1:]))
 
-        return _Way(canvas, paint, _PAINTING_STEPS)
+        return _Way(canvas, paint, painting)
     # What they differ from their mean by, as rows whose sum with random weights is like one.
     rows = (x[mixed] - x.mean(axis=0)).reshape(len(mixed), -1) / np.sqrt(len(mixed))
     others = tf.constant(rows.astype(np.float32))

@@ -12,7 +12,7 @@ import numpy as np
 
 from paoding.errors import ArgumentError
 from paoding.graph import Graph
-from paoding.graph.cost import bytes_of, chunks, effort_of
+from paoding.graph.cost import bytes_of, chunks, pass_cost
 from paoding.graph.heads import head_of
 from paoding.synthetic.bn_matching import batch_norms, matched, moment_gaps, most_inputs, shaded
 from paoding.synthetic.choice import Sampler, choose
@@ -21,9 +21,7 @@ from paoding.synthetic.reweighting import SPARE, ReweightedSampler
 if TYPE_CHECKING:
     from paoding.pruning.context import RunContext
 
-MOST_SAMPLES = 4096
 _KEPT_BYTES = 1 << 26  # inputs that stay known after a run
-_SLOPE_WORK = 3e11  # floating-point operations that looking at what is drawn may take, or so
 
 
 def sampler_of(run: RunContext) -> Sampler:
@@ -47,15 +45,15 @@ def sampler_of(run: RunContext) -> Sampler:
 def _evened(run: RunContext, chosen: Sampler) -> Sampler:
     """The priors, with inputs picked by answers and moments where a model tells them cheaply."""
     graph: Graph = run.graph
-    effort = effort_of(graph)
+    cost, effort = pass_cost(graph), run.effort
     classes = _tells_classes(graph)
     norms = batch_norms(graph)
-    affordable = most_inputs(chosen.canvases, effort) if norms else MOST_SAMPLES
-    most = min(affordable, MOST_SAMPLES)
-    if not most or SPARE * most * effort > _SLOPE_WORK or not (classes or norms):
+    affordable = most_inputs(chosen.canvases, cost, effort) if norms else effort.samples
+    most = min(affordable, effort.samples)
+    if not most or SPARE * most * cost > effort.looking_work or not (classes or norms):
         return chosen
     if norms and len(chosen.priors) == 1:
-        chosen = chosen.of(shaded(run, chosen.priors[0], effort))
+        chosen = chosen.of(shaded(run, chosen.priors[0], cost))
     outputs = graph.flat.outputs[:1] if classes else []
     wanted = [*outputs, *(node.inputs[0] for node in norms)]
 
@@ -81,7 +79,7 @@ def _evened(run: RunContext, chosen: Sampler) -> Sampler:
         return ReweightedSampler(chosen, look, " and ".join(why))
 
     def blend(rng: np.random.Generator, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return matched(run, rng, inputs, chosen.canvases, effort, classes)
+        return matched(run, rng, inputs, chosen.canvases, cost, classes)
 
     surer = " and so that the model is surer of them" if classes else ""
     then = f"They are changed a little to fit these moments{surer}."

@@ -9,7 +9,8 @@ import numpy as np
 
 from paoding.domain.box import Box, Domain, outside, resolve
 from paoding.domain.hints import InputHints, hints_of
-from paoding.graph.cost import effort_of
+from paoding.effort import NORMAL
+from paoding.graph.cost import pass_cost
 from paoding.layers import statistics_of
 from paoding.synthetic.bn_matching import batch_norms, moment_gaps
 from paoding.synthetic.choice import choose
@@ -21,8 +22,7 @@ _FROM_BYTES = 1 / 64  # scale below which a Rescaling brings bytes to about 1: b
 _WIDEST = 0.6  # deviation that no column within [0, 1] has
 # Usual ranges of inputs that are scaled outside of a model; bytes are for images.
 _SCALES = {"unit": Box(0, 1), "signed": Box(-1, 1), "standard": Box(-3, 3), "bytes": Box(0, 255)}
-_JUDGED, _FEWEST_JUDGED = 256, 32  # inputs that tell which scale fits what is remembered ...
-_JUDGING_WORK = 1e11  # ... within so many operations
+_JUDGED, _FEWEST_JUDGED = 256, 8  # inputs that tell which scale fits what is remembered ...
 _CLEAR = 2.0  # how many times farther off another scale must be
 _REACH = 4.0  # deviations about its mean within which nearly all of an input lies
 
@@ -75,13 +75,13 @@ def _remembered_scale(graph: Graph, boxes: tuple[Box, ...]) -> Box | None:
     another scale give others.
     """
     norms = batch_norms(graph)[:1]
-    cost = len(_SCALES) * effort_of(graph)
+    cost = len(_SCALES) * pass_cost(graph)
     if len(boxes) != 1 or not boxes[0].assumed or not norms:
         return None
     kept = statistics_of(norms[0].op)
     if kept is None or not np.asarray(kept.mean).any():
         return None  # it never saw data
-    count = int(np.clip(_JUDGING_WORK / max(cost, 1), _FEWEST_JUDGED, _JUDGED))
+    count = int(np.clip(NORMAL.judging_work / max(cost, 1), _FEWEST_JUDGED, _JUDGED))
     gaps = {}
     image = hints_of(graph, graph.flat.inputs[0]).image is not None
     for name, box in _SCALES.items():

@@ -18,7 +18,8 @@ from paoding.domain.box import Box, Canvas, Floats, Shape
 
 Prior = Callable[[np.random.Generator, int], np.ndarray]
 
-_BLOCK = 256  # images drawn at once: bounds memory, and a longer draw begins with a shorter one
+# Images drawn at once: bounds memory, and a longer draw begins with a shorter one.
+_BLOCK, _BLOCK_ENTRIES = 256, 1 << 22
 _STRONGER = 0.5  # added to the part of blobs in the directions that a first layer learned
 _CAST = 0.1  # deviation of an image's colours from grey
 _COMMON = 0.2  # share of a column's variance that all columns of a table have in common
@@ -76,7 +77,7 @@ class Blobs:
     span: Floats | None = None
 
     def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        images = _in_blocks(rng, n, self._draw)
+        images = _in_blocks(rng, n, self._draw, self.height * self.width * self.channels)
         if self.span is None:
             return images
         flat = images.reshape(n, -1)
@@ -153,7 +154,7 @@ class DeadLeaves:
     leaves: int = 60
 
     def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        return _in_blocks(rng, n, self._draw)
+        return _in_blocks(rng, n, self._draw, self.height * self.width * self.channels)
 
     def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
         rows = np.arange(self.height, dtype=np.float32)[:, None]
@@ -197,7 +198,7 @@ class Spectra:
     shape: Shape | None = None
 
     def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        return _in_blocks(rng, n, self._draw)
+        return _in_blocks(rng, n, self._draw, self.height * self.width * self.channels)
 
     def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
         down = np.fft.fftfreq(self.height)[:, None]
@@ -234,7 +235,7 @@ class Signals:
     shape: Shape | None = None
 
     def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        return _in_blocks(rng, n, self._draw)
+        return _in_blocks(rng, n, self._draw, self.length * self.channels)
 
     def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
         widths = np.exp(rng.uniform(np.log(0.5), np.log(max(self.length / 8, 1.0)), n))
@@ -365,8 +366,11 @@ def canvas_of(prior: Any) -> Canvas | None:
     return (prior.length, 1, prior.channels) if isinstance(prior, Signals) else None
 
 
-def _in_blocks(rng: np.random.Generator, n: int, draw: Callable[..., np.ndarray]) -> np.ndarray:
-    parts = [draw(rng, min(_BLOCK, n - start)) for start in range(0, n, _BLOCK)]
+def _in_blocks(
+    rng: np.random.Generator, n: int, draw: Callable[..., np.ndarray], each: int
+) -> np.ndarray:
+    block = min(_BLOCK, max(_BLOCK_ENTRIES // each, 1))
+    parts = [draw(rng, min(block, n - start)) for start in range(0, n, block)]
     return np.concatenate(parts)
 
 

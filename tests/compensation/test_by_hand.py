@@ -232,7 +232,7 @@ def test_units_that_hardly_vary_about_a_large_mean_keep_their_variance() -> None
     from paoding.compensation.sensitivity import RunningSums
 
     y = (1e4 + np.random.default_rng(0).normal(size=(4000, 3))).astype("float32")
-    total = RunningSums(3)
+    total = RunningSums(3, 1.0)
     for part in np.split(y, 4):
         total.add(part, [])
     away = total.first / total.rows

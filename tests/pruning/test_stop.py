@@ -134,7 +134,7 @@ def test_an_unused_input_and_a_dangling_branch_are_pruned_exactly():
 
 @pytest.mark.parametrize("way", ["undone", "resumed", "given up"])
 def test_a_wide_layer_is_ranked_bit_for_bit_alike_however_the_run_was_interrupted(monkeypatch, way):
-    monkeypatch.setattr("paoding.compensation.least_squares.WIDE", 8)
+    monkeypatch.setattr("paoding.compensation.least_squares.FOLLOWED", 8)
     model = network()
     settings = {"strategy": "saliency", "step": 1 / 16, "distil": 0}
     wanted, pruner = pruner_of(model, **settings), pruner_of(model, **settings)

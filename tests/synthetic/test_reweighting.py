@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -12,14 +14,15 @@ from keras import layers
 import paoding
 from paoding.compensation.study import study_of
 from paoding.domain import Box
+from paoding.effort import LEVELS, NORMAL
 from paoding.graph import trace
-from paoding.graph.cost import effort_of
+from paoding.graph.cost import pass_cost
 from paoding.pruning.context import RunContext
 from paoding.pruning.settings import Settings
 from paoding.synthetic import bn_matching
 from paoding.synthetic.bn_matching import matched, most_inputs
 from paoding.synthetic.choice import Sampler, choose
-from paoding.synthetic.drawing import MOST_SAMPLES, sampler_of
+from paoding.synthetic.drawing import sampler_of
 from paoding.synthetic.priors import Blobs
 from paoding.synthetic.reweighting import (
     MOST,
@@ -218,8 +221,8 @@ def test_images_are_painted_over_smoothly_until_their_batches_have_the_remembere
 
 @pytest.mark.parametrize("canvas", [None, (9, 9, 1)], ids=["mixing", "painting"])
 def test_of_a_larger_model_fewer_inputs_are_moved_and_none_of_one_too_large(canvas):
-    sizes = [most_inputs([canvas], effort) for effort in np.geomspace(1e5, 1e11, 40)]
-    assert sizes[0] > MOST_SAMPLES
+    sizes = [most_inputs([canvas], cost, NORMAL) for cost in np.geomspace(1e5, 1e11, 40)]
+    assert sizes[0] > NORMAL.samples
     assert sizes == sorted(sizes, reverse=True)
     assert all(size >= 256 for size in sizes if size) and sizes[-1] == 0
 
@@ -245,8 +248,12 @@ def test_a_run_has_no_more_inputs_than_can_be_moved_in_all_steps(monkeypatch):
     z = np.asarray(model.layers[0](plain[0] ** 2 * np.linspace(0, 1, 12)[:, None]))
     model.layers[1].moving_mean.assign(z.mean(axis=(0, 1, 2)))
     model.layers[1].moving_variance.assign(z.var(axis=(0, 1, 2)))
-    effort = effort_of(trace(model))
-    monkeypatch.setattr(bn_matching, "_WORK", 300.5 * 3 * 30 * effort)
+    cost = pass_cost(trace(model))
+
+    def allow(work):
+        monkeypatch.setitem(LEVELS, "normal", replace(NORMAL, painting_work=work))
+
+    allow(300.5 * 3 * 30 * cost)
     kept = {"target": 0.5, "step": 0.5, "distil": 4}
     pruner = paoding.Pruner(model, **kept)
     list(pruner)
@@ -261,7 +268,7 @@ def test_a_run_has_no_more_inputs_than_can_be_moved_in_all_steps(monkeypatch):
     own = _of_its_own(study_of(more._run))
     assert len(own[0]) == 400  # asked for: moved as well, however long it takes
     assert float(apart(own)) < 0.3 * float(apart(plain))
-    monkeypatch.setattr(bn_matching, "_WORK", 10 * 3 * 256 * effort)
+    allow(10 * 3 * 256 * cost)
     pruner = paoding.Pruner(model, seed=1, **kept)
     list(pruner)
     assert not isinstance(study_of(pruner._run).chosen, ReweightedSampler)
