@@ -63,6 +63,11 @@ _CHOICES: dict[str, tuple[str, dict[str, Any], str]] = {
         {"as the model allows": "", "none": 0, **{f"{n:,} steps": n for n in _DISTIL}},
         "At the target all survivors are tuned together to the original, on synthetic inputs",
     ),
+    "effort": (
+        "Effort",
+        same("fast", "normal", "best"),
+        "How much work there may be: inputs, painting, distillation",
+    ),
     "bounds": (
         "Certificates",
         same("interval", "linear"),
@@ -111,7 +116,7 @@ def extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
         value=given["keep"] or 0, min=0, max=0.999, step=0.01, description="Keep", style=NARROW
     )
     fields["keep"].tooltip = _KEEP
-    order = ("allocation", "budget", "prior", "samples", "distil", "bounds")
+    order = ("effort", "allocation", "budget", "prior", "samples", "distil", "bounds")
     return {name: fields[name] for name in (*order, *(n for n in fields if n not in order))}
 
 

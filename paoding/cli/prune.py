@@ -138,6 +138,9 @@ def prune(
             show_default=False,
         ),
     ] = None,
+    effort: Annotated[
+        str, typer.Option(help="How much work there may be: fast, normal or best.")
+    ] = "normal",
     samples: Annotated[
         int | None,
         typer.Option(help="How many synthetic inputs compensation draws.", show_default=False),
@@ -188,6 +191,7 @@ def prune(
             lossless_first=lossless_first,
             distil=distil,
             keep=keep,
+            effort=effort,
         )
         arrays = case.xy is not None and not isinstance(case.xy[0], Path)
         warning = (
