@@ -37,7 +37,8 @@ def test_where_all_kinds_agree_the_ridge_is_what_it_was():
     own = kinds <= 1
     wanted = ridge(rows[own], missing[own], True)
     assert name == f"ridge {RIDGE:g}"
-    assert np.array_equal(change, wanted[0]) and np.array_equal(constant, wanted[1])
+    np.testing.assert_allclose(change, wanted[0], rtol=1e-9)
+    np.testing.assert_allclose(constant, wanted[1], rtol=1e-9, atol=1e-12)
 
 
 def test_where_another_kind_is_harmed_more_than_its_own_gains_nothing_is_fitted():
