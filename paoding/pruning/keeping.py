@@ -10,7 +10,7 @@ import numpy as np
 
 from paoding.evaluation.self_check import agreement
 from paoding.graph import State
-from paoding.graph.cost import bytes_of, chunks, effort_of
+from paoding.graph.cost import bytes_of, chunks, pass_cost
 from paoding.plan import Step
 from paoding.pruning.context import RunContext
 from paoding.pruning.history import History
@@ -44,7 +44,7 @@ class Judge:
     def _inputs(self) -> dict[str, list[np.ndarray]]:
         run = self._run
         chosen = sampler_of(run)
-        count = int(np.clip(_WORK / max(effort_of(run.graph), 1), _FEWEST, _MOST))
+        count = int(np.clip(_WORK / max(pass_cost(run.graph), 1), _FEWEST, _MOST))
         if self.measured:
             return {"real inputs": chosen.draw(np.random.default_rng(run.settings.seed), count)}
         run.on_progress("drawing inputs to judge by", 0.0)
