@@ -30,7 +30,7 @@ def pruner_of(model, **settings):
 
 
 @pytest.mark.parametrize("compensation", ["least-squares", "merge"])
-@pytest.mark.parametrize("at", ["drawing", "running", "walking", "measuring"])
+@pytest.mark.parametrize("at", ["drawing", "running", "measuring"])
 def test_a_step_that_is_stopped_inside_leaves_nothing_and_comes_out_the_same_later(
     compensation, at
 ):
@@ -76,7 +76,6 @@ def test_the_watcher_hears_of_each_piece_of_long_work_with_a_growing_share():
     assert set(heard) == {
         "drawing synthetic inputs",
         "running the original on synthetic inputs",
-        "walking through the layers",
         "measuring what the outputs feel",
     }
     for shares in heard.values():
@@ -84,6 +83,7 @@ def test_the_watcher_hears_of_each_piece_of_long_work_with_a_growing_share():
     for _ in pruner:
         pass
     assert pruner.state is not None
+    assert "walking through the layers" in heard  # the fit, and what reads it in its turn
     assert heard["distilling"] == [0, 0.25, 0.5, 0.75]
 
 
