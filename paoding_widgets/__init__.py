@@ -33,3 +33,6 @@ def load_ipython_extension(ipython: Any) -> None:
     """What ``%load_ext paoding_widgets`` calls: gives the notebook ``%prune``."""
     with quiet_start():
         ipython.register_magics(import_module("paoding_widgets.magic").PruneMagic)
+        first = import_module("paoding.zoo.lessons").lessons()[0]
+    print(f"%prune MODEL opens a studio. Lessons stand in {first.parent};")
+    print("paoding lessons --to DIR copies them.")

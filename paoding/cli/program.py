@@ -20,6 +20,7 @@ from paoding.cli.evaluate import evaluate
 from paoding.cli.export import export
 from paoding.cli.inspect import inspect
 from paoding.cli.job import Stopped
+from paoding.cli.lessons import lessons
 from paoding.cli.output import DEBUG, say
 from paoding.cli.prune import prune, replay
 from paoding.cli.zoo import zoo
@@ -54,7 +55,7 @@ def _options(
     """Hold the options that belong to no command."""
 
 
-for _command in (inspect, prune, replay, evaluate, export, latency, sweep, zoo):
+for _command in (inspect, prune, replay, evaluate, export, latency, sweep, zoo, lessons):
     app.command()(_command)
 
 

@@ -342,6 +342,17 @@ def test_what_a_program_reads_is_on_standard_output_and_progress_is_not(tmp_path
     assert "pruning" in done.stderr
 
 
+def test_lessons_are_listed_and_copied_and_never_overwritten(tmp_path, capsys):
+    assert cli.run(["lessons", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert len(listed) >= 8
+    folder = tmp_path / "lessons"
+    assert cli.run(["lessons", "--to", str(folder)]) == 0
+    assert {path.name for path in folder.iterdir()} == {Path(name).name for name in listed}
+    assert cli.run(["lessons", "--to", str(folder)]) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_the_run_within_a_step_and_keeps_what_was_done(tmp_path: Path) -> None:
     terminal, end = pty.openpty()
