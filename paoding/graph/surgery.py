@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from paoding.graph import keras_internals
+from paoding.graph.flat import Node
 from paoding.graph.graph import Graph, State
 from paoding.layers import Cut, rule_for
 
@@ -32,15 +34,9 @@ def mask(graph: Graph, state: State) -> Any:
 
 def _rebuild(graph: Graph, state: State, alive: np.ndarray) -> Any:
     kept = _kept(graph, alive)
-    shapes: dict[int, tuple[Any, Any]] = {}
+    calls: dict[int, Node] = {}
     for node in graph.nodes:
-        shapes.setdefault(
-            id(node.op),
-            tuple(
-                tuple(graph.shape_after(t, alive) for t in tensors)
-                for tensors in (node.inputs, node.outputs)
-            ),  # type: ignore[arg-type]
-        )
+        calls.setdefault(id(node.op), node)
 
     def size(variable: Any, axis: int) -> int:
         axis %= len(variable.shape)
@@ -49,11 +45,11 @@ def _rebuild(graph: Graph, state: State, alive: np.ndarray) -> Any:
 
     def rebuild(op: Any, config: dict[str, Any]) -> Any:
         rule = rule_for(op)
-        if rule is not None and id(op) in shapes:
-            before, after = shapes[id(op)]
-            cut_of = Cut(size, lambda labels: graph.keep(labels, alive), before, after)
-            config = rule.resize(op, config, cut_of)
-        return keras_internals.revive(op, config)
+        if rule is None or id(op) not in calls:
+            return keras_internals.revive(op, config)
+        cut_of = _cut_of(graph, calls[id(op)], alive, size)
+        made = keras_internals.revive(op, rule.resize(op, config, cut_of))
+        return rule.rewire(made, cut_of)
 
     smaller = keras_internals.clone(
         graph.model, graph.flat, rebuild, lambda tensor: graph.shape_after(tensor, alive)
@@ -62,6 +58,23 @@ def _rebuild(graph: Graph, state: State, alive: np.ndarray) -> Any:
     keras_internals.copy_own_state(graph.model, smaller)
     keras_internals.copy_compilation(graph.model, smaller)
     return smaller
+
+
+def _cut_of(graph: Graph, node: Node, alive: np.ndarray, size: Callable[[Any, int], int]) -> Cut:
+    """What a cut does to one call."""
+
+    def keep(labels: np.ndarray) -> np.ndarray:
+        return graph.keep(labels, alive)
+
+    before, after = (
+        tuple(graph.shape_after(t, alive) for t in tensors)
+        for tensors in (node.inputs, node.outputs)
+    )
+    kept = tuple(
+        tuple(None if labels is None else keep(labels) for labels in graph.layouts[t])
+        for t in node.inputs
+    )
+    return Cut(size, keep, before, after, kept)
 
 
 def _kept(graph: Graph, alive: np.ndarray) -> dict[tuple[int, int], np.ndarray]:

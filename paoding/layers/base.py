@@ -215,14 +215,16 @@ class Cut:
 
     Args:
         size: ``(variable, axis) -> number of indices that stay``.
-        groups: kept share helper; ``(labels) -> boolean mask of what stays``.
-        out_shapes: the node's output shapes after the cut (``None`` where unknown).
+        keep: ``(labels) -> boolean mask of what stays``.
+        in_shapes, out_shapes: the node's shapes after the cut (``None`` where unknown).
+        kept: for each axis of each input, a mask of what stays; None where there are no units.
     """
 
     size: Callable[[Any, int], int]
     keep: Callable[[np.ndarray], np.ndarray]
     in_shapes: tuple[tuple[int | None, ...], ...]
     out_shapes: tuple[tuple[int | None, ...], ...]
+    kept: tuple[tuple[np.ndarray | None, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -293,6 +295,10 @@ class Rule:
     def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
         """The layer's configuration after a cut (most layers' does not change)."""
         return config
+
+    def rewire(self, made: Any, cut: Cut) -> Any:
+        """What stands for the new operation, where its call names entries by their numbers."""
+        return made
 
     def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
         """Floating-point operations of one call on one sample; a multiply-add counts as two.

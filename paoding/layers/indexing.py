@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from paoding.layers.base import Call, Layout, Rule, Shapes, register
+from paoding.layers.base import Call, Cut, Labels, Layout, Rule, Shapes, register
 from paoding.layers.common import channel_axis, values
 
 
 @register
 class GetItem(Rule):
-    """Basic indexing: axes that are kept whole keep their units, others must not be cut."""
+    """Basic indexing: one of several equal parts of an axis is followed as ``split`` is.
+
+    Axes that are kept whole keep their units; what is picked in any other way must not be cut.
+    """
 
     names = ("GetItem",)
 
@@ -36,12 +39,50 @@ class GetItem(Rule):
                 out.extend(call.layout[next(axes)] for _ in range(rest))
             else:
                 labels = call.layout[next(axes)]
-                whole = isinstance(part, slice) and part == slice(None)
-                if not whole:
-                    call.protect(labels, "a part of it is picked by number")
                 if isinstance(part, slice):
-                    out.append(labels if whole else None)
+                    out.append(self._part(call, labels, part))
+                else:
+                    call.protect(labels, "a part of it is picked by number")
         return tuple(out)
+
+    def _part(self, call: Call, labels: Labels, part: slice) -> Labels:
+        if labels is None or part == slice(None):
+            return labels
+        start, stop, step = part.indices(len(labels))
+        size = stop - start
+        if step != 1 or size < 1 or len(labels) % size or start % size:
+            call.protect(labels, "a part of it is picked by number")
+            return None
+        parts = np.split(labels, len(labels) // size)
+        for other in parts[1:]:
+            call.tie(parts[0], other)
+        return parts[start // size]
+
+    def rewire(self, made: Any, cut: Cut) -> Any:
+        """The same entries have other numbers where some before them have gone."""
+
+        def call(x: Any, key: Any) -> Any:
+            parts = key if isinstance(key, (list, tuple)) else (key,)
+            return made(x, tuple(_renumbered(parts, cut.kept[0])))
+
+        return call
+
+
+def _renumbered(key: Sequence[Any], kept: Sequence[np.ndarray | None]) -> Iterator[Any]:
+    """The parts of a key, slices in the numbers of what is left: ``kept`` has a mask an axis."""
+    taken = sum(part is not None and part is not Ellipsis for part in key)
+    axis = 0
+    for part in key:
+        mask = None
+        if part is Ellipsis:
+            axis += len(kept) - taken
+        elif part is not None:
+            mask = kept[axis]
+            axis += 1
+        if mask is not None and isinstance(part, slice) and part != slice(None):
+            start, stop, _ = part.indices(len(mask))
+            part = slice(int(mask[:start].sum()), int(mask[:stop].sum()))
+        yield part
 
 
 @register
