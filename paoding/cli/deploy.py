@@ -18,6 +18,7 @@ from paoding.cli.options import (
 )
 from paoding.cli.output import console, print_json, table, working
 from paoding.errors import ArgumentError
+from paoding.files.atomic import refuse_unwritable
 
 if TYPE_CHECKING:
     from paoding.deploy.front import Front
@@ -62,6 +63,30 @@ def latency(
         print_json(found.to_dict())
     else:
         print(found)
+
+
+def latency_table(
+    model: ModelArgument,
+    out: Annotated[Path, typer.Option(metavar="TABLE.csv", help="A new file.", show_default=False)],
+    runtime: Annotated[Runtime, typer.Option(help="What computes.")] = Runtime.litert,
+    json_only: JsonOption = False,
+) -> None:
+    """Measure each group's layers at several widths, for `paoding prune --budget latency`."""
+    import paoding
+
+    refuse_unwritable(out)
+    with working():
+        found = paoding.latency_table(load(model), runtime.value)
+        found.save(out)
+    if json_only:
+        print_json(found.to_dict())
+        return
+    rows = table("group", "width", "milliseconds")
+    for name, _, width, seconds in found.rows:
+        rows.add_row(name, f"{width:,}", f"{1000 * seconds:.4g}")
+    console().print(rows)
+    print(f"The whole model: {1000 * found.total:.4g} ms in {runtime.value}, on {found.machine}.")
+    print(f"Saved in {out}.")
 
 
 def sweep(

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from paoding import __version__
-from paoding.cli.deploy import latency, sweep
+from paoding.cli.deploy import latency, latency_table, sweep
 from paoding.cli.evaluate import evaluate
 from paoding.cli.export import export
 from paoding.cli.inspect import inspect
@@ -55,7 +55,18 @@ def _options(
     """Hold the options that belong to no command."""
 
 
-for _command in (inspect, prune, replay, evaluate, export, latency, sweep, zoo, lessons):
+for _command in (
+    inspect,
+    prune,
+    replay,
+    evaluate,
+    export,
+    latency,
+    latency_table,
+    sweep,
+    zoo,
+    lessons,
+):
     app.command()(_command)
 
 

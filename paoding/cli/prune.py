@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,8 @@ from paoding.cli.output import say, working
 from paoding.files.atomic import refuse_unwritable
 
 if TYPE_CHECKING:
+    import keras
+
     from paoding.strategies import Strategy
 
 
@@ -82,9 +84,19 @@ def prune(
     budget: Annotated[
         str,
         typer.Option(
-            help="With global and annealed: the target is a share of units, parameters or flops."
+            help="What the target is a share of: units, parameters or flops (with global and "
+            "annealed), or latency."
         ),
     ] = "units",
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|TABLE.csv",
+            help="With --budget latency: litert, onnxruntime or keras on this machine, or what "
+            "`paoding latency-table` wrote on the device.",
+            show_default=False,
+        ),
+    ] = None,
     lossless_first: Annotated[
         bool,
         typer.Option("--lossless-first", help="Begin with the units that provably never matter."),
@@ -191,6 +203,7 @@ def prune(
             lossless_first=lossless_first,
             distil=distil,
             keep=keep,
+            runtime=_runtime(case.original, runtime),
             effort=effort,
         )
         arrays = case.xy is not None and not isinstance(case.xy[0], Path)
@@ -238,6 +251,15 @@ def _layer_target(text: str) -> tuple[str, float]:
         if name:
             return name, float(share)
     raise typer.BadParameter(f"{text!r} is not of the form NAME=SHARE, such as dense_1=0.3.")
+
+
+def _runtime(model: keras.Model, text: str | None) -> Any:
+    """The runtime's name, or the table that a file holds."""
+    if text is None or not text.endswith(".csv"):
+        return text
+    import paoding
+
+    return paoding.latency_table(model, source=text)
 
 
 def _strategy(name: StrategyName, alpha: float, beta: float, energy: str) -> Strategy:

@@ -34,6 +34,27 @@ def test_evaluate_writes_the_model_for_the_runtime_and_measures_that(capsys) -> 
     assert found["cost"]["runtime"] == "litert" and found["agreement"] == 1.0
 
 
+def test_a_table_of_latencies_is_written_and_pruned_by(tmp_path: Path, capsys) -> None:
+    table = str(tmp_path / "table.csv")
+    found = told(capsys, "latency-table", ZOO, "--out", table, "--runtime", "keras")
+    assert found["total"] > 0 and {row[0] for row in found["rows"]} == {"dense_1", "dense_2"}
+    assert cli.run(["latency-table", ZOO, "--out", table]) == 1
+    assert "exists" in capsys.readouterr().err
+    what = [
+        "prune",
+        ZOO,
+        "--out",
+        str(tmp_path / "run"),
+        "--compensation",
+        "merge",
+        "--no-self-check",
+    ]
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text(Path(table).read_text().replace("dense_1", "other"))
+    assert cli.run([*what, "--budget", "latency", "--runtime", str(wrong)]) == 1
+    assert "of another model" in capsys.readouterr().err
+
+
 def test_a_sweep_is_kept_shown_and_gone_on_with(tmp_path: Path, capsys) -> None:
     what = ["sweep", ZOO, "--out", str(tmp_path / "s"), "--targets", "0.25,0.5"]
     what += ["--step", "0.25", "--compensation", "merge", "--distil", "0"]
