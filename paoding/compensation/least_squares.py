@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from copy import copy
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from paoding.compensation.base import Plain, gone
 from paoding.compensation.consumers import Consumer, constant_of, missing
-from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
+from paoding.compensation.regression import DUAL, RIDGE, Fit, Moments, ridge
+from paoding.compensation.sensitivity import sensitivity_of
 from paoding.compensation.study import ActivationStudy, Walk, study_of
-from paoding.criteria import PLAIN, Ranking, renewal
+from paoding.compensation.surgeon import FOLLOWED, SurgeonRanking, Trail
+from paoding.criteria import Ranking
 from paoding.graph import Graph, Group, State
 from paoding.plan import Removal
 from paoding.pruning.context import RunContext
 from paoding.synthetic.judges import verdict
 
-RIDGE = 1e-3  # share of the mean variance that is added to each, against what the prior invents
 STRENGTHS = (RIDGE, 1e-2, 1e-1, 1.0)  # candidates, see :func:`chosen_fit`
 _PARTS = (1.0, 0.75, 0.5, 0.25, 0.0)  # of a fit that are tried
 _FLOOR = 1e-3  # of what is missing on its own kind that is missing on every kind, at the least
 _CLEARLY = 0.02  # how much better a candidate's verdict must be than one before it
-_DUAL = 6144  # columns from which a fit is solved among the samples instead of the columns
-_CHUNK = 4096  # rows of a product that is summed in double precision
-_EXACT = 1024  # columns up to which products are taken in double precision
-FOLLOWED = 256  # units from which factorizations are followed from step to step, not made anew
-_TRIES = 6  # tenfold raises of a ridge until a covariance is positive
 
 
 class LeastSquares(Plain):
@@ -224,7 +216,7 @@ def chosen_fit(
     """
     fitted, own = kinds == 0, kinds <= 1
     judging = [kinds == kind for kind in range(1, int(kinds.max(initial=0)) + 1)]
-    if not judging or not fitted.any() or len(rows) < rows.shape[1] > _DUAL:
+    if not judging or not fitted.any() or len(rows) < rows.shape[1] > DUAL:
         return f"ridge {RIDGE:g}", *ridge(rows[own], residual[own], centred)
     known = Moments.of(rows[fitted], residual[fitted])
     ways: dict[str, Fit] = {
@@ -289,296 +281,3 @@ def _residual(
     if consumer.full:
         return target - rows @ matrix.astype(rows.dtype)
     return target - np.where(keep, rows, 0)
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """Sums over rows, about a shift, from which every ridge and the mean follow.
-
-    Args:
-        n: rows.
-        shift, offset: of rows (k,) and of what is missing (m,), near their means.
-        first, missing: sums of what is left after them.
-        square, cross: sums of products, (k, k) and (k, m).
-    """
-
-    n: int
-    shift: np.ndarray
-    offset: np.ndarray
-    first: np.ndarray
-    missing: np.ndarray
-    square: np.ndarray
-    cross: np.ndarray
-
-    @classmethod
-    def of(cls, rows: np.ndarray, residual: np.ndarray, like: Moments | None = None) -> Moments:
-        """Sum up rows (n, k) and what is missing (n, m), about the shifts of others if given."""
-        k, m = rows.shape[1], residual.shape[1]
-        shift = rows.mean(axis=0, dtype=np.float64) if like is None else like.shift
-        offset = residual.mean(axis=0, dtype=np.float64) if like is None else like.offset
-        kind = np.float64 if k <= _EXACT else np.float32
-        first, missing_ = np.zeros(k), np.zeros(m)
-        square, cross = np.zeros((k, k)), np.zeros((k, m))
-        for start in range(0, len(rows), _CHUNK):
-            block: Any = (rows[start : start + _CHUNK] - shift).astype(kind)
-            left = (residual[start : start + _CHUNK] - offset).astype(kind)
-            square += block.T @ block
-            cross += block.T @ left
-            first += block.sum(axis=0, dtype=np.float64)
-            missing_ += left.sum(axis=0, dtype=np.float64)
-        return cls(len(rows), shift, offset, first, missing_, square, cross)
-
-    def with_more(self, rows: np.ndarray, residual: np.ndarray) -> Moments:
-        """The sums over further rows as well."""
-        more = Moments.of(rows, residual, self)
-        sums = ("n", "first", "missing", "square", "cross")
-        return replace(self, **{name: getattr(self, name) + getattr(more, name) for name in sums})
-
-    def ridge(self, centred: bool, strength: float) -> tuple[np.ndarray, np.ndarray]:
-        """The change of weights and the constant that explain best what is missing."""
-        k = len(self.shift)
-        if k == 0:
-            return self.mean(centred)
-        first, missing_ = self.first / self.n, self.missing / self.n
-        square, cross = self.square / self.n, self.cross / self.n
-        if centred:
-            square = square - np.outer(first, first)
-            cross = cross - np.outer(first, missing_)
-        else:
-            square = square + np.outer(first, self.shift) + np.outer(self.shift, first + self.shift)
-            cross = cross + np.outer(self.shift, missing_) + np.outer(first, self.offset)
-            cross = cross + np.outer(self.shift, self.offset)
-        change = solve_positive(square, cross, strength * np.trace(square) / k + 1e-12)
-        constant = self.offset + missing_ - (self.shift + first) @ change
-        return change, constant if centred else np.zeros_like(constant)
-
-    def mean(self, centred: bool) -> tuple[np.ndarray, np.ndarray]:
-        """No change of weights, and the mean of what is missing as the constant."""
-        constant = self.offset + self.missing / self.n
-        return np.zeros_like(self.cross), constant if centred else np.zeros_like(constant)
-
-
-Fit = Callable[[Moments, bool], tuple[np.ndarray, np.ndarray]]
-
-
-def ridge(
-    rows: np.ndarray, residual: np.ndarray, centred: bool, strength: float = RIDGE
-) -> tuple[np.ndarray, np.ndarray]:
-    """The change of weights and the constant that explain a residual best.
-
-    Minimizes ``|residual - rows @ change - constant|^2 / n + l |change|^2`` with ``l`` the
-    given share of the mean variance of a column; solved by Cholesky, never inverted, among the
-    rows where those are fewer than a very wide layer's columns.
-
-    Args:
-        rows: what survivors put out (n, k).
-        residual: what is missing (n, m).
-        centred: whether a constant may be used.
-
-    Returns:
-        change (k, m) and constant (m,), in double precision.
-
-    >>> change, constant = ridge(np.array([[0.0], [1.0], [2.0]]), np.array([[1.0], [3.0], [5.0]]),
-    ...                          centred=True, strength=0.0)
-    >>> float(change[0, 0].round(6)), float(constant[0].round(6))
-    (2.0, 1.0)
-    """
-    n, k = rows.shape
-    if k <= _DUAL or n >= k:
-        return Moments.of(rows, residual).ridge(centred, strength)
-    mean = rows.mean(axis=0, dtype=np.float64) if centred else np.zeros(k)
-    offset = residual.mean(axis=0, dtype=np.float64) if centred else np.zeros(residual.shape[1])
-    change = _among_rows(rows, residual, mean, offset, strength)
-    return change, offset - mean @ change
-
-
-def _among_rows(
-    rows: np.ndarray, residual: np.ndarray, mean: np.ndarray, offset: np.ndarray, strength: float
-) -> np.ndarray:
-    """The same solution from the (n, n) products of rows."""
-    n, k = rows.shape
-    block = (rows - mean).astype(np.float32)
-    square = (block @ block.T).astype(np.float64) / n
-    dual = solve_positive(square, (residual - offset) / n, strength * np.trace(square) / k + 1e-12)
-    return np.asarray(block.T @ dual.astype(np.float32), dtype=np.float64)
-
-
-def factor_positive(square: np.ndarray, level: float) -> tuple[np.ndarray, bool]:
-    """Cholesky factor of ``square + level I``; the level grows where rounding left it indefinite.
-
-    Args:
-        square: (k, k) covariance, symmetric; not changed.
-        level: what is added to each variance.
-    """
-    for _ in range(_TRIES):
-        try:
-            raised = square.copy()
-            raised[np.diag_indices(len(square))] += level
-            return scipy.linalg.cho_factor(raised, lower=True, overwrite_a=True)
-        except np.linalg.LinAlgError:
-            level *= 10
-    return np.eye(len(square)) * np.sqrt(max(np.abs(square).max(), 1e-30) * len(square)), True
-
-
-def solve_positive(square: np.ndarray, right: np.ndarray, level: float) -> np.ndarray:
-    """Solve ``(square + level I) x = right`` by :func:`factor_positive`."""
-    return np.asarray(scipy.linalg.cho_solve(factor_positive(square, level), right))
-
-
-class SurgeonRanking(Ranking):
-    """Units ranked by what their removal costs after all survivors have been refitted.
-
-    The cost of p alone is ``W_pp / [C^-1]_pp``: the part of p that no other unit explains, by
-    what the outputs feel of it (``W``; ``|V_p|^2`` for one linear layer). After a removal
-    ``C^-1`` and ``W`` of the rest follow by rank-one and rank-two updates.
-
-    Source: ``docs/method.md``, section 4; optimal brain surgeon (Hassibi & Stork 1993).
-    """
-
-    _parts: list[Surgeon]
-    _waiting: list[int]
-    _block: int
-
-    @classmethod
-    def of(
-        cls, views: Sequence[SensitivityStats], alive: np.ndarray, may_go: np.ndarray
-    ) -> SurgeonRanking:
-        """Candidates of a group in which some units may be gone already."""
-        return cls.after([Surgeon(view, alive) for view in views], may_go)
-
-    @classmethod
-    def after(cls, parts: Sequence[Surgeon], may_go: np.ndarray) -> SurgeonRanking:
-        """Candidates where the removals so far are counted in; the parts stay as they are."""
-        alive = parts[0].alive
-        n = len(alive)
-        ranking = cls(np.full(n, np.inf), np.full(n, PLAIN), may_go & alive, estimates=True)
-        ranking._parts = [part.copy() for part in parts]
-        ranking._waiting = []
-        ranking._block = renewal(n)
-        ranking._renew()
-        return ranking
-
-    @property
-    def changes(self) -> bool:
-        return True
-
-    def spread(self, units: np.ndarray) -> np.ndarray:
-        part = self._parts[0]
-        found = np.full(len(part.alive), np.inf)
-        found[part.alive] = 1 / np.sqrt(np.diag(part.inverse))
-        return found[units]
-
-    def _renew(self) -> None:
-        for part in self._parts:
-            part.remove(self._waiting)
-        self._waiting = []
-        alive = self._parts[0].alive
-        cost = np.full(len(alive), np.inf)
-        cost[alive] = np.sum([part.costs() for part in self._parts], axis=0)
-        self.importance = cost
-        best = self._parts[0].takers()
-        self.into = np.full(len(alive), PLAIN)
-        self.into[alive] = best
-
-    def take(self, unit: int, once: bool) -> int:
-        """Let a unit go; returns the survivor that takes most of it over."""
-        into = int(self.into[unit])
-        self.may_go[unit] = False
-        self._waiting.append(unit)
-        if len(self._waiting) >= self._block:
-            self._renew()
-        return into
-
-
-class Surgeon:
-    """One consumer's inverse covariance and output weights of the units that are left."""
-
-    def __init__(self, view: SensitivityStats, alive: np.ndarray) -> None:
-        self.alive = alive.copy()
-        second = view.second
-        level = RIDGE * np.trace(second) / len(second) + 1e-30
-        kept, lost = np.ix_(alive, alive), np.ix_(alive, ~alive)
-        square = second[kept]
-        factor = factor_positive(square, level)
-        self.weight = view.weight[kept].copy()
-        if not alive.all():  # survivors already stand in for those that are gone
-            move = scipy.linalg.cho_solve(factor, second[lost])
-            cross = view.weight[lost]
-            gone_ = np.ix_(~alive, ~alive)
-            self.weight += cross @ move.T + move @ cross.T + move @ view.weight[gone_] @ move.T
-        lower, _ = scipy.linalg.lapack.dpotri(factor[0], lower=1)
-        self.inverse = np.tril(lower) + np.tril(lower, -1).T
-        self.deviation = np.sqrt(np.maximum(np.diag(square), 0))
-
-    def copy(self) -> Surgeon:
-        """One that loses units of its own; arrays are shared until then."""
-        made = copy(self)
-        made.alive = self.alive.copy()
-        return made
-
-    def costs(self) -> np.ndarray:
-        """Cost of removing each unit that is left."""
-        return np.maximum(np.diag(self.weight), 0) / np.diag(self.inverse)
-
-    def takers(self) -> np.ndarray:
-        """For each unit that is left, the one that takes most of it over."""
-        numbers = np.flatnonzero(self.alive)
-        if len(numbers) < 2:
-            return np.full(len(numbers), PLAIN)
-        share = np.abs(self.inverse) * self.deviation[None, :]
-        np.fill_diagonal(share, -1.0)
-        return numbers[share.argmax(axis=1)]
-
-    def remove(self, units: Sequence[int] | np.ndarray) -> None:
-        """Take units out, the rest taking over."""
-        if not len(units):
-            return
-        numbers = np.flatnonzero(self.alive)
-        out = np.isin(numbers, units)
-        inverse, weight = self.inverse, self.weight
-        block = inverse[np.ix_(out, out)]
-        column = inverse[np.ix_(~out, out)]
-        move = -np.linalg.solve(block, column.T).T  # how survivors stand in for what goes
-        cross = weight[np.ix_(~out, out)]
-        self.weight = (
-            weight[np.ix_(~out, ~out)]
-            + cross @ move.T
-            + move @ cross.T
-            + move @ weight[np.ix_(out, out)] @ move.T
-        )
-        self.inverse = inverse[np.ix_(~out, ~out)] + move @ column.T
-        self.deviation = self.deviation[~out]
-        self.alive[units] = False
-
-
-@dataclass(frozen=True, eq=False)
-class Trail:
-    """A wide group's inverse covariances, followed from step to step.
-
-    They are a function of the masks alone: a run that was taken back, stopped or resumed is
-    followed in the same pieces as one that was not, and rounds alike.
-
-    Args:
-        path: masks of the units that were left at first and after each step so far.
-        parts: each consumer's surgeon after the last of them.
-    """
-
-    path: tuple[np.ndarray, ...]
-    parts: tuple[Surgeon, ...]
-
-    @classmethod
-    def along(
-        cls, known: Trail | None, views: Sequence[SensitivityStats], path: Sequence[np.ndarray]
-    ) -> Trail:
-        """Follow a path, from where a known trail leads along it or else from its beginning."""
-        if known is None or not known.leads_to(path):
-            known = cls((path[0],), tuple(Surgeon(view, path[0]) for view in views))
-        parts = tuple(part.copy() for part in known.parts)
-        for mask in path[len(known.path) :]:
-            for part in parts:
-                part.remove(np.flatnonzero(part.alive & ~mask))
-        return cls(tuple(path), parts)
-
-    def leads_to(self, path: Sequence[np.ndarray]) -> bool:
-        """Whether this trail is the beginning of a path."""
-        return len(self.path) <= len(path) and all(map(np.array_equal, self.path, path))

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from paoding.compensation.least_squares import RIDGE, SurgeonRanking
+from paoding.compensation.regression import RIDGE
 from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
 from paoding.compensation.study import study_of
+from paoding.compensation.surgeon import SurgeonRanking
 from paoding.graph import Graph, Group
 from paoding.graph.cost import flops_of
 from paoding.pruning.context import RunContext

@@ -17,8 +17,8 @@ from paoding.pruning.settings import Settings
 if TYPE_CHECKING:
     from paoding.bounds.redundant import RedundantUnit
     from paoding.compensation.forecast import Forecast
-    from paoding.compensation.least_squares import Trail
     from paoding.compensation.study import ActivationStudy
+    from paoding.compensation.surgeon import Trail
 
 OnProgress = Callable[[str, float], None]
 

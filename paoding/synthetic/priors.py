@@ -12,21 +12,18 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import fft
 
 from paoding.domain.box import Box, Canvas, Floats, Shape
+from paoding.synthetic.fields import blurred, in_blocks, mixed_channels
 
 Prior = Callable[[np.random.Generator, int], np.ndarray]
 
-# Images drawn at once: bounds memory, and a longer draw begins with a shorter one.
-_BLOCK, _BLOCK_ENTRIES = 256, 1 << 22
 _STRONGER = 0.5  # added to the part of blobs in the directions that a first layer learned
 _CAST = 0.1  # deviation of an image's colours from grey
 _COMMON = 0.2  # share of a column's variance that all columns of a table have in common
 _JUDGED, _FEWEST_JUDGED = 2048, 64  # inputs that tell the moments of a prior ...
 _JUDGED_NUMBERS = 1 << 21  # ... and how many numbers these may hold
 _DEAD = 0.1  # share of the greatest deviation below which an input is taken to be dead
-_MARGIN = 3  # blurs are drawn this many widths larger than needed, so that nothing wraps round
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +74,7 @@ class Blobs:
     span: Floats | None = None
 
     def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        images = _in_blocks(rng, n, self._draw, self.height * self.width * self.channels)
+        images = in_blocks(rng, n, self._draw, self.height * self.width * self.channels)
         if self.span is None:
             return images
         flat = images.reshape(n, -1)
@@ -88,8 +85,8 @@ class Blobs:
         short = min(self.height, self.width)
         least, most = np.log(np.array(self.blur) * short)
         widths = np.exp(rng.uniform(least, most, n))
-        noise = _mixed_channels(rng, n, self.channels)
-        field = _blurred(rng, (self.height, self.width), widths, self.channels)
+        noise = mixed_channels(rng, n, self.channels)
+        field = blurred(rng, (self.height, self.width), widths, self.channels)
         field = np.einsum("nhwc,ncd->nhwd", field, noise)
         height = rng.uniform(0.0, 1.5, n)[:, None, None, None]
         contrast = np.exp(rng.uniform(np.log(0.7), np.log(4.0), n))[:, None, None, None]
@@ -154,7 +151,7 @@ class DeadLeaves:
     leaves: int = 60
 
     def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        return _in_blocks(rng, n, self._draw, self.height * self.width * self.channels)
+        return in_blocks(rng, n, self._draw, self.height * self.width * self.channels)
 
     def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
         rows = np.arange(self.height, dtype=np.float32)[:, None]
@@ -198,7 +195,7 @@ class Spectra:
     shape: Shape | None = None
 
     def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        return _in_blocks(rng, n, self._draw, self.height * self.width * self.channels)
+        return in_blocks(rng, n, self._draw, self.height * self.width * self.channels)
 
     def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
         down = np.fft.fftfreq(self.height)[:, None]
@@ -208,7 +205,7 @@ class Spectra:
         noise = rng.standard_normal((n, self.channels, self.height, self.width))
         field = np.fft.irfft2(np.fft.rfft2(noise) * frequency**-power, s=(self.height, self.width))
         field /= field.std(axis=(2, 3), keepdims=True) + 1e-12
-        field = np.einsum("nchw,ncd->nhwd", field, _mixed_channels(rng, n, self.channels))
+        field = np.einsum("nchw,ncd->nhwd", field, mixed_channels(rng, n, self.channels))
         level = rng.uniform(0.2, 0.8, (n, 1, 1, 1))
         if self.channels > 1:
             level = level + _CAST * rng.standard_normal((n, 1, 1, self.channels))
@@ -235,12 +232,12 @@ class Signals:
     shape: Shape | None = None
 
     def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        return _in_blocks(rng, n, self._draw, self.length * self.channels)
+        return in_blocks(rng, n, self._draw, self.length * self.channels)
 
     def _draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
         widths = np.exp(rng.uniform(np.log(0.5), np.log(max(self.length / 8, 1.0)), n))
-        field = _blurred(rng, (1, self.length), widths, self.channels)[:, 0]
-        field = np.einsum("nlc,ncd->nld", field, _mixed_channels(rng, n, self.channels))
+        field = blurred(rng, (1, self.length), widths, self.channels)[:, 0]
+        field = np.einsum("nlc,ncd->nld", field, mixed_channels(rng, n, self.channels))
         level = rng.uniform(0.2, 0.8, (n, 1, 1))
         signal = np.clip(level + rng.uniform(0.1, 0.4, (n, 1, 1)) * field, 0, 1)
         shape = self.shape or (self.length, self.channels)
@@ -364,40 +361,6 @@ def canvas_of(prior: Any) -> Canvas | None:
     if isinstance(prior, Blobs | DeadLeaves | Spectra):
         return prior.height, prior.width, prior.channels
     return (prior.length, 1, prior.channels) if isinstance(prior, Signals) else None
-
-
-def _in_blocks(
-    rng: np.random.Generator, n: int, draw: Callable[..., np.ndarray], each: int
-) -> np.ndarray:
-    block = min(_BLOCK, max(_BLOCK_ENTRIES // each, 1))
-    parts = [draw(rng, min(block, n - start)) for start in range(0, n, block)]
-    return np.concatenate(parts)
-
-
-def _blurred(
-    rng: np.random.Generator, size: tuple[int, int], widths: Floats, channels: int
-) -> Floats:
-    """Gaussian noise blurred to a width of its own for each sample: (n, *size, channels), std 1."""
-    margin = [0 if s == 1 else int(_MARGIN * widths.max()) for s in size]
-    whole = [fft.next_fast_len(s + m, real=True) for s, m in zip(size, margin, strict=True)]
-    down, across = fft.fftfreq(whole[0])[:, None], fft.rfftfreq(whole[1])[None, :]
-    decay = (-2 * np.pi**2 * (down**2 + across**2)).astype(np.float32)
-    noise = rng.standard_normal((len(widths), channels, *whole), dtype=np.float32)
-    soft = fft.rfft2(noise, overwrite_x=True)
-    soft *= np.exp(decay * (widths[:, None, None, None] ** 2).astype(np.float32))
-    field = fft.irfft2(soft, s=whole, overwrite_x=True)[:, :, : size[0], : size[1]]
-    field = field / (field.std(axis=(2, 3), keepdims=True) + 1e-12)
-    return np.moveaxis(field, 1, -1)
-
-
-def _mixed_channels(rng: np.random.Generator, n: int, channels: int) -> Floats:
-    """Mixing matrices (n, channels, channels) that make the channels of an image correlated."""
-    if channels == 1:
-        return np.ones((n, 1, 1))
-    common = rng.uniform(0.5, 1.0, (n, 1, 1))
-    mix = np.sqrt(1 - common**2) * np.eye(channels)
-    mix[:, 0, :] += common[:, :, 0]
-    return mix / np.sqrt((mix**2).sum(axis=1, keepdims=True))
 
 
 def _into(box: Box, unit: Any, shape: Shape | None) -> np.ndarray:

@@ -12,9 +12,10 @@ from keras import layers
 import paoding
 from paoding.compensation import get
 from paoding.compensation.consumers import consumers_of
-from paoding.compensation.least_squares import Surgeon, SurgeonRanking, Trail, ridge
+from paoding.compensation.regression import ridge
 from paoding.compensation.sensitivity import SensitivityStats, sensitivity_of
 from paoding.compensation.study import study_of
+from paoding.compensation.surgeon import Surgeon, SurgeonRanking, Trail
 from paoding.domain import Box
 from paoding.graph import trace
 from paoding.layers.windows import windows_of
@@ -118,13 +119,13 @@ def test_ridge_solves_the_normal_equations_among_rows_or_columns(seed, centred):
 
 
 def test_the_dual_solution_equals_the_primal_one(monkeypatch):
-    from paoding.compensation import least_squares
+    from paoding.compensation import regression
 
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((20, 50)).astype("f4")
     residual = rng.standard_normal((20, 3))
     primal = ridge(rows, residual, True, 0.01)
-    monkeypatch.setattr(least_squares, "_DUAL", 10)
+    monkeypatch.setattr(regression, "DUAL", 10)
     dual = ridge(rows, residual, True, 0.01)
     assert np.allclose(primal[0], dual[0], atol=1e-4)
     assert np.allclose(primal[1], dual[1], atol=1e-4)
@@ -220,7 +221,7 @@ def test_sensitivity_of_a_linear_head_is_its_weights():
 
 
 def test_a_covariance_that_rounding_left_indefinite_is_still_solved() -> None:
-    from paoding.compensation.least_squares import solve_positive
+    from paoding.compensation.regression import solve_positive
 
     square = np.array([[1.0, 1.0], [1.0, 1.0 - 1e-6]])
     found = solve_positive(square, np.array([[1.0], [1.0]]), 1e-12)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from keras import layers
 
 import paoding
-from paoding.compensation.least_squares import RIDGE, chosen_fit, ridge
+from paoding.compensation.least_squares import chosen_fit
+from paoding.compensation.regression import RIDGE, ridge
 from paoding.synthetic.judges import verdict
 
 
