@@ -220,7 +220,7 @@ def _widths(units: int, least: int) -> list[int]:
     """Return the full width, and some below that are multiples of what runtimes compute at once.
 
     >>> _widths(64, 1), _widths(6, 2)
-    ([64, 56, 48, 32, 24, 16, 8], [6, 5, 4, 3, 2])
+    ([64, 56, 48, 40, 32, 24, 8], [6, 5, 4, 3, 2])
     """
     aligned = [w for w in range(units - 1, least - 1, -1) if w % _ALIGNED == 0]
     if len(aligned) < 2:
