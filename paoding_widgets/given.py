@@ -58,7 +58,8 @@ def calibrated(settings: Settings, graph: Graph | None, given: Any, complain: Co
     if graph is None or given is None:
         return settings
     try:
-        inputs = calibration_of(graph, given)
+        boxes, _ = legal_inputs(graph, settings.domain)
+        inputs = calibration_of(graph, given, boxes)
     except PaodingError as error:
         complain(error)
         return settings

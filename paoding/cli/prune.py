@@ -137,8 +137,8 @@ def prune(
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help="An .npz file with 16 to 4096 real inputs, without labels: its array x, or one "
-            "for each input. They take the place of synthetic ones.",
+            help="An .npz file with 16 to 4096 real inputs, without labels (its array x, or one "
+            "for each input), or a folder of images. They take the place of synthetic ones.",
             show_default=False,
         ),
     ] = None,
@@ -174,7 +174,6 @@ def prune(
     targets = dict(_layer_target(text) for text in layer_target or ())
     refuse_unwritable(out)
     import paoding
-    from paoding.files.data import load_inputs
     from paoding.synthetic.legal import misfit
 
     with working():
@@ -195,7 +194,7 @@ def prune(
             floor=floor,
             inexact=inexact,
             prior=prior,
-            calibration=None if calibration is None else load_inputs(calibration),
+            calibration=calibration,
             samples=samples,
             bounds=bounds,
             allocation=allocation,

@@ -228,8 +228,8 @@ def _directions(kernel: Floats) -> Floats:
 
 
 def _lag(unit: Floats, lag: int) -> float:
-    """Mean correlation of weight vectors of inputs that are ``lag`` apart."""
-    return float((unit[lag:] * unit[:-lag]).sum(axis=1).mean())
+    """Mean correlation of weight vectors of inputs ``lag`` apart; 0 where there are none."""
+    return 0.0 if len(unit) <= lag else float((unit[lag:] * unit[:-lag]).sum(axis=1).mean())
 
 
 def live_map(kernel: Floats) -> Floats:

@@ -63,12 +63,12 @@ def prepare(
     if distil is None:
         allowed = LEVELS[settings.effort]
         distil = affordable(graph, allowed) if compensation.finetunes_by_default else 0
-    calibration = calibration_of(graph, settings.calibration)
+    boxes, assumed = legal_inputs(graph, domain)
+    calibration = calibration_of(graph, settings.calibration, boxes)
     settings = replace(settings, distil=int(distil), calibration=calibration)
     found = removal_counts(graph, settings)
     if compensation.merges and not settings.recursive:
         _check_single_merges(graph, found)
-    boxes, assumed = legal_inputs(graph, domain)
     return Prepared(graph, settings, boxes, assumed, found)
 
 

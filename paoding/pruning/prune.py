@@ -78,8 +78,8 @@ def prune(
         prior: what synthetic inputs look like: a name, or ``callable(rng, n) -> array``; chosen
             from the model by default.
         calibration: 16 to 4096 real inputs without labels, if there are any: an array, a list of
-            one for each input of the model, or a mapping from their names. They take the place
-            of synthetic inputs.
+            one for each input of the model, a mapping from their names, or the path of an
+            ``.npz`` file or of a folder of images. They take the place of synthetic inputs.
         samples: how many synthetic inputs a compensation draws.
         bounds: "interval" (default) or "linear" for the certificate.
         allocation: "uniform" (default: every group to the target), "global" (the same total of

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
+from paoding.domain import Box
 from paoding.errors import DataError
+from paoding.files.data import load_inputs
 from paoding.graph import Graph
 from paoding.synthetic.choice import Sampler
 
+_READ = 64  # images at a time
 FEWEST, MOST = 16, 4096  # real inputs: from fewer no covariance is known, more change nothing
 
 
@@ -38,8 +43,11 @@ class Calibration(Sampler):
         return [x[rows] for x in self.arrays]
 
 
-def calibration_of(graph: Graph, given: Any) -> Calibration | None:
+def calibration_of(graph: Graph, given: Any, boxes: Sequence[Box]) -> Calibration | None:
     """Real inputs as a user passes them: an array, a list of one for each input, or by name.
+
+    A path stands for an ``.npz`` file, or for a folder of images (which may lie in folders of it),
+    which are brought to the legal inputs' size and range.
 
     Raises:
         DataError: they do not fit the model, are no finite numbers, or too few.
@@ -47,6 +55,9 @@ def calibration_of(graph: Graph, given: Any) -> Calibration | None:
     if given is None or isinstance(given, Calibration):
         return given
     names = [x.name for x in graph.model.inputs]
+    if isinstance(given, str | Path):
+        path = Path(given)
+        given = _images(graph, path, boxes) if path.is_dir() else load_inputs(path)
     if isinstance(given, Mapping):
         if set(given) != set(names):
             raise DataError(
@@ -75,3 +86,30 @@ def calibration_of(graph: Graph, given: Any) -> Calibration | None:
             f"calibration holds {len(arrays[0])} inputs; pass {FEWEST} or more, or none."
         )
     return Calibration(arrays)
+
+
+def _images(graph: Graph, folder: Path, boxes: Sequence[Box]) -> np.ndarray:
+    """Images of a folder as inputs, in an order that is random and always the same."""
+    shapes = graph.flat.shapes[graph.flat.inputs[0]]
+    modes = {1: "grayscale", 3: "rgb", 4: "rgba"}
+    if len(boxes) > 1 or len(shapes) != 4 or shapes[-1] not in modes:
+        raise DataError(
+            f"A folder of images needs a model of one image; '{graph.model.name}' takes inputs of "
+            f"shape {', '.join(str(s) for s in graph.sample_shapes)}."
+        )
+    size = graph.sample_shapes[0][:2]
+    try:
+        stream = keras.utils.image_dataset_from_directory(
+            folder,
+            labels=None,
+            color_mode=modes[shapes[-1]],
+            image_size=size,
+            batch_size=_READ,
+            seed=0,
+            verbose=False,
+        )
+        found = [np.asarray(x) for x in stream.take(-(-MOST // _READ))]
+    except ValueError as error:
+        raise DataError(f"{folder} holds no images that can be read ({error}).") from None
+    lo, hi = float(np.min(boxes[0].lo)), float(np.max(boxes[0].hi))
+    return (lo + np.concatenate(found)[:MOST] * ((hi - lo) / 255)).astype(np.float32)

@@ -47,3 +47,19 @@ def test_a_strided_convolution_of_one_place_computes_the_same_where_it_learns(ra
     known = {node.inputs[0]: keras.random.normal((4, *(7,) * rank, 5))}
     (plain,), (safe,) = call(node, known), call_to_learn(node, known)
     np.testing.assert_allclose(safe, plain, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "padding"), [(1, "same"), (3, "same"), (3, "valid")])
+@pytest.mark.parametrize("rank", [1, 2])
+def test_a_convolution_in_groups_computes_the_same_one_group_after_another(rank, size, padding):
+    kind = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D}[rank]
+    keras.utils.set_random_seed(0)
+    wide = {"strides": 2, "groups": 2, "padding": padding, "bias_initializer": "normal"}
+    model = keras.Sequential(
+        [keras.Input((7,) * rank + (4,)), kind(6, size, activation="tanh", **wide)]
+    )
+    (node,) = trace(model).nodes
+    x = keras.random.normal((4, *(7,) * rank, 4))
+    for way in (call, call_to_learn):
+        (found,) = way(node, {node.inputs[0]: x})
+        np.testing.assert_allclose(found, model(x), atol=1e-6)

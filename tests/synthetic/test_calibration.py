@@ -71,3 +71,24 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(given, said):
     model, _ = trained_on_a_line()
     with pytest.raises((DataError, ArgumentError), match=said):
         paoding.prune(model, calibration=given, **SETTINGS)
+
+
+def test_real_inputs_may_come_from_a_folder_of_images_in_the_legal_range(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        folder = tmp_path / f"class{number % 2}"
+        folder.mkdir(exist_ok=True)
+        keras.utils.save_img(folder / f"{number}.png", rng.integers(0, 255, (9, 9, 3)), scale=False)
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(2)]
+    )
+    asked = {"target": 0.5, "step": 0.5, "distil": 0, "domain": (-1, 1)}
+    pruner = paoding.Pruner(model, calibration=str(tmp_path), **asked)
+    (x,) = pruner.settings.calibration.arrays
+    assert x.shape == (20, 8, 8, 3) and -1 <= x.min() < -0.5 and 0.5 < x.max() <= 1
+    again = paoding.Pruner(model, calibration=tmp_path, **asked).settings.calibration
+    assert np.array_equal(again.arrays[0], x)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DataError, match="no images"):
+        paoding.Pruner(model, calibration=empty)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -426,3 +428,11 @@ def test_a_network_of_standardized_columns_keeps_what_it_does_without_being_told
     small = paoding.prune(model, target=0.5, step=0.25, strategy="saliency").model
     left = np.mean((small(x).numpy()[:, 0] - model(x).numpy()[:, 0]) ** 2) / y.var()
     assert left < 0.1
+
+
+def test_an_input_of_one_number_is_looked_at_without_a_warning():
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(4, "relu"), layers.Dense(1)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        result = paoding.prune(model, target=0.5, step=0.5, distil=0)
+    assert "show no order" in (result.prior or "")

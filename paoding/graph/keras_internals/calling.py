@@ -12,6 +12,8 @@ from keras import tree
 from paoding.graph.flat import Flat, Node, TensorRef
 from paoding.graph.keras_internals.opening import pack, require_graph
 
+_FEW_GROUPS = 64
+
 
 def signature_of_one(model: Any) -> list[Any]:
     """The inputs of a single sample, in the structure that the model takes."""
@@ -86,12 +88,38 @@ def call(node: Node, known: Mapping[int, Any]) -> list[Any]:
     def resolve(value: Any) -> Any:
         return known[value.tensor] if isinstance(value, TensorRef) else value
 
+    if _in_few_groups(node.op):
+        return [_convolved(node.op, known[node.inputs[0]], node.op.strides)]
     args = tree.map_structure(resolve, node.args)
     kwargs = tree.map_structure(resolve, node.kwargs)
     if isinstance(node.op, keras.layers.Layer) and node.op._call_has_training_arg:
         kwargs["training"] = False
     with keras.name_scope("paoding"):  # inside of one, a name may begin with an underscore
         return list(tree.flatten(node.op(*args, **kwargs)))
+
+
+def _in_few_groups(op: Any) -> bool:
+    """Whether a layer is a convolution in groups that are best computed one by one.
+
+    Keras has such convolutions compiled on a CPU, anew for each shape: seconds each time.
+    """
+    known = type(op) in (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+    plain = known and op.padding != "causal" and op.data_format == "channels_last"
+    return plain and 1 < op.groups <= _FEW_GROUPS
+
+
+def _convolved(op: Any, x: Any, strides: Any) -> Any:
+    """What a convolution of channels that come last makes of ``x``, one group after another."""
+    with keras.name_scope("paoding"):
+        parts = keras.ops.split(keras.ops.cast(x, op.compute_dtype), op.groups, axis=-1)
+        kernels = keras.ops.split(keras.ops.cast(op.kernel, op.compute_dtype), op.groups, axis=-1)
+        made = [
+            keras.ops.conv(part, kernel, strides, op.padding, op.data_format, op.dilation_rate)
+            for part, kernel in zip(parts, kernels, strict=True)
+        ]
+        y = made[0] if len(made) == 1 else keras.ops.concatenate(made, axis=-1)
+        y = y + keras.ops.cast(op.bias, op.compute_dtype) if op.use_bias else y
+        return y if op.activation is None else op.activation(y)
 
 
 def call_to_learn(node: Node, known: Mapping[int, Any]) -> list[Any]:
@@ -105,10 +133,5 @@ def call_to_learn(node: Node, known: Mapping[int, Any]) -> list[Any]:
     plain = type(op) in (keras.layers.Conv1D, keras.layers.Conv2D) and max(op.kernel_size) == 1
     if not plain or max(op.strides) == 1 or op.data_format != "channels_last":
         return call(node, known)
-    x = keras.ops.cast(known[node.inputs[0]], op.compute_dtype)
-    x = x[(slice(None), *(slice(None, None, step) for step in op.strides))]
-    with keras.name_scope("paoding"):
-        kernel = keras.ops.cast(op.kernel, op.compute_dtype)
-        y = keras.ops.conv(x, kernel, padding="valid", data_format=op.data_format)
-        y = y + keras.ops.cast(op.bias, op.compute_dtype) if op.use_bias else y
-        return [y if op.activation is None else op.activation(y)]
+    picked = (slice(None), *(slice(None, None, step) for step in op.strides))
+    return [_convolved(op, known[node.inputs[0]][picked], 1)]
