@@ -125,16 +125,8 @@ def check_config_size(path: Path, config: Any, shapes: list[tuple[int, ...]]) ->
 
 def _calls(config: Any) -> int:
     """How often layers are called, in all models of a config."""
-    found, todo = 0, [config]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, dict):
-            nodes = item.get("inbound_nodes")
-            found += len(nodes) if isinstance(nodes, list) else 0
-            todo.extend(item.values())
-        elif isinstance(item, list):
-            todo.extend(item)
-    return found
+    every = (item.get("inbound_nodes") for item in _mappings(config))
+    return sum(len(nodes) for nodes in every if isinstance(nodes, list))
 
 
 def values_of(shapes: list[tuple[int, ...]]) -> int:
@@ -151,13 +143,19 @@ def _product(shape: list[Any]) -> int:
 
 def layer_configs(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (name, settings) of every layer at any depth of a model's config."""
+    for item in _mappings(config):
+        settings = item.get("config")
+        if isinstance(settings, dict) and "class_name" in item:
+            yield str(settings.get("name", item["class_name"])), settings
+
+
+def _mappings(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield every mapping at any depth of a config."""
     todo = [config]
     while todo:
         item = todo.pop()
         if isinstance(item, dict):
-            settings = item.get("config")
-            if isinstance(settings, dict) and "class_name" in item:
-                yield str(settings.get("name", item["class_name"])), settings
+            yield item
             todo.extend(item.values())
         elif isinstance(item, list):
             todo.extend(item)
