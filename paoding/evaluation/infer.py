@@ -39,17 +39,21 @@ def infer(
     if head == "sigmoid" and len(shape) == 1 and shape[-1] != 1 and not _one_hot_or_classes(y):
         return "multi-label", "it ends in a sigmoid for each label"
     if y is None:
-        return _without_labels(shape, head, classes, inputs)
+        return _without_labels(shape, head, loss, inputs, classes)
     return _by_labels(y, shape, head, classes)
 
 
 def _without_labels(
-    shape: tuple[int | None, ...], head: str, classes: str, inputs: Any
+    shape: tuple[int | None, ...], head: str, loss: str, inputs: Any, classes: str
 ) -> tuple[str, str]:
     if any(x.ndim > 1 and x.shape[1:] == shape for x in inputs):
         return "reconstruction", "the output has the shape of an input"
     if head == "sigmoid":
         return classes, "it ends in a sigmoid"
+    if loss:
+        return "regression", f"it was compiled with {loss}"
+    if len(shape) == 1 and shape[-1] != 1:
+        return classes, "it gives several numbers a sample, as scores of classes are"
     return "regression", "nothing says that its numbers are scores"
 
 

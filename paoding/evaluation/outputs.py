@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from paoding.evaluation.data import Batch, Data
 from paoding.evaluation.infer import infer
 from paoding.evaluation.measures import Measure, Metric
 from paoding.graph.heads import activation_of
-from paoding.graph.keras_internals import answers
+from paoding.graph.keras_internals import answers, names_of
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,34 @@ def outputs_of(model: keras.Model, data: Data, task: Any = None) -> tuple[Output
     """
     first = next(iter(data))
     wanted = _each(task, data.outputs, "task")
-    losses = losses_of(model, data.outputs)
+    return _outputs(model, data.outputs, first.x, first.y, wanted)
+
+
+def outputs_without_labels(
+    model: keras.Model, x: list[np.ndarray], task: Any = None
+) -> tuple[Output, ...]:
+    """Return the outputs with their tasks, where there are only inputs: one array each."""
+    names = names_of(model)[1]
+    return _outputs(model, names, x, [None] * len(names), _each(task, names, "task"))
+
+
+def _outputs(
+    model: keras.Model,
+    names: list[str],
+    x: list[np.ndarray],
+    y: Sequence[np.ndarray | None],
+    wanted: list[Any],
+) -> tuple[Output, ...]:
+    losses = losses_of(model, names)
     made = []
-    for k, (name, symbol) in enumerate(zip(data.outputs, model.outputs, strict=True)):
+    for k, (name, symbol) in enumerate(zip(names, model.outputs, strict=True)):
         head = activation_of(model, k)
         if wanted[k] is not None:
             chosen, why = tasks.get(wanted[k]), "as task= says"
         else:
-            shape = tuple(symbol.shape[1:])
-            found, why = infer(shape, head, losses[k], first.y[k], first.x)
+            found, why = infer(symbol.shape[1:], head, losses[k], y[k], x)
             chosen, why = tasks.get(found), f"{why}; task= says another"
-        shown = name if len(data.outputs) > 1 else ""
+        shown = name if len(names) > 1 else ""
         note = f"Output '{name}' is taken for {chosen.name}: {why}."
         made.append(Output(shown, chosen, head, note))
     return tuple(made)

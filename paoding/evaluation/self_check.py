@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,8 @@ import numpy as np
 
 from paoding.domain import Domain
 from paoding.errors import ArgumentError
+from paoding.evaluation.alike import agreement
+from paoding.evaluation.outputs import outputs_without_labels
 from paoding.graph import trace
 from paoding.graph.keras_internals import ask
 from paoding.synthetic.choice import Sampler, alternatives, choose
@@ -30,8 +31,8 @@ class SelfCheck:
     """Agreement of two networks on synthetic inputs: *estimated*, never a certificate.
 
     Args:
-        agreement: prior's name -> share of inputs on which both give the same answer (for
-            regression: the share of variance explained, at least 0).
+        agreement: prior's name -> share of inputs on which both give the same answer (of numbers
+            the share of variance explained, of embeddings the mean cosine).
         likeliest: name of the prior that the model suggests.
         warning: what to be careful of, or an empty string.
     """
@@ -89,7 +90,7 @@ def selfcheck(
     domain: Domain | None = None,
     samples: int = 1000,
     seed: int = 0,
-    classifies: bool | None = None,
+    task: Any = None,
 ) -> SelfCheck:
     """Estimate without data how often a pruned model still answers like the original.
 
@@ -99,15 +100,15 @@ def selfcheck(
         domain: legal inputs; by default what the first layers tell, and else [0, 1].
         samples: inputs drawn from each prior.
         seed: of the draws.
-        classifies: whether outputs are scores of classes; by default yes where there are
-            several, or one that stays within [0, 1].
+        task: what an output is for, or one for each as a list or dictionary, as ``evaluate``
+            takes it; None infers it.
 
     Returns:
         Agreement for each prior that fits the model, with a warning where the priors disagree.
 
     Raises:
         DomainError: the domain does not fit.
-        ArgumentError: no samples, or two models that are no pair.
+        ArgumentError: no samples, two models that are no pair, or an unknown task.
 
     >>> import keras
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
@@ -127,37 +128,13 @@ def selfcheck(
     found = {}
     for number, (name, chosen) in enumerate(kinds.items()):
         x = chosen.draw(np.random.default_rng([seed, number]), samples)
-        found[name] = agreement(_outputs(model, x), _outputs(original, x), classifies)
+        outputs = outputs_without_labels(original, x, task)
+        found[name] = agreement(outputs, _outputs(model, x), _outputs(original, x))
     return SelfCheck(found, likeliest, _warning(found, likeliest))
 
 
 def _words(chosen: Sampler) -> list[str]:
     return [str(prior) for prior in chosen.priors]
-
-
-def agreement(
-    after: Sequence[np.ndarray], before: Sequence[np.ndarray], classifies: bool | None = None
-) -> float:
-    """Share of samples with the same answer, the mean over outputs.
-
-    Args:
-        after, before: one array (n, ...) for each output of the two models.
-        classifies: whether the outputs are scores; None: several scores, or one within [0, 1].
-    """
-    shares = []
-    for a, b in zip(after, before, strict=True):
-        scores = classifies
-        if scores is None:
-            scores = b.shape[-1] > 1 or bool(((b >= 0) & (b <= 1)).all())
-        if scores and b.shape[-1] > 1:
-            shares.append(float((a.argmax(axis=-1) == b.argmax(axis=-1)).mean()))
-        elif scores:
-            middle = 0.5 if ((b >= 0) & (b <= 1)).all() else 0.0
-            shares.append(float(((a > middle) == (b > middle)).mean()))
-        else:
-            left = float(np.square(a - b).mean()) / max(float(b.var()), 1e-12)
-            shares.append(max(0.0, 1.0 - left))
-    return float(np.mean(shares))
 
 
 def quick_samples(flops: int, most: int = 1000) -> int:
@@ -193,4 +170,4 @@ def _warning(found: dict[str, float], likeliest: str) -> str:
     return ""
 
 
-__all__ = ["SelfCheck", "agreement", "selfcheck"]
+__all__ = ["SelfCheck", "selfcheck"]

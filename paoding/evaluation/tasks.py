@@ -11,6 +11,7 @@ from paoding.evaluation.measures import Metric
 
 Sums = dict[str, Any]
 _LEAST = 1e-7  # probabilities below it count as it, as in Keras
+_SURE = 0.9  # probability from which a classifier is sure
 _TASKS: dict[str, Task] = {}
 
 
@@ -87,6 +88,14 @@ class Task:
         """Return the value of each of ``alike``."""
         raise NotImplementedError
 
+    def agreement(self, sums: Sums) -> float:
+        """Return how far two models agree, 0 to 1, of the sums of :meth:`count_alike`."""
+        raise NotImplementedError
+
+    def sure(self, q: np.ndarray) -> np.ndarray:
+        """Return of which rows the original is sure, by its scores; of numbers it always is."""
+        return np.ones(len(q), bool)
+
 
 class _Classes(Task):
     """Rows are scores of classes, labels are class numbers."""
@@ -159,6 +168,12 @@ class _Classes(Task):
         return [_part(sums["right"], sums["rows"]), _part(sums["nats"], sums["rows"])]
 
     values_alike = values
+
+    def agreement(self, sums: Sums) -> float:
+        return float(sums["right"] / sums["rows"])
+
+    def sure(self, q: np.ndarray) -> np.ndarray:
+        return q.max(axis=1) >= _SURE
 
 
 @register
@@ -234,6 +249,12 @@ class MultiLabel(Task):
     def values_alike(self, sums: Sums) -> list[float | None]:
         return [_part(sums["right"], sums["labels"]), _part(sums["exact"], sums["rows"])]
 
+    def agreement(self, sums: Sums) -> float:
+        return float(sums["right"] / sums["labels"])
+
+    def sure(self, q: np.ndarray) -> np.ndarray:
+        return np.abs(q - 0.5).min(axis=1) >= _SURE - 0.5
+
 
 class _Numbers(Task):
     """Rows are numbers, compared by their distance."""
@@ -259,6 +280,11 @@ class _Numbers(Task):
             _part(sums["off"], sums["numbers"]),
         ]
 
+    def agreement(self, sums: Sums) -> float:
+        """Return the share of the original's variance that is explained, at least 0."""
+        left = sums["squares"] / max(_variation(sums), 1e-12 * sums["numbers"])
+        return float(max(0.0, 1.0 - left))
+
 
 @register
 class Regression(_Numbers):
@@ -273,7 +299,7 @@ class Regression(_Numbers):
 
     def values(self, sums: Sums) -> list[float | None]:
         mse = _part(sums["squares"], sums["numbers"])
-        spread = float((sums["each"] - np.square(sums["sum"]) / max(sums["rows"], 1)).sum())
+        spread = _variation(sums)
         explained = _part(sums["squares"], spread) if spread > 0 else None
         return [
             _part(sums["off"], sums["numbers"]),
@@ -311,6 +337,9 @@ class Embedding(Task):
 
     values_alike = values
 
+    def agreement(self, sums: Sums) -> float:
+        return float(max(0.0, sums["cosine"] / sums["rows"]))
+
 
 def add(total: Sums | None, more: Sums) -> Sums:
     """Return the sums of two lots of rows."""
@@ -331,6 +360,11 @@ def _refuse_nan(y: np.ndarray, where: str) -> None:
 
 def _part(part: float, whole: float) -> float | None:
     return float(part) / float(whole) if whole else None
+
+
+def _variation(sums: Sums) -> float:
+    """Sum of squared distances of numbers from the mean of their column."""
+    return float((sums["each"] - np.square(sums["sum"]) / max(sums["rows"], 1)).sum())
 
 
 def _iou(sums: Sums) -> float | None:

@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from paoding.evaluation.self_check import agreement
+from paoding.evaluation.alike import agreement, sure
+from paoding.evaluation.outputs import Output, outputs_without_labels
 from paoding.graph import State
 from paoding.graph.cost import bytes_of, chunks, pass_cost
 from paoding.plan import Step
@@ -20,7 +21,6 @@ from paoding.synthetic.judges import draw_kinds
 _WORK = 4e11  # floating-point operations that one judgement takes, about: a minute at the most
 _FEWEST, _MOST = 64, 1024  # inputs of all kinds together
 _SEED = 0x6EE9
-_SURE = 0.9  # probability of a class from which the original is sure of it
 _ENOUGH = 32  # inputs of a kind of which it is sure, from which the kind counts
 
 
@@ -57,14 +57,15 @@ class Judge:
         return {name: self._of(self._run.graph.original, x) for name, x in self._inputs.items()}
 
     @cached_property
+    def _outputs(self) -> tuple[Output, ...]:
+        return outputs_without_labels(self._run.graph.model, next(iter(self._inputs.values())))
+
+    @cached_property
     def _sure(self) -> dict[str, np.ndarray]:
         """For each kind that counts, a mask of its inputs that count."""
         if self.measured:
             return {name: np.ones(len(x[0]), bool) for name, x in self._inputs.items()}
-        masks = {
-            name: np.logical_and.reduce([sure_of(one) for one in answers])
-            for name, answers in self._answers.items()
-        }
+        masks = {name: sure(self._outputs, answers) for name, answers in self._answers.items()}
         counting = {name: mask for name, mask in masks.items() if mask.sum() >= _ENOUGH}
         return counting or {name: np.ones(len(mask), bool) for name, mask in masks.items()}
 
@@ -79,10 +80,10 @@ class Judge:
     def agreement(self, state: State) -> tuple[float, str]:
         """The least agreement over the kinds of inputs, and which kind that is."""
         found = {}
-        for name, sure in self._sure.items():
-            x = self._inputs[name]
-            after = [a[sure] for a in self._of(state, x)]
-            found[name] = agreement(after, [b[sure] for b in self._answers[name]])
+        for name, mask in self._sure.items():
+            after = [a[mask] for a in self._of(state, self._inputs[name])]
+            before = [b[mask] for b in self._answers[name]]
+            found[name] = agreement(self._outputs, after, before)
         least = min(found, key=found.__getitem__)
         return found[least], least
 
@@ -164,23 +165,3 @@ class LookAhead:
         )
         history.go(good)
         return history.alive
-
-
-def sure_of(answers: np.ndarray) -> np.ndarray:
-    """Of which inputs a classifier is sure; all where an output is no row of scores: (n,).
-
-    Args:
-        answers: one output, (n, ...): probabilities or scores.
-
-    >>> sure_of(np.array([[0.95, 0.05], [0.6, 0.4]])), sure_of(np.array([[0.02], [0.5]]))
-    (array([ True, False]), array([ True, False]))
-    """
-    unit = bool(((answers >= 0) & (answers <= 1)).all())
-    if answers.ndim != 2 or (answers.shape[1] == 1 and not unit):
-        return np.ones(len(answers), bool)
-    if answers.shape[1] == 1:
-        return np.abs(answers[:, 0] - 0.5) >= _SURE - 0.5
-    if not unit or not np.allclose(answers.sum(axis=1), 1.0, atol=1e-3):
-        answers = np.exp(answers - answers.max(axis=1, keepdims=True))
-        answers = answers / answers.sum(axis=1, keepdims=True)
-    return answers.max(axis=1) >= _SURE

@@ -12,7 +12,6 @@ from keras import layers
 import paoding
 from paoding.compensation.sensitivity import SensitivityStats
 from paoding.errors import ArgumentError
-from paoding.evaluation.self_check import agreement, selfcheck
 from paoding.graph import trace
 from paoding.pruning.allocation import anneal, curve, energy
 
@@ -108,43 +107,3 @@ def test_annealing_is_never_worse_than_greedy_and_mostly_finds_the_best_of_a_few
         assert energy([moments], found) <= energy([moments], greedy) * (1 + 1e-12)
         near += energy([moments], found) <= best * 1.2
     assert near >= 18
-
-
-def test_a_model_agrees_with_itself_and_a_broken_one_is_noticed():
-    model = lopsided()
-    same = selfcheck(model, model, samples=50)
-    assert same.mean == 1.0 and same.spread == 0.0 and not same.warning
-    broken = keras.models.clone_model(model)
-    broken.set_weights([-w for w in model.get_weights()])
-    check = selfcheck(broken, model, samples=50)
-    assert check.mean < 0.9 and check.warning
-    assert "estimated" in str(check)
-
-
-def test_agreement_of_one_score_is_about_its_threshold_and_of_a_number_about_its_variance():
-    before = np.array([[0.1], [0.9], [0.6]])
-    assert agreement([np.array([[0.2], [0.8], [0.4]])], [before]) == pytest.approx(2 / 3)
-    numbers = np.array([[-3.0], [0.0], [3.0]])
-    assert agreement([numbers], [numbers]) == 1.0
-    assert agreement([np.zeros((3, 1))], [numbers]) == 0.0
-
-
-def test_the_check_is_headed_by_the_kind_of_input_that_the_model_suggests():
-    model, _ = paoding.zoo.load("mnist-mlp")
-    small = paoding.prune(model, target=0.5, step=0.25, distil=0, samples=500).model
-    check = selfcheck(small, model, samples=200)
-    assert check.likeliest == "blobs" and check.expected == check.agreement["blobs"]
-    assert check.to_dict()["expected"] == check.expected
-    assert f"{check.expected:.1%} on inputs like 'blobs'" in str(check)
-    if check.spread > 0.1:
-        assert "not like 'blobs'" in check.warning
-
-
-def test_inputs_of_several_kinds_are_checked_as_the_model_suggests():
-    words, image = keras.Input((5,), dtype="int32"), keras.Input((8, 8, 1))
-    y = layers.GlobalAveragePooling1D()(layers.Embedding(20, 6)(words))
-    z = layers.Concatenate()([y, layers.Flatten()(image)])
-    model = keras.Model([words, image], layers.Dense(3, "softmax")(z))
-    check = selfcheck(model, model, samples=20)
-    # A named kind is taken where it fits, so that "tokens" is what the model suggests for both.
-    assert check.likeliest == "tokens" and check.expected == 1.0
