@@ -74,7 +74,7 @@ COLUMNS: dict[str, Any] = {
     "group": object,
     "unit": np.int64,
     "into": np.int64,
-    "saliency": np.float64,
+    "importance": np.float64,
     "amount": np.float64,
     "evenness": np.float64,
     "energy": np.float64,

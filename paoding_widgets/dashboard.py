@@ -184,7 +184,7 @@ class Dashboard:
         for name, unit in self._kept():
             at = self.scene.starts[name] + unit
             removed_at[at] = CANNOT_GO if removed_at[at] < 0 else removed_at[at]
-        colours = self.scene.flat(now.snapshots[now.shown].saliency)
+        colours = self.scene.flat(now.snapshots[now.shown].importance)
         free = np.zeros(self.scene.total, bool)
         for name, units in now.snapshots[0].free.items():
             free[self.scene.starts[name] + np.array(list(units), int)] = True

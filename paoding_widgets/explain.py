@@ -104,12 +104,12 @@ def _row_of(step: Step, chosen: tuple[str, int] | None = None) -> Row | None:
 
 
 def _who(row: Row | None, settings: Settings) -> str:
-    if row is None or not np.isfinite(row["saliency"]):
+    if row is None or not np.isfinite(row["importance"]):
         return ""
     j, i = int(row["unit"]), int(row["into"])
     way = None if settings.strategy == "Magnitude" else _way(settings.compensation)
     told = getattr(way, "importance", Plain.importance)
-    why = told.replace("%s", f"{row['saliency']:.4g}")
+    why = told.replace("%s", f"{row['importance']:.4g}")
     alike = f" It is most like unit \\(i={i}\\);" if i >= 0 else ""
     who = f"Unit \\(j={j}\\) of {_name(str(row['group']))}"
     was = f"{who} was {_name(str(row['verdict']))} ({_name(str(row['reason']))})."

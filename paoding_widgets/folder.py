@@ -286,11 +286,9 @@ def _load(folder: Path, model: keras.Model | None) -> Saved:
         run = run_folder.load(folder)
         original, plan, frame = run.original, run.plan, run.decisions
     else:  # kept as it went: there is no smaller model yet
-        import pandas as pd
-
         original = load_model(kept) if model is None else None
         plan = Plan.load(folder / run_folder.PLAN)
-        frame = pd.read_parquet(folder / run_folder.DECISIONS)
+        frame = run_folder.read_decisions(folder)
     original = original if model is None else model
     if original is None:
         raise ModelError(

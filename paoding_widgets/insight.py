@@ -23,7 +23,7 @@ class Cost:
 
 
 class Insight:
-    """Costs and saliencies of a traced model under any state of its weights."""
+    """Costs and importances of a traced model under any state of its weights."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph

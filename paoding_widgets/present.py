@@ -17,7 +17,7 @@ from paoding_widgets.view import no_decisions, untouched
 
 # One step of a wide network can look at more candidates than anyone reads.
 MAX_DECISIONS = 4000
-_NUMBERS = ("saliency", "amount", "evenness", "energy", "temperature", "probability")
+_NUMBERS = ("importance", "amount", "evenness", "energy", "temperature", "probability")
 _VERDICTS = ("removed", "rejected", "not reached")
 
 
@@ -274,10 +274,10 @@ def unit_details(
     values = scene.values["nodes"][node]
     group = scene.values["groups"][values["group"]]
     facts: list[dict[str, str]] = []
-    if snapshots and group["name"] in snapshots[shown].saliency:
-        saliency = float(snapshots[shown].saliency[group["name"]][unit])
-        if np.isfinite(saliency):
-            facts.append({"label": "Importance", "value": f"{saliency:.4g}"})
+    if snapshots and group["name"] in snapshots[shown].importance:
+        importance = float(snapshots[shown].importance[group["name"]][unit])
+        if np.isfinite(importance):
+            facts.append({"label": "Importance", "value": f"{importance:.4g}"})
     free = snapshots[0].free.get(group["name"], {}).get(unit) if snapshots else None
     if free:
         facts.append(

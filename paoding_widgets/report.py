@@ -50,7 +50,7 @@ def sections(
 def _structure(graph: Graph, snapshots: Sequence[Snapshot]) -> Section:
     scene = make_scene(graph)
     removed, _ = present.unit_arrays(scene, snapshots)
-    colours = scene.flat(snapshots[-1].saliency)
+    colours = scene.flat(snapshots[-1].importance)
     svg = structure_svg(scene.values, removed, colours, len(snapshots) - 1)
     text = (
         "Layers that make units, in the order of data flow. Each square is a unit: the stronger "
@@ -131,7 +131,7 @@ def _decisions(snapshots: Sequence[Snapshot]) -> list[Section]:
                 str(columns["group"][at]),
                 int(columns["unit"][at]),
                 "–" if columns["into"][at] < 0 else int(columns["into"][at]),
-                _number(columns["saliency"][at]),
+                _number(columns["importance"][at]),
                 _number(columns["energy"][at]),
                 str(columns["verdict"][at]),
                 str(columns["reason"][at]),

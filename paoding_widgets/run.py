@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from paoding.evaluation import Report
 
 # What takes longer than this is not worked out after each step: bounds wait for the end, and
-# saliencies stay those of the step before.
+# importances stay those of the step before.
 SLOW_SECONDS = 2.0
 # Samples of each prior in a self-check: a share is known to about four points.
 CHECK_SAMPLES = 250
@@ -201,7 +201,7 @@ class PrunerRun:
         facts = [] if not of.removable[unit] else self._consequences(group, unit, alike)
         return {
             "facts": facts,
-            "alike": [{"unit": other, "saliency": distance} for other, distance in alike],
+            "alike": [{"unit": other, "distance": distance} for other, distance in alike],
         }
 
     def _consequences(
@@ -227,7 +227,7 @@ class PrunerRun:
         gone = sum(int((~state.alive[g.ids]).sum()) for g in self.pruner.graph.prunable)
         moment = Snapshot(
             step=step,
-            saliency=self._saliencies(study=self._quick or step is not None),
+            importance=self._importances(study=self._quick or step is not None),
             parameters=self.insight.parameters(state),
             cost=self.insight.cost(state),
             measured=None if self._meter is None else self._meter.measure(self.pruner.weights()),
@@ -242,13 +242,13 @@ class PrunerRun:
             return replace(moment, bound_note="slow for this model: worked out at the end")
         return self._bounded(moment, step)
 
-    def _saliencies(self, study: bool) -> dict[str, np.ndarray]:
-        """The pruner's saliencies; groups that it does not prune show their magnitudes."""
-        if study and "saliency" not in self._slow:
+    def _importances(self, study: bool) -> dict[str, np.ndarray]:
+        """The pruner's importances; groups that it does not prune show their magnitudes."""
+        if study and "importance" not in self._slow:
             started = time.perf_counter()
-            self._background = {**self._background, **self.pruner.saliencies()}
+            self._background = {**self._background, **self.pruner.importances()}
             if time.perf_counter() - started > SLOW_SECONDS:
-                self._slow.add("saliency")
+                self._slow.add("importance")
         alive = self.pruner.state.alive
         by_name = self.pruner.graph.by_name
         return {

@@ -67,7 +67,7 @@ class Snapshot:
 
     Args:
         step: the step that led here, or None for the original.
-        saliency: group name -> saliency of each unit (NaN where it is gone or can't go).
+        importance: group name -> importance of each unit (NaN where it is gone or can't go).
         parameters: layer name -> parameters left.
         cost: of the whole model.
         measured: on the evaluation data, or None without data.
@@ -85,7 +85,7 @@ class Snapshot:
     """
 
     step: Step | None
-    saliency: Mapping[str, np.ndarray]
+    importance: Mapping[str, np.ndarray]
     parameters: Mapping[str, int]
     cost: Cost
     measured: Measured | None = None

@@ -35,7 +35,7 @@ def _synced(trait: Any) -> Any:
 def pack_units(
     removed_at: np.ndarray,
     into: np.ndarray,
-    saliency: np.ndarray,
+    importance: np.ndarray,
     free: np.ndarray | None = None,
 ) -> dict[str, bytes]:
     """Per-unit arrays as binary buffers, in the types that the browser reads."""
@@ -44,7 +44,7 @@ def pack_units(
         "free": np.ascontiguousarray(free, np.uint8).tobytes(),
         "removed_at": np.ascontiguousarray(removed_at, np.int32).tobytes(),
         "into": np.ascontiguousarray(into, np.int32).tobytes(),
-        "saliency": np.ascontiguousarray(saliency, np.float32).tobytes(),
+        "importance": np.ascontiguousarray(importance, np.float32).tobytes(),
     }
 
 

@@ -27,7 +27,7 @@ def rivals(now: Snapshot, group: str, unit: int) -> list[dict[str, Any]]:
     Returns:
         Least important first; ``place`` is counted from 1 among all that may go.
     """
-    values = now.saliency.get(group)
+    values = now.importance.get(group)
     if values is None:
         return []
     known = np.flatnonzero(np.isfinite(values))

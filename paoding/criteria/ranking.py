@@ -25,7 +25,7 @@ class Ranking:
         alone: (units,) importance of a plain removal on the scale of ``pairs``; None: no choice.
         estimates: whether importance is the mean squared change of the scores that a removal is
             estimated to add.
-        logged: (units, units) the saliency of pairs for the log, where ``pairs`` holds another.
+        logged: (units, units) the importance of pairs for the log, where ``pairs`` holds another.
     """
 
     importance: np.ndarray
@@ -89,7 +89,7 @@ class Ranking:
         return self.pairs is not None
 
     def shown(self, units: np.ndarray) -> np.ndarray:
-        """The saliency of each unit's removal as it is logged, (C,)."""
+        """The importance of each unit as it is logged, (C,)."""
         return (
             self.importance[units] if self.logged is None else self.logged[self.into[units], units]
         )

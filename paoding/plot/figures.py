@@ -82,7 +82,7 @@ def importance(model: keras.Model, *, ax: Axes | None = None, **settings: Any) -
     """
     from paoding.pruning.pruner import Pruner
 
-    found = Pruner(model, **settings).saliencies()
+    found = Pruner(model, **settings).importances()
     shown = dict(list(found.items())[:_MOST_GROUPS])
     axes = new_axes(ax, (5.4, 0.6 + 0.28 * len(shown)))
     for row, values in enumerate(shown.values()):

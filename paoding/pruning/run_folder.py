@@ -85,6 +85,13 @@ def save(
     return Path(path)
 
 
+def read_decisions(folder: Path) -> pd.DataFrame:
+    """Read a folder's log of candidates; until 0.2 importance was called saliency there."""
+    import pandas as pd
+
+    return pd.read_parquet(folder / DECISIONS).rename(columns={"saliency": "importance"})
+
+
 def load(path: str | os.PathLike[str]) -> Run:
     """Read a folder that ``save`` wrote.
 
@@ -92,8 +99,6 @@ def load(path: str | os.PathLike[str]) -> Run:
         ModelError: it is no such folder, or its models cannot be read.
         PlanError: its plan cannot be read.
     """
-    import pandas as pd
-
     folder = Path(path)
     missing = [n for n in (MODEL, PLAN, DECISIONS, REPORT) if not (folder / n).is_file()]
     if missing:
@@ -101,7 +106,7 @@ def load(path: str | os.PathLike[str]) -> Run:
     try:
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         Certificate.from_dict(report["certificate"])  # what a damaged report fails at
-        decisions = pd.read_parquet(folder / DECISIONS)
+        decisions = read_decisions(folder)
     except (KeyError, TypeError, AttributeError):
         raise ModelError(f"The run in '{folder}' cannot be read: {REPORT} is damaged.") from None
     except (OSError, ValueError, RecursionError) as error:

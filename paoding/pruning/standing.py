@@ -98,7 +98,7 @@ class Standing:
         """The state that some more removals would lead to; the run stays where it is."""
         return self._apply(self.state, tuple(removals))
 
-    def saliencies(self) -> dict[str, np.ndarray]:
+    def importances(self) -> dict[str, np.ndarray]:
         """Each group's importance now: (units,), NaN for units that are gone or stay anyway."""
         found = {}
         for name in self.n_remove:

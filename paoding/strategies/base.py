@@ -61,7 +61,7 @@ class SelectionContext:
             "group": self.group.name,
             "unit": units,
             "into": self.ranking.into[units],
-            "saliency": self.ranking.shown(units),
+            "importance": self.ranking.shown(units),
             "verdict": verdict,
             "reason": reason,
         }

@@ -152,13 +152,13 @@ def _temperatures(step: Any) -> np.ndarray:
 
 
 def _candidates(step: Any) -> np.ndarray:
-    """(n, 4): place on the step axis, energy (or saliency), whether removed, whether energy."""
+    """(n, 4): place on the step axis, energy (or importance), whether removed, whether energy."""
     columns = step.decisions.columns
     verdict = np.asarray(columns["verdict"], dtype=str)
     values = columns["energy"]
     has_energy = bool(np.isfinite(values).any())
     if not has_energy:
-        values = columns["saliency"]
+        values = columns["importance"]
     looked_at = np.isfinite(values) & np.isin(verdict, ["removed", "rejected"])
     rows = np.flatnonzero(looked_at)
     if len(rows) > MAX_POINTS_PER_STEP:

@@ -53,7 +53,7 @@ class GuessTheUnit(Exercise):
         self._scores = {
             name: paoding.Pruner(
                 model, compensation=way, strategy="saliency", samples=SAMPLES
-            ).saliencies()[self.chain.name]
+            ).importances()[self.chain.name]
             for name, way in _RANKERS.items()
         }
         self._rng = np.random.default_rng(seed)

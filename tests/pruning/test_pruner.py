@@ -242,7 +242,7 @@ def test_certified_energies_pick_from_a_bound_of_all_pairs(strategy: Any) -> Non
     assert first["into"] == bounds[first.unit].argmin()
     if strategy is paoding.Annealing:  # takes candidates in order
         assert first.unit == bounds.min(axis=1).argmin()
-    assert first.saliency == pytest.approx(saliencies[first["into"], first.unit])
+    assert first.importance == pytest.approx(saliencies[first["into"], first.unit])
 
 
 def test_a_step_prints_what_went_into_whom_and_what_is_certified() -> None:

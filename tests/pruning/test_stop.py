@@ -154,5 +154,5 @@ def test_a_wide_layer_is_ranked_bit_for_bit_alike_however_the_run_was_interrupte
         pruner.strategy.choose(selections[-1])
     while len(pruner.steps) < 5:
         next(pruner)
-    for name, expected in wanted.saliencies().items():
-        np.testing.assert_array_equal(pruner.saliencies()[name], expected)
+    for name, expected in wanted.importances().items():
+        np.testing.assert_array_equal(pruner.importances()[name], expected)

@@ -99,8 +99,8 @@ def test_decisions_travel_as_columns(studio: PruningStudio) -> None:
     np.testing.assert_array_equal(units, step.decisions.columns["unit"])
     verdicts = [sent["verdicts"][i] for i in np.frombuffer(sent["columns"]["verdict"], np.int32)]
     assert verdicts == list(step.decisions.columns["verdict"])
-    saliency = np.frombuffer(sent["columns"]["saliency"], np.float64)
-    np.testing.assert_array_equal(saliency, step.decisions.columns["saliency"])
+    importance = np.frombuffer(sent["columns"]["importance"], np.float64)
+    np.testing.assert_array_equal(importance, step.decisions.columns["importance"])
 
 
 def test_undo_then_redo_is_the_identity(studio: PruningStudio) -> None:
@@ -487,7 +487,7 @@ def test_a_saved_run_is_opened_and_goes_on(studio: PruningStudio, tmp_path: Path
     assert again.result.plan.steps == studio.result.plan.steps
     columns = again.steps[0].decisions.columns
     np.testing.assert_array_equal(
-        columns["saliency"], studio.steps[0].decisions.columns["saliency"]
+        columns["importance"], studio.steps[0].decisions.columns["importance"]
     )
     for one in (studio, again):
         one.start()
@@ -648,8 +648,8 @@ def test_the_picture_in_a_saved_notebook_follows_the_run() -> None:
 def test_the_structure_alone_needs_no_run(branched: keras.Model) -> None:
     widget = ModelStructure(branched)
     assert widget.mode == "structure"
-    saliency = np.frombuffer(widget.units["saliency"], np.float32)
-    assert np.isfinite(saliency).any()
+    importance = np.frombuffer(widget.units["importance"], np.float32)
+    assert np.isfinite(importance).any()
     assert "branched" in widget._repr_mimebundle_()[0]["text/plain"]
 
 

@@ -25,7 +25,7 @@ import {
   type Selection,
   type UnitState,
 } from './scene';
-import { relativeSaliency, SHADES, shades, type Theme } from './theme';
+import { relativeImportance, SHADES, shades, type Theme } from './theme';
 
 export interface Camera {
   /** Screen pixels per unit of the layout. */
@@ -79,10 +79,10 @@ export class TileCache {
   }
 
   /** Relative importance of a group's units, computed once per state. */
-  saliency(index: number, group: SceneGroup, state: UnitState): Float32Array {
+  importance(index: number, group: SceneGroup, state: UnitState): Float32Array {
     let known = this.relative.get(index);
     if (!known) {
-      known = relativeSaliency(state.saliency.subarray(group.start, group.start + group.units));
+      known = relativeImportance(state.importance.subarray(group.start, group.start + group.units));
       this.relative.set(index, known);
     }
     return known;
@@ -98,7 +98,7 @@ export class TileCache {
     const context = canvas.getContext('2d');
     if (!context) return null;
     const palette = shades(frame.theme);
-    const values = this.saliency(node.group, group, frame.state);
+    const values = this.importance(node.group, group, frame.state);
     for (let cell = 0; cell < node.units; cell++) {
       const at = flatIndex(frame.scene, node, cell);
       if (isHollow(frame, at)) continue;
@@ -384,7 +384,7 @@ function drawShapes(
 ): void {
   const { state, moment, theme, camera } = frame;
   const palette = shades(theme);
-  const values = frame.tiles.saliency(node.group, group, state);
+  const values = frame.tiles.importance(node.group, group, state);
   const left = card.x + gridLeft(card);
   const top = card.y + HEADER;
   const gap = card.cell >= 7 ? 2 : 1;

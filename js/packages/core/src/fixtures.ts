@@ -74,8 +74,8 @@ export function deep(layers: number, units: number): Scene {
 /** Step 1 took unit 2 into 0; step 2 took unit 5 without a survivor. */
 export function pruned(scene: Scene): UnitState {
   const state = emptyState(scene);
-  state.saliency.forEach((_, index) => {
-    state.saliency[index] = index / 10;
+  state.importance.forEach((_, index) => {
+    state.importance[index] = index / 10;
   });
   state.removedAt[2] = 0;
   state.into[2] = 0;

@@ -1,4 +1,4 @@
-/** How a layer's saliencies are spread: bars as SVG, with a sentence that says the same. */
+/** How a layer's importances are spread: bars as SVG, with a sentence that says the same. */
 
 import { svg } from './dom';
 import { formatNumber } from './scene';

@@ -46,7 +46,7 @@ export interface UnitState {
   /** The unit of the same group that took it over, or -1. */
   into: Int32Array;
   /** Current importance, NaN where unknown. */
-  saliency: Float32Array;
+  importance: Float32Array;
   /** 1 where the unit can go at no cost, provably; empty where that is not known. */
   free: Uint8Array;
 }
@@ -68,7 +68,7 @@ export function emptyState(scene: Scene): UnitState {
   return {
     removedAt: new Int32Array(count).fill(-1),
     into: new Int32Array(count).fill(-1),
-    saliency: new Float32Array(count).fill(Number.NaN),
+    importance: new Float32Array(count).fill(Number.NaN),
     free: new Uint8Array(count),
   };
 }
@@ -156,8 +156,8 @@ export function describe(
   if (selection.unit < 0 || !group) return describeLayer(scene, state, moment, node);
   const at = group.start + selection.unit;
   const head = `${node.name}, unit ${selection.unit} of ${group.units}`;
-  const saliency = state.saliency[at] ?? Number.NaN;
-  const known = Number.isNaN(saliency) ? '' : `, importance ${formatNumber(saliency)}`;
+  const importance = state.importance[at] ?? Number.NaN;
+  const known = Number.isNaN(importance) ? '' : `, importance ${formatNumber(importance)}`;
   const free = state.free[at] === 1 ? ', free: it provably never matters' : '';
   if (!isRemoved(state, at, moment)) return `${head}${known}${free}`;
   const into = state.into[at] ?? -1;

@@ -137,7 +137,7 @@ function rgbText(colour: Rgb): string {
 }
 
 /** Where each unit lies between its group's least and most salient, 0 to 1; NaN where unknown. */
-export function relativeSaliency(values: Float32Array): Float32Array {
+export function relativeImportance(values: Float32Array): Float32Array {
   const known = Array.from(values.filter((value) => Number.isFinite(value))).sort((a, b) => a - b);
   const out = new Float32Array(values.length).fill(Number.NaN);
   if (known.length === 0) return out;

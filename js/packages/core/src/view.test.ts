@@ -5,7 +5,7 @@ import { countBins, drawHistogram } from './histogram';
 import { layoutScene } from './layout';
 import { emptyState, type Scene } from './scene';
 import { type Column, DataTable } from './table';
-import { luminance, parseColour, readTheme, relativeSaliency } from './theme';
+import { luminance, parseColour, readTheme, relativeImportance } from './theme';
 import { StructureView } from './view';
 
 /** A context that counts what is asked of it; happy-dom has none. */
@@ -143,12 +143,12 @@ describe('theme', () => {
     expect(luminance(light.high)).toBeLessThan(luminance(light.low));
   });
 
-  test('a single outlier does not wash out the other saliencies', () => {
+  test('a single outlier does not wash out the other importances', () => {
     const values = Float32Array.from({ length: 101 }, (_, i) => (i === 100 ? 1e6 : i));
-    const relative = relativeSaliency(values);
+    const relative = relativeImportance(values);
     expect(relative[50]).toBeCloseTo(0.5, 1);
     expect(relative[100]).toBe(1);
-    expect(relativeSaliency(new Float32Array([Number.NaN]))[0]).toBeNaN();
+    expect(relativeImportance(new Float32Array([Number.NaN]))[0]).toBeNaN();
   });
 });
 
@@ -160,7 +160,7 @@ describe('histogram', () => {
   });
 
   test('it says in words what it shows', () => {
-    const svg = drawHistogram([1, 1, 2], 'Saliency');
+    const svg = drawHistogram([1, 1, 2], 'Importance');
     expect(svg?.getAttribute('aria-label')).toContain('3 values from 1 to 2');
   });
 });

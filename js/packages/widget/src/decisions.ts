@@ -5,7 +5,7 @@ import { type Part, watch } from './parts';
 import { asFloat64, asInt32, type Model, type RawDecisions } from './traits';
 
 const NUMBERS: [name: string, title: string, help: string][] = [
-  ['saliency', 'Importance', 'How much the network would miss the unit: smaller goes first'],
+  ['importance', 'Importance', 'How much the network would miss the unit: smaller goes first'],
   ['amount', 'L', 'How much the outputs may change: the sum of the widths of their intervals'],
   ['evenness', 'Ent', 'How unevenly the outputs change'],
   ['energy', 'Energy', 'Weighs L against Ent: smaller is better'],

@@ -129,7 +129,7 @@ function showLayer(model: Model, details: LayerDetails | null): HTMLElement[] {
   const group = model.get('scene').groups[details.group];
   if (group) {
     const state = unitState(model);
-    const values = state.saliency.subarray(group.start, group.start + group.units);
+    const values = state.importance.subarray(group.start, group.start + group.units);
     const title = 'Importance of its living units';
     const histogram = drawHistogram(values, title);
     if (histogram) parts.push(element('h4', {}, title), element('div', {}, histogram));
@@ -154,10 +154,10 @@ function showUnit(
   if (details.facts.length > 0) parts.push(element('h4', {}, 'What is known'));
   parts.push(factList(details.facts));
   if (details.alike.length > 0) {
-    const items = details.alike.map(({ unit, saliency }) => {
+    const items = details.alike.map(({ unit, distance }) => {
       const link = element('button', { type: 'button', class: 'paoding-link' }, `unit ${unit}`);
       link.addEventListener('click', () => choose(unit));
-      return element('li', {}, link, `, distance ${formatNumber(saliency)}`);
+      return element('li', {}, link, `, distance ${formatNumber(distance)}`);
     });
     parts.push(element('h4', {}, 'Most alike'), element('ol', {}, ...items));
   }

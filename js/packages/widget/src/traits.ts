@@ -67,7 +67,7 @@ export interface UnitDetails {
   facts: Fact[];
   story: string;
   group: number;
-  alike: { unit: number; saliency: number }[];
+  alike: { unit: number; distance: number }[];
   /** The group's name, for what is asked of Python. */
   name: string;
   unit: number;
@@ -131,7 +131,7 @@ export interface RawDecisions {
 export interface Traits {
   mode: 'studio' | 'structure';
   scene: Scene;
-  units: { removed_at: DataView; into: DataView; saliency: DataView; free: DataView };
+  units: { removed_at: DataView; into: DataView; importance: DataView; free: DataView };
   header: Header;
   /** The moment shown, from 0 (the original) to `last`. */
   moment: number;
@@ -189,7 +189,7 @@ export function unitState(model: Model): UnitState {
   return {
     removedAt: asInt32(units?.removed_at),
     into: asInt32(units?.into),
-    saliency: asFloat32(units?.saliency),
+    importance: asFloat32(units?.importance),
     free: new Uint8Array(bytes(units?.free)),
   };
 }

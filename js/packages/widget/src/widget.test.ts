@@ -51,7 +51,7 @@ const EVIL = '<img src=x onerror=alert(1)>';
 
 function traits(): Traits {
   const node = { detail: '', parameters: 0, note: '', op: 'Dense' };
-  const numbers = ['saliency', 'amount', 'evenness', 'energy', 'temperature', 'probability'];
+  const numbers = ['importance', 'amount', 'evenness', 'energy', 'temperature', 'probability'];
   return {
     mode: 'studio',
     scene: {
@@ -65,7 +65,7 @@ function traits(): Traits {
     units: {
       removed_at: int32(-1, 0, -1),
       into: int32(-1, 2, -1),
-      saliency: float32(0.5, Number.NaN, 0.25),
+      importance: float32(0.5, Number.NaN, 0.25),
       free: new DataView(Uint8Array.of(0, 0, 1).buffer),
     },
     header: {
@@ -279,7 +279,7 @@ test('a chosen unit opens its page, with what is certified told from what is est
       facts: [{ label: 'Outputs move', value: 'within [-1, 1]', tag: 'certified' }],
       story: 'It is still here.',
       group: 0,
-      alike: [{ unit: 2, saliency: 0.25 }],
+      alike: [{ unit: 2, distance: 0.25 }],
       name: EVIL,
       unit: 0,
       rivals: [
@@ -377,7 +377,7 @@ test('a unit is removed, merged and taken back by hand', () => {
     facts: [],
     story: 'It stays.',
     group: 0,
-    alike: [{ unit: 2, saliency: 0.25 }],
+    alike: [{ unit: 2, distance: 0.25 }],
     name: 'layer',
     unit: 1,
     rivals: [{ unit: 1, value: 0.25, place: 1, of: 2 }],
