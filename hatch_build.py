@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ class JavaScriptBuildHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build, and add what Git ignores; ``version`` is "editable" or "standard"."""
         root = Path(self.root)
-        if not is_current([root / name for name in OUTPUTS], sources(root / "js")):
+        inputs = chain(sources(root / "js"), (root / "notebooks" / "lessons").glob("*.ipynb"))
+        if not is_current([root / name for name in OUTPUTS], inputs):
             install_packages(root / "js")
             npm(root / "js", "run", "build")
         for name in OUTPUTS:
@@ -45,7 +47,7 @@ def sources(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def is_current(outputs: list[Path], inputs: Iterator[Path]) -> bool:
+def is_current(outputs: list[Path], inputs: Iterable[Path]) -> bool:
     """Whether every output exists and none is older than an input (an sdist dates all alike)."""
     if not all(path.is_file() for path in outputs):
         return False

@@ -54,6 +54,32 @@ const inlineScripts = {
   },
 };
 
+// `import { lessons } from 'paoding:lessons'` gives the name and title of each lesson; the notebooks
+// themselves are modules of their own, loaded when one is opened.
+const lessonNotebooks = {
+  name: 'lesson-notebooks',
+  setup(build) {
+    const folder = join(here, '..', 'notebooks', 'lessons');
+    const file = (path) => join(folder, path.replace('paoding:lessons/', ''));
+    build.onResolve({ filter: /^paoding:lessons/ }, ({ path }) => ({ path, namespace: 'lessons' }));
+    build.onLoad({ filter: /\.ipynb$/, namespace: 'lessons' }, ({ path }) => ({
+      contents: readFileSync(file(path), 'utf8'),
+      loader: 'json',
+      watchFiles: [file(path)],
+    }));
+    build.onLoad({ filter: /^paoding:lessons$/, namespace: 'lessons' }, () => {
+      const found = readdirSync(folder).filter((name) => name.endsWith('.ipynb'));
+      const entries = found.sort().map((name) => {
+        const { cells } = JSON.parse(readFileSync(join(folder, name), 'utf8'));
+        const title = cells[0].source[0].replace(/^# /, '').trim();
+        const load = `() => import(${JSON.stringify(`paoding:lessons/${name}`)})`;
+        return `{ name: ${JSON.stringify(name)}, title: ${JSON.stringify(title)}, load: ${load} }`;
+      });
+      return { contents: `export const lessons = [${entries.join(',')}];`, watchDirs: [folder] };
+    });
+  },
+};
+
 // JupyterLab brings these itself. A dynamic import stays a chunk of its own, and so does what
 // JupyterLab's builder makes of it.
 const labextension = {
@@ -62,7 +88,7 @@ const labextension = {
   outdir: 'packages/labextension/lib',
   splitting: true,
   external: ['@jupyterlab/*', '@lumino/*'],
-  plugins: [inlineScripts],
+  plugins: [inlineScripts, lessonNotebooks],
   loader: { '.css': 'text', '.svg': 'text' },
 };
 

@@ -22,3 +22,19 @@ test('the command palette opens it too, and its kernel knows paoding', async ({ 
   const output = await page.notebook.getCellTextOutput(4);
   expect(output?.[0]).toMatch(/version \d+\.\d+/);
 });
+
+test('a lesson of the launcher opens a copy, and the same copy the next time', async ({ page }) => {
+  await page.screenshot({ path: 'screenshots/launcher-lessons.png' });
+  await page.locator('.jp-LauncherCard', { hasText: 'Which unit would you remove?' }).click();
+  const notebook = page.locator('.jp-Notebook');
+  await expect(notebook.locator('.jp-MarkdownCell').first()).toContainText('Which unit');
+  await expect(page.locator('.jp-Toolbar-kernelName')).toContainText('Python 3');
+
+  await page.notebook.setCell(0, 'markdown', '# My own notes');
+  await page.notebook.save();
+  await page.notebook.close();
+  await page.evaluate(() =>
+    window.jupyterapp.commands.execute('paoding:open-lesson', { lesson: '2-which-unit.ipynb' }),
+  );
+  await expect(notebook.locator('.jp-MarkdownCell').first()).toContainText('My own notes');
+});

@@ -14,3 +14,15 @@ declare module '*?inline' {
   const script: string;
   export default script;
 }
+
+/** The notebooks of `notebooks/lessons`, see build.mjs. */
+declare module 'paoding:lessons' {
+  interface Lesson {
+    /** The file's name, such as "1-what-is-a-unit.ipynb". */
+    name: string;
+    /** The first heading, such as "1. What is a unit, and what happens when one goes?". */
+    title: string;
+    load(): Promise<{ default: Record<string, unknown> & { metadata: Record<string, unknown> } }>;
+  }
+  export const lessons: Lesson[];
+}

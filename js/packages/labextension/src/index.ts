@@ -31,6 +31,7 @@ export default [
     'Opens a new notebook with the cells that start the pruning studio.',
     () => import('./launcher'),
   ),
+  plugin('lessons', 'Opens the lessons from the launcher.', () => import('./lessons')),
   plugin('viewer', 'Shows Keras model files.', () => import('./viewer/plugin')),
   plugin(
     'compare',
