@@ -41,7 +41,7 @@ class Form:
         self.target = ipywidgets.BoundedFloatText(
             value=settings.target, min=-1, max=2, step=0.05, description="Target", style=NARROW
         )
-        self.target.tooltip = "Share of each layer's units to remove, between 0 and 1"
+        self.target.tooltip = "Share to remove of what is counted, between 0 and 1"
         steps = {f"1/{round(1 / s)} of a layer": s for s in _STEPS}
         if settings.step not in steps.values():
             steps[f"{settings.step:g} of a layer"] = settings.step
@@ -83,7 +83,7 @@ class Form:
             one.observe(lambda _: changed(), names="value")
 
     def _spread(self) -> None:
-        """What is counted in parameters or FLOPs is spread over the layers by their price."""
+        """What is not counted in units is spread over the layers by their price."""
         if self.extra["budget"].value != "units" and self.extra["allocation"].value == "uniform":
             self.extra["allocation"].value = "global"
 

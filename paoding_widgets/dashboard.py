@@ -20,6 +20,7 @@ from paoding_widgets.buttons import Buttons
 from paoding_widgets.charts import Charts, Seen
 from paoding_widgets.controls import Form
 from paoding_widgets.explain import explain, unit_story
+from paoding_widgets.filters import first_filters
 from paoding_widgets.insight import Insight
 from paoding_widgets.now import Now
 from paoding_widgets.scene import CANNOT_GO, Scene
@@ -52,9 +53,11 @@ class Dashboard:
         self.scene, self.graph = scene, graph
         self._showing: int | None = None
         self._sent: dict[str, Any] = {}
+        self._changed = changed
         self.form = Form(settings, eps, changed)
         self.buttons = Buttons(press, f"runs/{file_name(self.name)}", speed)
         self.charts = Charts()
+        self.charts.accuracy.keep.dragged = self._keep_dragged
         self.code = ipywidgets.HTML(tabbable=True)  # both scroll: the keyboard reaches them
         self.explanation = ipywidgets.HTMLMath(tabbable=True)
         for panel, name in ((self.code, "paoding-code-box"), (self.explanation, "paoding-explain")):
@@ -64,6 +67,7 @@ class Dashboard:
         colours = {} if graph is None else Insight(graph).magnitudes(graph.original)
         self.view = StudioView(
             scene=scene.values,
+            filters=[] if graph is None else first_filters(graph, scene),
             units=pack_units(removed_at, into, scene.flat(colours)),
             decisions=no_decisions(),
             layers=[] if graph is None else present.layer_rows(graph, scene, None, ()),
@@ -105,6 +109,13 @@ class Dashboard:
             return None
         group = self.scene.values["groups"][nodes[node]["group"]]
         return (group["name"], unit) if 0 <= unit < group["units"] else None
+
+    def _keep_dragged(self, keep: float) -> None:
+        field = self.form.extra["keep"]
+        if field.value == keep:  # dropped where it was: the line goes back to its place
+            self._sent.pop("charts", None)
+            self._changed()
+        field.value = keep
 
     def toggle_panels(self) -> None:
         """Show or hide code and explanation, as their buttons say."""
@@ -266,7 +277,8 @@ class Dashboard:
         # A hidden page keeps every update in memory until it is seen: it gets none.
         if not now.snapshots or not self.view.page_visible:
             return
-        key = (now.run, now.applied, now.shown, now.timeline.runs, now.eps)
+        keep = float(self.form.extra["keep"].value)
+        key = (now.run, now.applied, now.shown, now.timeline.runs, now.eps, keep, now.moving)
         if self._sent.get("charts") == key:
             return
         self._sent["charts"] = key
@@ -274,7 +286,8 @@ class Dashboard:
         applied = now.applied_snapshots
         limit = min(1.0, max(now.settings.target, applied[-1].share) + 0.02)
         overlaid = [one for one in now.timeline.runs if one.overlaid]
-        self.charts.draw(Seen(applied, now.shown, limit, overlaid, attack))
+        seen = Seen(applied, now.shown, limit, overlaid, attack, keep, not now.moving)
+        self.charts.draw(seen)
 
     def still(self, now: Now) -> dict[str, str]:
         """The studio as text, HTML and a picture, for a page without a kernel."""

@@ -49,9 +49,14 @@ _CHOICES: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "budget": (
         "Counted in",
-        {"units": "units", "parameters": "parameters", "FLOPs": "flops"},
-        "What the target is a share of. Parameters and FLOPs go where the outputs feel it least "
-        "(allocation: global)",
+        {"units": "units", "parameters": "parameters", "FLOPs": "flops", "milliseconds": "latency"},
+        "What the target is a share of. Parameters, FLOPs and milliseconds go where the outputs "
+        "feel it least (allocation: global)",
+    ),
+    "runtime": (
+        "Measured in",
+        {"LiteRT": "", "ONNX Runtime": "onnxruntime", "Keras": "keras"},
+        "Where milliseconds are measured, on this machine, when the target counts them",
     ),
     "prior": (
         "Inputs like",
@@ -99,7 +104,7 @@ _TICKS = {
 def extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
     """A field for each further argument of the pruner that a reader may want to change."""
     given = {name: extra.get(name, value) for name, value in DEFAULTS.items()}
-    for name in ("prior", "distil"):  # a list cannot hold None
+    for name in ("prior", "distil", "runtime"):  # a list cannot hold None
         given[name] = "" if given[name] is None else given[name]
     fields: dict[str, Any] = {}
     for name, (title, options, tip) in _CHOICES.items():
@@ -116,7 +121,7 @@ def extra_fields(extra: Mapping[str, Any]) -> dict[str, Any]:
         value=given["keep"] or 0, min=0, max=0.999, step=0.01, description="Keep", style=NARROW
     )
     fields["keep"].tooltip = _KEEP
-    order = ("effort", "allocation", "budget", "prior", "samples", "distil", "bounds")
+    order = ("effort", "allocation", "budget", "runtime", "prior", "samples", "distil", "bounds")
     return {name: fields[name] for name in (*order, *(n for n in fields if n not in order))}
 
 

@@ -40,6 +40,9 @@ def figures(original: Snapshot, now: Snapshot) -> list[dict[str, Any]]:
         ("FLOPs", original.cost.flops, now.cost.flops, "count"),
         ("Size", original.cost.bytes, now.cost.bytes, "bytes"),
     ]
+    if original.predicted is not None and now.predicted is not None:
+        before, after = 1000 * original.predicted, 1000 * now.predicted
+        rows.append(("Milliseconds, predicted", before, after, "number"))
     if original.measured and now.measured:
         rows += _measured_rows(original.measured, now.measured)
     return [

@@ -235,12 +235,21 @@ class PrunerRun:
             distilled=self.pruner.distilled,
             measure=self.settings.measure,
             planned=self._planned,
+            predicted=self._predicted(state),
         )
         if step is None:
             return moment
         if "bounds" in self._slow and step.progress < 1:
             return replace(moment, bound_note="slow for this model: worked out at the end")
         return self._bounded(moment, step)
+
+    def _predicted(self, state: State) -> float | None:
+        """Seconds by the table of a budget in milliseconds; None for any other budget."""
+        pruner = self.pruner
+        if pruner.settings.budget != "latency":
+            return None
+        left = {g.name: int(state.alive[g.ids].sum()) for g in pruner.graph.prunable}
+        return float(pruner.settings.runtime.predicted(left))
 
     def _importances(self, study: bool) -> dict[str, np.ndarray]:
         """The pruner's importances; groups that it does not prune show their magnitudes."""

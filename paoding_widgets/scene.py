@@ -13,6 +13,12 @@ from paoding.layers import FIXED
 
 ABSENT = -1
 CANNOT_GO = -2
+# Of a layer, as Keras names them; js/packages/core/src/attributes.ts puts them in words.
+_ATTRIBUTES = (
+    *("kernel_size", "pool_size", "strides", "padding", "dilation_rate", "groups"),
+    *("depth_multiplier", "activation", "rate", "epsilon", "num_heads", "key_dim"),
+    "return_sequences",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +99,7 @@ def _nodes(graph: Graph) -> list[dict[str, Any]]:
         shape = _shape_text(call.out_shapes[0]) if call.out_shapes else ""
         node = _node(call.name, call.kind, shape, inputs, parameters)
         node["note"] = unknown.get(call.name, "")
+        node["attributes"] = _attributes(call.op)
         if call.index in made:
             number, units = made[call.index]
             group = graph.groups[number]
@@ -117,6 +124,20 @@ def _node(name: str, op: str, detail: str, inputs: list[int], parameters: int) -
         "parameters": parameters,
         "note": "",
     }
+
+
+def _attributes(op: Any) -> dict[str, Any]:
+    """What a layer is set to, as far as a card or a table shows it."""
+    found: dict[str, Any] = {}
+    for name in _ATTRIBUTES:
+        value = getattr(op, name, None)
+        if name == "activation" and callable(value):
+            value = getattr(value, "__name__", None)
+        if isinstance(value, tuple | list) and all(isinstance(one, int) for one in value):
+            found[name] = [int(one) for one in value]
+        elif isinstance(value, bool | int | float | str):
+            found[name] = value
+    return found
 
 
 def _made_units(graph: Graph) -> dict[int, tuple[int, np.ndarray]]:

@@ -82,6 +82,7 @@ class Snapshot:
         measure: by what candidates were ordered; numbers of different measures are never compared.
         planned: steps of the whole run, as its settings foresee them.
         latency: seconds for one sample, where it was measured.
+        predicted: seconds for one sample by the table that a budget in milliseconds is spent by.
     """
 
     step: Step | None
@@ -100,6 +101,7 @@ class Snapshot:
     measure: str = ""
     planned: int = 0
     latency: float | None = None
+    predicted: float | None = None
 
 
 class Run(Protocol):

@@ -10,6 +10,7 @@ import ipywidgets
 import numpy as np
 import traitlets as t
 
+from paoding_widgets.filters import first_filters
 from paoding_widgets.scene import CANNOT_GO, Scene, make_scene
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class StudioView(anywidget.AnyWidget):
 
     mode = t.Unicode("studio").tag(sync=True)
     scene = _synced(t.Dict())
+    filters = _synced(t.List())
     units = _synced(t.Dict())
     header = _synced(t.Dict())
     moment = t.Int(0).tag(sync=True)
@@ -121,6 +123,7 @@ class ModelStructure(StudioView):
         super().__init__(
             mode="structure",
             scene=scene.values,
+            filters=first_filters(graph, scene),
             units=pack_units(removed_at, into, colours),
             decisions=no_decisions(),
             layout=ipywidgets.Layout(width="100%"),

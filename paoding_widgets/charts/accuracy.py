@@ -21,6 +21,7 @@ from paoding_widgets.charts.base import (
     clear,
     set_line,
 )
+from paoding_widgets.charts.keep import KeepLine
 from paoding_widgets.session import ACCURACY as SHARE_RIGHT
 from paoding_widgets.session import value_text
 
@@ -66,6 +67,7 @@ class AccuracyChart(Chart):
             marker="diamond",
             default_size=130,
         )
+        self.keep = KeepLine(scales)
         self.y_axis = bqplot.Axis(
             scale=self.y, side="left", tick_format=".0%", tick_values=FIFTHS, **GRID
         )
@@ -76,13 +78,20 @@ class AccuracyChart(Chart):
         self.whole = ipywidgets.ToggleButton(
             description="0 to 100 %", tooltip="The whole range instead of the part with the data"
         )
-        self.whole.observe(lambda _: self._fit(), names="value")
+        self.whole.observe(lambda _: self._fit_again(), names="value")
         marks = [self.original, self.original_robust, self.earlier, self.names, self.now]
-        marks += [self.robust, self.accuracy, self.tuned]
+        marks += [self.robust, self.accuracy, self.tuned, *self.keep.marks]
         super().__init__("Accuracy", marks, axes, left=48)
         self._values: list[float] = []
+        self._seen: Seen | None = None
         self._metric = SHARE_RIGHT
         self.head.children = [self.heading, self.whole, *self.head.children[1:]]
+
+    def _fit_again(self) -> None:
+        if self._seen is None:
+            self._fit()
+        else:
+            self.draw(self._seen)
 
     def _fit(self) -> None:
         """Let the axis show what the data need, or the whole range."""
@@ -125,6 +134,7 @@ class AccuracyChart(Chart):
 
     def draw(self, seen: Seen) -> None:
         """Show a run up to now, and earlier ones."""
+        self._seen = seen
         self.x.max = max(seen.limit, 0.01)
         known = [(m.share, m.measured) for m in seen.snapshots if m.measured]
         if not known:
@@ -137,7 +147,7 @@ class AccuracyChart(Chart):
         self._measure_by(known[0][1].metric)
         old = _joined(seen.overlaid)
         self._draw_lines(seen, known, old)
-        self._fit()
+        self._draw_keep(seen, known[0][1])
         self._tell(seen, known[0][1], bool(len(old)))
         name = self._metric.name
         rows = [
@@ -181,6 +191,18 @@ class AccuracyChart(Chart):
         self._values += old[np.isfinite(old[:, 1]), 1].tolist()
         here, (low, high, _) = seen.now.share, self._range()
         set_line(self.now, [here, here], [min(low, 0.0), max(high, 1.0)])
+
+    def _draw_keep(self, seen: Seen, first: Measured) -> None:
+        """The line of *keep*, and the axes around everything that is shown."""
+        if self._metric.unit != "share" or not self._metric.higher_is_better:
+            self.keep.hide()
+            self._fit()
+            return
+        if seen.keep:
+            self._values.append(self.keep.value(first.quality, seen.keep))
+        self._fit()
+        axis = float(self.y.min), float(self.y.max)
+        self.keep.draw(first.quality, seen.keep, axis, seen.limit, seen.editable)
 
     def _tell(self, seen: Seen, first: Measured, overlaid: bool) -> None:
         robust = f"  ▲ robust ({seen.attack})" if first.comparable else ""

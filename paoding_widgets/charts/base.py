@@ -37,6 +37,8 @@ class Seen:
         limit: share of the units that the axis reaches to.
         overlaid: earlier runs to compare with.
         attack: what robust accuracy is measured with, in words.
+        keep: least agreement with the original at which a run stops; 0: the target alone decides.
+        editable: whether settings can be changed now.
     """
 
     snapshots: Sequence[Snapshot]
@@ -44,6 +46,8 @@ class Seen:
     limit: float
     overlaid: Sequence[NamedRun]
     attack: str
+    keep: float = 0.0
+    editable: bool = True
 
     @property
     def now(self) -> Snapshot:

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import pytest
 
+from paoding.deploy.latency_table import LatencyTable
+from paoding.evaluation.measures import Metric
 from paoding_widgets import PruningStudio, charts
 from paoding_widgets.charts.accuracy import AccuracyChart
 from paoding_widgets.charts.base import set_line
@@ -108,4 +110,61 @@ def test_a_run_that_was_left_is_overlaid_in_every_chart(table: tuple[keras.Model
     studio.wait()
     assert len(charts.of(EnergyChart).earlier.x) == 0
     assert np.shape(charts.of(ParametersChart).bars.y)[0] == bars
+    studio.close()
+
+
+def drag(chart: AccuracyChart, height: float) -> None:
+    """What bqplot sends when the handle is dropped at a height of the axis."""
+    content = {"event": "drag_end", "point": {"x": 0.5, "y": height}, "index": 0}
+    chart.keep.handle._handle_custom_msgs(chart.keep.handle, content, [])
+
+
+def test_the_line_of_keep_is_dragged_and_the_run_stops_there(
+    table: tuple[keras.Model, Any],
+) -> None:
+    options = {"strategy": "saliency", "compensation": "merge", "autosave": False}
+    studio = PruningStudio(table[0], data=table[1], target=0.75, step=0.125, **options)
+    studio.wait()
+    chart = studio._dashboard.charts.accuracy
+    original = studio._conductor.timeline.now.measured.quality
+    assert list(chart.keep.label.text) == ["keep: off, drag up"]
+    assert chart.keep.handle.y[0] == chart.y.min and chart.keep.handle.enable_move
+    drag(chart, original - 0.0103)
+    studio.wait()
+    assert studio.settings.extra["keep"] == 0.99
+    assert list(chart.keep.line.y) == pytest.approx([original - 0.01] * 2)
+    studio.start()
+    assert studio.wait() == "finished"
+    assert "It stopped at keep=0.99" in studio._dashboard.view.header["message"]
+    drag(chart, chart.y.min)
+    studio.wait()
+    assert studio.settings.extra.get("keep") is None and len(chart.keep.line.y) == 0
+    studio.close()
+
+
+def test_where_no_share_is_measured_there_is_no_line_to_drag() -> None:
+    chart = AccuracyChart()
+    measured = Measured(0.3, None, 100, Metric("squared error", higher_is_better=False))
+    one = Snapshot(None, {}, {}, Cost(1, 1, 1), measured=measured)
+    chart.draw(charts.Seen([one], 0, 0.5, [], "FGSM", keep=0.98))
+    assert len(chart.keep.handle.y) == 0
+
+
+def test_a_target_in_milliseconds_shows_what_each_step_saves(
+    table: tuple[keras.Model, Any],
+) -> None:
+    model = table[0]
+    widths = {64: 1e-4, 48: 8e-5, 32: 6e-5, 16: 4e-5}
+    rows = tuple((name, 64, w, s) for name in ("dense_1", "dense_2") for w, s in widths.items())
+    shares = ((0.5, ("dense_1",)), (0.5, ("dense_1", "dense_2")))
+    costs = LatencyTable(2e-4, rows, shares, "keras", "a test", expected=1e-4, reached=1e-4)
+    options = {"strategy": "saliency", "compensation": "merge", "runtime": costs}
+    studio = PruningStudio(model, target=0.4, step=0.25, autosave=False, **options)
+    studio._dashboard.form.extra["budget"].value = "latency"
+    assert studio.settings.extra["allocation"] == "global"
+    studio.start()
+    assert studio.wait() == "finished"
+    (row,) = [f for f in studio._dashboard.view.header["figures"] if "Millis" in f["label"]]
+    assert row["before"] == pytest.approx(0.2) and row["after"] <= 0.6 * row["before"]
+    assert studio.settings.code().count("budget='latency'") == 1
     studio.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from paoding.evaluation import cost
 from paoding.graph import inspect, surgery
 from paoding.pruning.pruner import Pruner
+from paoding_widgets.filters import first_filters
 from paoding_widgets.insight import Insight
 from paoding_widgets.present import layer_rows
 from paoding_widgets.scene import make_scene
@@ -85,3 +88,31 @@ def test_costs_without_building_are_those_of_the_smaller_model(
         wanted.bytes,
     )
     assert sum(insight.parameters(pruner.state).values()) == wanted.parameters
+
+
+def test_units_of_first_layers_are_sent_as_pictures_also_behind_rescaling_and_flatten() -> None:
+    keras.utils.set_random_seed(0)
+    image = keras.Input((6, 5, 3))
+    small = keras.layers.Rescaling(1 / 255)(image)
+    a = keras.layers.Conv2D(4, 3, name="windows")(small)
+    a = keras.layers.Conv2D(4, 3, name="second")(a)
+    b = keras.layers.Dense(7, name="whole")(keras.layers.Flatten()(small))
+    join = keras.layers.Concatenate()([keras.layers.Flatten()(a), b])
+    model = keras.Model(image, keras.layers.Dense(2)(join))
+    graph = inspect(model)
+    scene = make_scene(graph)
+    found = {scene.values["nodes"][one["node"]]["name"]: one for one in first_filters(graph, scene)}
+    assert set(found) == {"windows", "whole"}
+    kernel = model.get_layer("windows").kernel.numpy().mean(axis=2)
+    sent = np.frombuffer(found["windows"]["values"], np.int8).reshape(4, 3, 3)
+    assert np.allclose(sent / 127, np.moveaxis(kernel, -1, 0) / np.abs(kernel).max(), atol=0.005)
+    assert (found["whole"]["rows"], found["whole"]["columns"]) == (6, 5)
+    assert len(found["whole"]["values"]) == 7 * 6 * 5
+
+
+def test_a_layer_tells_its_kernel_stride_and_activation(branched: keras.Model) -> None:
+    nodes = make_scene(inspect(branched)).values["nodes"]
+    left = next(node for node in nodes if node["name"] == "left")
+    assert left["attributes"]["kernel_size"] == [3, 3]
+    assert left["attributes"]["activation"] == "relu" and left["attributes"]["padding"] == "same"
+    json.dumps(nodes)

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { blockName } from './blocks';
 import { fitAll } from './camera';
 import { node } from './fixtures';
-import { type Card, type Layout, layoutScene } from './layout';
+import { type Card, type Layout, layoutScene, openAtFirst } from './layout';
 import type { Scene, SceneNode } from './scene';
 
 /** A stem and blocks of three convolutions beside a skip; names say what belongs together. */
@@ -83,6 +83,74 @@ describe('blocks', () => {
         expect(layout.cards[layout.cardOf[at] as number]?.members).toContain(at);
       });
     }
+  });
+});
+
+describe('nested models', () => {
+  const conv = (name: string, input: number): SceneNode =>
+    node(name, [input], { op: 'Conv2D', units: 8, group: 0 });
+  /** An encoder that is called twice, and a head with a model within it. */
+  const scene: Scene = {
+    name: 'twins',
+    nodes: [
+      node('input 1', [], { op: 'Input' }),
+      node('input 2', [], { op: 'Input' }),
+      conv('enc/c1', 0),
+      conv('enc/c2', 2),
+      conv('enc/c1', 1),
+      conv('enc/c2', 4),
+      node('join', [3, 5], { op: 'Concatenate' }),
+      conv('head/deep/d1', 6),
+      conv('head/deep/d2', 7),
+      conv('head/d3', 8),
+    ],
+    groups: [{ name: 'enc/c1', units: 8, prunable: true, reason: '', start: 0 }],
+  };
+
+  test('models of a small model are open at first, each call within a frame of its own', () => {
+    const open = openAtFirst(scene);
+    expect([...open].sort()).toEqual(['enc', 'head', 'head/deep']);
+    const layout = layoutScene(scene, { open });
+    expect(layout.frames.map((frame) => frame.block.name)).toEqual([
+      'enc',
+      'enc',
+      'head',
+      'head/deep',
+    ]);
+    const [, , outer, inner] = layout.frames;
+    if (!outer || !inner) throw new Error('two frames are missing');
+    expect(outer.x).toBeLessThan(inner.x);
+    expect(outer.y).toBeLessThan(inner.y);
+    expect(outer.x + outer.width).toBeGreaterThan(inner.x + inner.width);
+    expect(Math.min(...layout.frames.map((frame) => frame.y))).toBeGreaterThanOrEqual(-18);
+    expect(anyOverlap(layout)).toBe(false);
+  });
+
+  test('a folded model is one card for each of its calls, with what is folded within it', () => {
+    const layout = layoutScene(scene);
+    expect(layout.cards.map((card) => card.block?.name ?? '')).toEqual([
+      '',
+      '',
+      'enc',
+      'enc',
+      '',
+      'head',
+    ]);
+    expect(layout.cards[5]?.members).toEqual([7, 8, 9]);
+    const half = layoutScene(scene, { open: new Set(['head']) });
+    expect(half.cards.map((card) => card.block?.name ?? '').slice(5)).toEqual(['head/deep', '']);
+    expect(half.frames.map((frame) => frame.block.name)).toEqual(['head']);
+  });
+
+  test('a large model within a model opens to its blocks', () => {
+    const inner = residual(9);
+    const nodes = inner.nodes.map((one) => ({ ...one, name: `net/${one.name}` }));
+    const large = { ...inner, nodes: [...nodes, conv('scores', nodes.length - 1)] };
+    const open = openAtFirst(large);
+    expect([...open]).toEqual(['net']);
+    const layout = layoutScene(large, { open });
+    expect(layout.cards.map((card) => card.block?.count ?? 0)).toEqual([0, 0, 9, 0, 0]);
+    expect(layoutScene(large).cards.map((card) => card.block?.name ?? '')).toEqual(['net', '']);
   });
 });
 

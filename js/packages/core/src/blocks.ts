@@ -11,6 +11,8 @@ export interface Block {
   parts: number[][];
   /** All its layers. */
   nodes: number[];
+  /** Whether it is a model within the model, which may hold blocks and models of its own. */
+  nested?: boolean;
 }
 
 /** Structures of so many cards or fewer are shown whole: there is nothing to fold. */
@@ -19,10 +21,20 @@ const WORDS = /^(block|stage|layer|cell|mixed|conv|encoder|decoder|bottleneck)$/
 
 /** The part of a layer's name that it shares with its block: `conv2_block1` of `conv2_block1_1_conv`. */
 export function blockName(name: string): string {
-  const slash = name.lastIndexOf('/');
-  const outer = slash >= 0 ? name.slice(0, slash) : '';
+  const outer = modelName(name);
+  const inner = innerName(name.slice(outer ? outer.length + 1 : 0));
+  if (!outer) return inner;
+  return inner ? `${outer}/${inner}` : outer;
+}
+
+/** The models around a layer: `encoder/deep` of `encoder/deep/dense_1`. */
+function modelName(name: string): string {
+  return name.slice(0, Math.max(0, name.lastIndexOf('/')));
+}
+
+function innerName(name: string): string {
   const tokens: string[] = [];
-  for (const part of name.slice(slash + 1).split('_')) {
+  for (const part of name.split('_')) {
     const before = tokens[tokens.length - 1];
     if (/^\d+$/.test(part) && before !== undefined && WORDS.test(before)) {
       tokens[tokens.length - 1] = `${before}_${part}`;
@@ -35,9 +47,7 @@ export function blockName(name: string): string {
     .filter((at) => at >= 0);
   const named = numbered.filter((at) => /block|cell|layer/i.test(tokens[at] as string));
   const last = (named.length > 0 ? named : numbered).pop();
-  const inner = last === undefined ? '' : tokens.slice(0, last + 1).join('_');
-  if (!outer) return inner;
-  return inner ? `${outer}/${inner}` : outer;
+  return last === undefined ? '' : tokens.slice(0, last + 1).join('_');
 }
 
 /** `block2a` and `conv2`, but neither `conv2d` nor `relu`. */
@@ -57,8 +67,13 @@ export function findBlocks(
   links: readonly [number, number][],
 ): Block[] {
   if (cards.length <= FOLD_FROM) return [];
-  const keys = cards.map((card) => blockName(nodes[card[0] as number]?.name ?? ''));
-  const runs = [...namedRuns(keys), ...branchedRuns(nodes, cards, links, keys)];
+  const names = cards.map((card) => nodes[card[0] as number]?.name ?? '');
+  // What only the name of its model tells is no block: see findNested.
+  const keys = names.map((name) => (blockName(name) === modelName(name) ? '' : blockName(name)));
+  const models = names.map(modelName);
+  const runs = [...namedRuns(keys), ...branchedRuns(nodes, cards, links, keys)].filter((run) =>
+    run.cards.every((card) => models[card] === models[run.cards[0] as number]),
+  );
   runs.sort((a, b) => (a.cards[0] as number) - (b.cards[0] as number));
   const blocks: Block[] = [];
   let signature = '';
@@ -67,7 +82,9 @@ export function findBlocks(
     const last = blocks[blocks.length - 1];
     const before = last?.parts[last.parts.length - 1];
     const own = run.cards.flatMap((card) => cards[card] as number[]);
-    const follows = before !== undefined && before[before.length - 1] === (run.cards[0] ?? 0) - 1;
+    const next = run.cards[0] as number;
+    const ended = before?.at(-1);
+    const follows = ended === next - 1 && models[ended] === models[next];
     if (last && follows && mine === signature) {
       last.count++;
       last.parts.push(run.cards);
@@ -78,6 +95,38 @@ export function findBlocks(
     signature = mine;
   }
   return blocks;
+}
+
+/** Models within the model, outer ones before those in them, as their layers' names tell. */
+export function findNested(nodes: readonly SceneNode[], cards: readonly number[][]): Block[] {
+  const found = new Map<string, Block>();
+  const last = new Map<string, { card: number; names: Set<string> }>();
+  cards.forEach((own, card) => {
+    const name = nodes[own[0] as number]?.name ?? '';
+    for (let end = name.indexOf('/'); end > 0; end = name.indexOf('/', end + 1)) {
+      const model = name.slice(0, end);
+      const block = found.get(model) ?? {
+        name: model,
+        count: 1,
+        parts: [],
+        nodes: [],
+        nested: true,
+      };
+      found.set(model, block);
+      const before = last.get(model);
+      // A model that is called again begins again.
+      if (before?.card === card - 1 && !before.names.has(name)) {
+        block.parts.at(-1)?.push(card);
+        before.names.add(name);
+        before.card = card;
+      } else {
+        block.parts.push([card]);
+        last.set(model, { card, names: new Set([name]) });
+      }
+      block.nodes.push(...own);
+    }
+  });
+  return [...found.values()].sort((a, b) => a.name.split('/').length - b.name.split('/').length);
 }
 
 interface Run {

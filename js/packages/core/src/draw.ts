@@ -1,6 +1,8 @@
 /** Draws the structure on a canvas: only what is visible, and in less detail when it is small. */
 
+import { shortAttributes } from './attributes';
 import { drawBlock, drawFrames, drawShapes as drawShapeLabels } from './drawBlock';
+import type { Filters } from './filters';
 import {
   type Card,
   type Edge,
@@ -57,12 +59,16 @@ export interface Frame {
   fade: number;
   /** Pictures of whole grids, kept between frames. */
   tiles: TileCache;
+  /** Weights of the first layers' units as pictures. */
+  filters?: Filters;
 }
 
 /** Below this many pixels a unit is one dot of a picture instead of a shape of its own. */
 const SHAPE_PIXELS = 4;
 /** Below this many pixels a struck-out unit has no room for its stroke. */
 const STRIKE_PIXELS = 5;
+/** From so many pixels on a unit of a first layer shows its weights. */
+const PICTURE_PIXELS = 14;
 const TEXT_SCALE = 0.42;
 /** Radius of the corners of lines that lead around a row. */
 const CORNER = 8;
@@ -281,9 +287,9 @@ function drawCardText(
 /** Within an open block its name need not be repeated. */
 function shortName(node: SceneNode, card: Card): string {
   const { within } = card;
-  return within && node.name.startsWith(`${within}_`)
-    ? `…${node.name.slice(within.length)}`
-    : node.name;
+  if (within && node.name.startsWith(`${within}_`)) return `…${node.name.slice(within.length)}`;
+  if (within && node.name.startsWith(`${within}/`)) return node.name.slice(within.length + 1);
+  return node.name;
 }
 
 export function subtitle(
@@ -291,14 +297,15 @@ export function subtitle(
   node: SceneNode,
   group: SceneGroup | undefined,
 ): string {
-  if (node.units === 0) return node.detail ? `${node.op} ${node.detail}` : node.op;
-  if (!group?.prunable) return `${node.op} · ${formatCount(node.units)} · kept`;
+  const type = `${node.op}${shortAttributes(node.attributes)}`;
+  if (node.units === 0) return node.detail ? `${type} · ${node.detail}` : type;
+  if (!group?.prunable) return `${type} · ${formatCount(node.units)} · kept`;
   const living = livingCells(frame.scene, frame.state, frame.moment, node);
   const count =
     living < node.units
       ? `${formatCount(living)} of ${formatCount(node.units)}`
       : formatCount(node.units);
-  return `${node.op} · ${count}`;
+  return `${type} · ${count}`;
 }
 
 /** Shortens a text with an ellipsis until it fits. */
@@ -393,6 +400,7 @@ function drawShapes(
   const firstRow = Math.max(0, Math.floor((-camera.y / camera.scale - top) / card.cell));
   const bottom = (frame.height - camera.y) / camera.scale;
   const lastRow = Math.min(card.rows - 1, Math.floor((bottom - top) / card.cell));
+  const pictures = card.cell * camera.scale >= PICTURE_PIXELS ? frame.filters : undefined;
   const gone = new Path2D();
   const fresh = new Path2D();
   const kept = new Path2D();
@@ -416,6 +424,7 @@ function drawShapes(
       } else {
         context.fillStyle = shade(palette, values[at - group.start] as number);
         context.fillRect(x, y, side, side);
+        pictures?.draw(context, card.main, cell, x + 0.7, y + 0.7, side - 1.4);
         if (strike && state.free[at] === 1) {
           free.rect(x + side / 2 - side * 0.2, y + side / 2 - side * 0.2, side * 0.4, side * 0.4);
         }

@@ -135,7 +135,7 @@ export function drawFrames(context: CanvasRenderingContext2D, frame: Frame): voi
 /** The open block whose name lies under a point. */
 export function frameAt(frames: readonly BlockFrame[], x: number, y: number): BlockFrame | null {
   return (
-    frames.find(
+    frames.findLast(
       (one) => x >= one.x && x <= one.x + one.width && y >= one.y && y <= one.y + FRAME_TOP,
     ) ?? null
   );

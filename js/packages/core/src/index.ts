@@ -1,6 +1,8 @@
 /** Everything that a front end needs to show a model's structure. */
 
+export { attributeFacts } from './attributes';
 export { element, OWN_KEYS, svg } from './dom';
+export type { RawFilters } from './filters';
 export { countBins, drawBins, drawHistogram } from './histogram';
 export { layoutScene } from './layout';
 export { search } from './navigate';

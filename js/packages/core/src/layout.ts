@@ -1,6 +1,6 @@
 /** Where each layer is drawn: along the flow of the data, branches side by side. */
 
-import { type Block, blockName, findBlocks } from './blocks';
+import { type Block, blockName, FOLD_FROM, findBlocks, findNested } from './blocks';
 import type { Scene, SceneNode } from './scene';
 import { wrapRows } from './wrap';
 
@@ -24,6 +24,8 @@ export interface Card {
   block?: Block;
   /** What its layers' names begin with in the open block around it. */
   within?: string;
+  /** In which of the rows it lies. */
+  row?: number;
 }
 
 /** What is drawn around the layers of an open block. */
@@ -77,6 +79,8 @@ export const MAX_BARS = 5;
 /** Room above a frame's cards for the block's name. */
 export const FRAME_TOP = 18;
 const FRAME_SIDE = 8;
+/** By so much a frame is wider than one within it. */
+const FRAME_STEP = 5;
 const MIN_WIDTH = 120;
 const BLOCK_WIDTH = 150;
 /** Wide enough for a shape between two cards. */
@@ -84,6 +88,9 @@ const RANK_GAP = 68;
 const LANE_GAP = 26;
 const MAX_MEMBER_LINES = 4;
 const SWEEPS = 6;
+/** Nested models that are opened at first, at the most: each costs a layout. */
+const MOST_TRIED = 12;
+const MOST_NODES = 2000;
 
 /** Squares grow smaller where a layer has many units, so that no card outgrows the screen. */
 export function cellSize(units: number): number {
@@ -131,7 +138,10 @@ export function foldNodes(nodes: readonly SceneNode[]): { cards: number[][]; car
 
 export function layoutScene(scene: Scene, options: LayoutOptions = {}): Layout {
   const folded = foldNodes(scene.nodes);
-  const found = findBlocks(scene.nodes, folded.cards, cardLinks(scene.nodes, folded.cardOf));
+  const found = [
+    ...findNested(scene.nodes, folded.cards),
+    ...findBlocks(scene.nodes, folded.cards, cardLinks(scene.nodes, folded.cardOf)),
+  ];
   const shown = foldBlocks(folded, found, options.open ?? new Set());
   const { members, cardOf } = shown;
   const links = cardLinks(scene.nodes, cardOf);
@@ -154,12 +164,42 @@ export function layoutScene(scene: Scene, options: LayoutOptions = {}): Layout {
     for (const edge of edges) edge.points = edge.points.map(({ x, y }) => ({ x: y, y: x }));
     [size.width, size.height] = [size.height, size.width];
   }
-  for (const at of shown.open.flatMap((one) => one.cards)) {
-    const card = cards[at] as Card;
-    card.within = blockName(scene.nodes[card.main]?.name ?? '');
+  for (const { block, cards: own } of shown.open) {
+    for (const at of own) {
+      const card = cards[at] as Card;
+      card.within = block.nested ? block.name : blockName(scene.nodes[card.main]?.name ?? '');
+    }
   }
-  const frames = shown.open.map((one) => frameOf(one, cards));
+  const frames = shown.open.flatMap((one) => framesOf(one, cards));
+  makeRoom(cards, edges, frames, size);
   return { cards, edges, ...size, cardOf, blocks: found, frames, vertical };
+}
+
+/** Moves everything down where the frames of models within models need more than the margin. */
+function makeRoom(
+  cards: Card[],
+  edges: Edge[],
+  frames: BlockFrame[],
+  size: { width: number; height: number },
+): void {
+  const more = -FRAME_TOP - Math.min(-FRAME_TOP, ...frames.map((frame) => frame.y));
+  for (const one of [...cards, ...frames]) one.y += more;
+  for (const edge of edges) edge.points = edge.points.map(({ x, y }) => ({ x, y: y + more }));
+  size.height += more;
+}
+
+/** Models within the model that are open at first: as many as leave a picture of few cards. */
+export function openAtFirst(scene: Scene): Set<string> {
+  const open = new Set<string>();
+  if (scene.nodes.length > MOST_NODES) return open;
+  const nested = layoutScene(scene).blocks.filter((block) => block.nested);
+  for (const { name } of nested.slice(0, MOST_TRIED)) {
+    const parent = name.slice(0, Math.max(0, name.lastIndexOf('/')));
+    if (parent && !open.has(parent)) continue;
+    open.add(name);
+    if (layoutScene(scene, { open }).cards.length > 2 * FOLD_FROM) open.delete(name);
+  }
+  return open;
 }
 
 function mirror(card: Card): void {
@@ -167,57 +207,87 @@ function mirror(card: Card): void {
   [card.width, card.height] = [card.height, card.width];
 }
 
+interface Home {
+  block: Block;
+  /** Which of the block's parts. */
+  part: number;
+}
+
 interface Shown {
   members: number[][];
   cardOf: number[];
   blockOf: (Block | undefined)[];
-  open: { block: Block; part: number; cards: number[] }[];
+  /** Parts of open blocks with their cards; `inner`: how many open ones are within each other. */
+  open: (Home & { cards: number[]; inner: number })[];
 }
 
-/** Puts the cards of every folded block onto one. */
+/** Puts the cards of every folded block onto one: of the outermost that is folded. */
 function foldBlocks(
   folded: { cards: number[][]; cardOf: number[] },
   blocks: Block[],
   open: ReadonlySet<string> | 'all',
 ): Shown {
-  const home = new Map<number, { block: Block; part: number }>();
+  const homes = new Map<number, Home[]>();
   for (const block of blocks) {
     block.parts.forEach((cards, part) => {
-      for (const card of cards) home.set(card, { block, part });
+      for (const card of cards) homes.set(card, [...(homes.get(card) ?? []), { block, part }]);
     });
   }
+  const isOpen = ({ block }: Home): boolean => open === 'all' || open.has(block.name);
   const shown: Shown = { members: [], cardOf: [], blockOf: [], open: [] };
+  const frames = new Map<number[], Shown['open'][number]>();
   const place: number[] = [];
+  let before: Home | undefined;
   folded.cards.forEach((list, card) => {
-    const own = home.get(card);
-    const shut = own && open !== 'all' && !open.has(own.block.name);
-    if (own && shut && shown.blockOf[shown.blockOf.length - 1] === own.block) {
+    const chain = homes.get(card) ?? [];
+    const at = chain.findIndex((home) => !isOpen(home));
+    const shut = chain[at];
+    // Repetitions of a block share a card; calls of a nested model do not.
+    const same = shut !== undefined && shut.block === before?.block;
+    if (same && (!shut.block.nested || shut.part === before?.part)) {
       shown.members[shown.members.length - 1]?.push(...list);
     } else {
       shown.members.push([...list]);
-      shown.blockOf.push(shut ? own.block : undefined);
+      shown.blockOf.push(shut?.block);
     }
-    place.push(shown.members.length - 1);
-    if (own && !shut) {
-      const last = shown.open[shown.open.length - 1];
-      if (last && last.block === own.block && last.part === own.part) {
-        last.cards.push(shown.members.length - 1);
-      } else {
-        shown.open.push({ ...own, cards: [shown.members.length - 1] });
-      }
-    }
+    before = shut;
+    const own = shown.members.length - 1;
+    place.push(own);
+    addToOpen(frames, at < 0 ? chain : chain.slice(0, at), own);
   });
+  shown.open = [...frames.values()];
   shown.cardOf = folded.cardOf.map((card) => place[card] as number);
   return shown;
 }
 
-function frameOf(open: Shown['open'][number], cards: Card[]): BlockFrame {
+function addToOpen(
+  frames: Map<number[], Shown['open'][number]>,
+  around: Home[],
+  card: number,
+): void {
+  around.forEach((home, depth) => {
+    const inner = around.length - 1 - depth;
+    const part = home.block.parts[home.part] as number[];
+    const known = frames.get(part) ?? { ...home, cards: [], inner };
+    frames.set(part, known);
+    if (known.cards.at(-1) !== card) known.cards.push(card);
+    known.inner = Math.max(known.inner, inner);
+  });
+}
+
+/** A frame around the cards of an open block, one for each row that they lie in. */
+function framesOf(open: Shown['open'][number], cards: Card[]): BlockFrame[] {
   const own = open.cards.map((at) => cards[at] as Card);
-  const x = Math.min(...own.map((card) => card.x)) - FRAME_SIDE;
-  const y = Math.min(...own.map((card) => card.y)) - FRAME_TOP;
-  const right = Math.max(...own.map((card) => card.x + card.width)) + FRAME_SIDE;
-  const bottom = Math.max(...own.map((card) => card.y + card.height)) + FRAME_SIDE;
-  return { block: open.block, part: open.part, x, y, width: right - x, height: bottom - y };
+  const side = FRAME_SIDE + FRAME_STEP * open.inner;
+  const top = FRAME_TOP * (1 + open.inner);
+  return [...new Set(own.map((card) => card.row ?? 0))].map((row) => {
+    const here = own.filter((card) => (card.row ?? 0) === row);
+    const x = Math.min(...here.map((card) => card.x)) - side;
+    const y = Math.min(...here.map((card) => card.y)) - top;
+    const right = Math.max(...here.map((card) => card.x + card.width)) + side;
+    const bottom = Math.max(...here.map((card) => card.y + card.height)) + side;
+    return { block: open.block, part: open.part, x, y, width: right - x, height: bottom - y };
+  });
 }
 
 /** The layers of one repetition that make units: one bar for each, over all repetitions. */

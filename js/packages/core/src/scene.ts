@@ -1,5 +1,7 @@
 /** What the structure view draws: layers, how they feed each other, and their groups of units. */
 
+import { type Attributes, attributeFacts } from './attributes';
+
 export interface SceneNode {
   /** The layer's name: text from a model, never to be read as HTML. */
   name: string;
@@ -20,6 +22,8 @@ export interface SceneNode {
   alone?: boolean;
   /** Why its units stay, or an empty text. */
   note: string;
+  /** What it is set to: kernel, stride, activation. */
+  attributes?: Attributes;
   /** What its stripe says: one of `KINDS` in theme.ts; absent where there is none. */
   kind?: string;
 }
@@ -172,6 +176,7 @@ function describeLayer(scene: Scene, state: UnitState, moment: number, node: Sce
     parts.push(living === node.units ? `${living} units` : `${living} of ${node.units} units`);
   }
   if (node.detail) parts.push(node.inputs.length > 0 ? `output ${node.detail}` : node.detail);
+  parts.push(...attributeFacts(node.attributes).map(({ label, value }) => `${label} ${value}`));
   if (node.parameters > 0) parts.push(`${formatCount(node.parameters)} parameters`);
   if (node.note) parts.push(`stays whole: ${node.note}`);
   return parts.join(', ');

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { drawFrame, drawOverview, type Frame, TileCache } from './draw';
+import { Filters } from './filters';
 import { branch, chain, deep, pruned } from './fixtures';
 import { countBins, drawHistogram } from './histogram';
 import { layoutScene } from './layout';
@@ -73,6 +74,25 @@ describe('drawing', () => {
     drawFrame(context, frameOf(chain(), { state: pruned(chain()), moment: 1 }));
     expect(context.calls.fillRect).toBe(6);
     expect(context.calls.quadraticCurveTo).toBe(1);
+  });
+
+  test('units of a first layer show their weights where they are large enough', () => {
+    const values = new DataView(new Int8Array(6 * 9).fill(-5).buffer);
+    const made = fakeContext();
+    vi.mocked(HTMLCanvasElement.prototype.getContext).mockReturnValue({
+      createImageData: (width: number, height: number) => ({
+        data: new Uint8ClampedArray(4 * width * height),
+      }),
+      putImageData: (image: { data: Uint8ClampedArray }) => {
+        expect([...image.data.slice(0, 4)]).toEqual([245, 245, 255, 255]);
+      },
+    } as unknown as null);
+    const filters = new Filters([{ node: 1, rows: 3, columns: 3, values }]);
+    const scene = chain();
+    drawFrame(made, frameOf(scene, { filters }));
+    expect(made.calls.drawImage).toBeUndefined();
+    drawFrame(made, frameOf(scene, { filters, camera: { scale: 2, x: 0, y: 0 } }));
+    expect(made.calls.drawImage).toBe(6);
   });
 
   test('a unit that never matters carries a mark of its own', () => {

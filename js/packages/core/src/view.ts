@@ -14,7 +14,8 @@ import {
 import { element, OWN_KEYS } from './dom';
 import { type Camera, drawFrame, drawOverview, type Frame, TileCache } from './draw';
 import { describeBlock, frameAt } from './drawBlock';
-import { type Card, cellAt, type Layout, layoutScene, memberAt } from './layout';
+import { Filters, type RawFilters } from './filters';
+import { type Card, cellAt, type Layout, layoutScene, memberAt, openAtFirst } from './layout';
 import { isArrow, move, search } from './navigate';
 import { savePng, saveSvg } from './save';
 import {
@@ -50,7 +51,7 @@ const HELP =
   'Structure of the model. Left and right arrows go from layer to layer, up and down between ' +
   'branches, Enter opens a folded block, chooses a layer and then enters its units, Escape leaves ' +
   'them and folds the block again, ' +
-  'plus and minus zoom, zero shows everything.';
+  'plus and minus zoom, zero shows everything. Models within the model fold like blocks.';
 
 /** Whether the reader asks for a page that does not move. */
 function quiet(): boolean {
@@ -78,6 +79,7 @@ export class StructureView {
   private size: Size = { width: 0, height: 0 };
   private theme: Theme;
   private tiles = new TileCache();
+  private filters = new Filters([]);
   private selected: Selection | null = null;
   private focused: Selection | null = null;
   private hovered: Selection | null = null;
@@ -134,7 +136,7 @@ export class StructureView {
   /** Shows another model. */
   setScene(scene: Scene): void {
     this.scene = scene;
-    this.open = new Set();
+    this.open = openAtFirst(scene);
     this.arrange();
     this.state = emptyState(scene);
     this.moment = 0;
@@ -158,7 +160,10 @@ export class StructureView {
     });
     const { blocks } = this.layout;
     this.folding.hidden = blocks.length === 0;
-    this.root.classList.toggle('paoding-large', blocks.length > 0);
+    this.root.classList.toggle(
+      'paoding-large',
+      blocks.some((block) => !block.nested),
+    );
     const anyOpen = this.open.size > 0;
     this.folding.textContent = anyOpen ? 'Fold' : 'Unfold';
     this.folding.title = anyOpen ? 'Fold every block into one card' : 'Show every layer';
@@ -186,10 +191,19 @@ export class StructureView {
     this.redraw();
   }
 
-  /** Opens the block that hides a layer. */
+  /** Opens the block that hides a layer, and what is folded within that. */
   private unfold(node: number): void {
-    const block = this.cardOf(node)?.block;
-    if (block) this.toggle(block, node);
+    let block = this.cardOf(node)?.block;
+    while (block) {
+      this.toggle(block, node);
+      block = this.cardOf(node)?.block;
+    }
+  }
+
+  /** Shows the weights of first layers in their units, where these are large enough. */
+  setFilters(filters: readonly RawFilters[]): void {
+    this.filters = new Filters(filters);
+    this.redraw();
   }
 
   /** Shows which units are gone once `moment` steps have been taken. */
@@ -313,7 +327,10 @@ export class StructureView {
       item('kept', 'cannot go'),
       element(
         'span',
-        { class: 'paoding-hint' },
+        {
+          class: 'paoding-hint',
+          title: 'Large enough, units of the first layers show their weights',
+        },
         'drag to pan · Ctrl + wheel to zoom · arrow keys to walk',
       ),
     );
@@ -425,6 +442,7 @@ export class StructureView {
       theme: this.theme,
       fade: this.fade(),
       tiles: this.tiles,
+      filters: this.filters,
       marks: {
         selected: this.selected,
         focused: this.focused,
@@ -624,9 +642,9 @@ export class StructureView {
     }
   }
 
-  /** The open block that a layer is in. */
+  /** The innermost open block that a layer is in. */
   private frameOf(node: number): Block | undefined {
-    return this.layout.blocks.find(
+    return this.layout.blocks.findLast(
       (block) => this.open.has(block.name) && block.nodes.includes(node),
     );
   }

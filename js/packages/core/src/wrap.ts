@@ -110,7 +110,10 @@ function place(rows: Row[], edges: Edge[], cards: Card[]): void {
   const indent = rows.length > 1 ? TURN : 0;
   let top = 0;
   rows.forEach((row, index) => {
-    for (const card of row.cards) rowOf.set(card, index);
+    for (const card of row.cards) {
+      rowOf.set(card, index);
+      card.row = index;
+    }
     shifts.push({ dx: indent - row.left, dy: top - row.top, end: top + row.bottom - row.top });
     top += row.bottom - row.top + ROW_GAP;
   });

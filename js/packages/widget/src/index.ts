@@ -51,6 +51,7 @@ function makeStructure(model: Model, signal: AbortSignal): Part {
     },
   });
   watch(model, ['scene'], signal, () => view.setScene(model.get('scene')));
+  watch(model, ['filters'], signal, () => view.setFilters(model.get('filters') ?? []));
   watch(model, ['units', 'moment'], signal, () =>
     view.setState(unitState(model), model.get('moment')),
   );

@@ -1,6 +1,6 @@
 /** What is known about the chosen layer and unit, and about every decision of a step. */
 
-import { drawHistogram, element, formatNumber, OWN_KEYS } from '@paoding/core';
+import { attributeFacts, drawHistogram, element, formatNumber, OWN_KEYS } from '@paoding/core';
 import { makeDecisions } from './decisions';
 import { makeLayers } from './layers';
 import { type Part, update, watch } from './parts';
@@ -125,7 +125,12 @@ function showLayer(model: Model, details: LayerDetails | null): HTMLElement[] {
   if (!details) return [hint('Click a layer in the structure to see what is known about it.')];
   const parts: HTMLElement[] = [element('h3', {}, details.title)];
   if (details.note) parts.push(element('p', { class: 'paoding-reason' }, details.note));
-  parts.push(factList(details.facts));
+  const set = attributeFacts(model.get('scene').nodes[model.get('inspected').node]?.attributes);
+  const named = set.map(({ label, value }) => ({
+    label: label.charAt(0).toUpperCase() + label.slice(1),
+    value,
+  }));
+  parts.push(factList([...details.facts, ...named]));
   const group = model.get('scene').groups[details.group];
   if (group) {
     const state = unitState(model);

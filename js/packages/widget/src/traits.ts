@@ -1,6 +1,6 @@
 /** What Python sends and receives: the names and shapes of the widget's traits. */
 
-import type { Scene, UnitState } from '@paoding/core';
+import type { RawFilters, Scene, UnitState } from '@paoding/core';
 
 export interface Figure {
   label: string;
@@ -131,6 +131,8 @@ export interface RawDecisions {
 export interface Traits {
   mode: 'studio' | 'structure';
   scene: Scene;
+  /** Weights of the first layers' units, as pictures. */
+  filters: RawFilters[];
   units: { removed_at: DataView; into: DataView; importance: DataView; free: DataView };
   header: Header;
   /** The moment shown, from 0 (the original) to `last`. */

@@ -54,6 +54,7 @@ function traits(): Traits {
   const numbers = ['importance', 'amount', 'evenness', 'energy', 'temperature', 'probability'];
   return {
     mode: 'studio',
+    filters: [],
     scene: {
       name: 'net',
       nodes: [

@@ -1,5 +1,6 @@
 /** A Keras model as its configuration tells it: layers in order, with shapes and parameters. */
 
+import { attributesOf } from '../attributes';
 import type { Scene } from '../scene';
 import { FileError } from './archive';
 import { flopsOf } from './flops';
@@ -367,7 +368,9 @@ const KINDS: [string, RegExp][] = [
 ];
 
 /** The part of a layer that the drawing needs. */
-export type Drawn = Pick<KerasLayer, 'name' | 'type' | 'inputs' | 'shape' | 'parameters'>;
+export type Drawn = Pick<KerasLayer, 'name' | 'type' | 'inputs' | 'shape' | 'parameters'> & {
+  config?: Config;
+};
 
 /** The same model as the structure view draws it, with or without stripes for the layers' kinds. */
 export function sceneOf(model: { name: string; layers: Drawn[] }, stripes = true): Scene {
@@ -382,6 +385,7 @@ export function sceneOf(model: { name: string; layers: Drawn[] }, stripes = true
       units: 0,
       group: -1,
       parameters: layer.parameters ?? 0,
+      attributes: attributesOf(layer.config ?? {}),
       // What normalizes or only passes on stands on the card before it.
       alone: layer.parameters !== 0 && !/Normalization$/.test(layer.type),
       note: '',
