@@ -85,7 +85,6 @@ METHODS: dict[str, Method] = {
     "distilled, impact": Method({**WHOLE, "strategy": "impact"}),
     "distilled, annealing": Method({**WHOLE, "strategy": "annealing"}),
     "distilled, global": Method({**WHOLE, "allocation": "global"}),
-    "distilled, annealed plan": Method({**WHOLE, "allocation": "annealed"}),
     "distilled, uniform prior": Method({**WHOLE, "prior": "uniform"}),
     "distilled, dead leaves": Method({**WHOLE, "prior": "dead-leaves"}),
     "distilled, spectra": Method({**WHOLE, "prior": "spectra"}),

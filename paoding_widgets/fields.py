@@ -43,9 +43,8 @@ def same(*names: str) -> dict[str, Any]:
 _CHOICES: dict[str, tuple[str, dict[str, Any], str]] = {
     "allocation": (
         "Allocation",
-        same("uniform", "global", "annealed"),
-        "uniform: every layer to the target; global: most where the outputs feel it least; "
-        "annealed: global, then searched",
+        same("uniform", "global"),
+        "uniform: every layer to the target; global: most where the outputs feel it least",
     ),
     "budget": (
         "Counted in",

@@ -104,7 +104,7 @@ def sweep(
     ] = "0.25,0.5,0.75",
     seeds: Annotated[int, typer.Option(help="How many seeds each.")] = 1,
     allocation: Annotated[
-        str, typer.Option(help="uniform, global or annealed; several with commas.")
+        str, typer.Option(help="uniform or global; several with commas.")
     ] = "uniform",
     quantize: Annotated[
         str,

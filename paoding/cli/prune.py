@@ -77,15 +77,14 @@ def prune(
     allocation: Annotated[
         str,
         typer.Option(
-            help="uniform: every group to the target; global: most where the outputs feel it "
-            "least; annealed: global, then searched."
+            help="uniform: every group to the target; global: most where the outputs feel it least."
         ),
     ] = "uniform",
     budget: Annotated[
         str,
         typer.Option(
-            help="What the target is a share of: units, parameters or flops (with global and "
-            "annealed), or latency."
+            help="What the target is a share of: units, parameters or flops (with "
+            "global), or latency."
         ),
     ] = "units",
     runtime: Annotated[

@@ -42,7 +42,6 @@ class Chooser:
         strategy: who goes.
         compensation: what survivors take over, which says what a candidate costs.
         n_remove: group name -> units that it loses in the whole run.
-        wanted: group name -> mask of the only units that go, where that is settled beforehand.
     """
 
     def __init__(
@@ -51,13 +50,11 @@ class Chooser:
         strategy: Strategy,
         compensation: Compensation,
         n_remove: Mapping[str, int],
-        wanted: Mapping[str, np.ndarray],
     ) -> None:
         self._run = run
         self._strategy = strategy
         self._compensation = compensation
         self._n_remove = n_remove
-        self._wanted = wanted
         self._merges_once = not run.settings.recursive and compensation.merges
         self._scored: Scorer | None = None
 
@@ -82,8 +79,6 @@ class Chooser:
         state = history.basis()
         alive = state.alive[group.ids]
         may_go, may_survive = alive & group.removable, alive.copy()
-        if group.name in self._wanted:
-            may_go &= self._wanted[group.name]
         if self._merges_once:
             taken = [r.into for r in history.removals(group.name) if r.into is not None]
             may_go[taken] = False

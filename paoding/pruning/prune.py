@@ -82,8 +82,8 @@ def prune(
             ``.npz`` file or of a folder of images. They take the place of synthetic inputs.
         samples: how many synthetic inputs a compensation draws.
         bounds: "interval" (default) or "linear" for the certificate.
-        allocation: "uniform" (default: every group to the target), "global" (the same total of
-            units where the outputs feel it least) or "annealed" (global, then whole plans walked).
+        allocation: "uniform" (default: every group to the target) or "global" (the same total of
+            units where the outputs feel it least).
         budget: what that total is counted in: "units", "parameters" or "flops"; or "latency":
             the target is a share of the time in ``runtime`` to save, widths are those at which it
             is fast, and a result that is slower than the original is refused.

@@ -138,9 +138,7 @@ class Pruner(Standing):
         self.n_remove = spent.n_remove
         if spent.costs is not None:
             self.settings = replace(self.settings, runtime=spent.costs)
-        self._chooser = Chooser(
-            self._run, self.strategy, self.compensation, spent.n_remove, spent.wanted
-        )
+        self._chooser = Chooser(self._run, self.strategy, self.compensation, spent.n_remove)
         self._ends = ends
         self._ahead = None if keep is None else LookAhead(Judge(self._run), keep)
         self._history = History(self.graph.original, self._reach, self.compensation.pathless)

@@ -22,7 +22,7 @@ from paoding.synthetic.choice import NAMES
 OWN = "of the user's own"  # stands in a plan for a function or object that JSON cannot hold
 CHOICES = {
     "bounds": ("interval", "linear"),
-    "allocation": ("uniform", "global", "annealed"),
+    "allocation": ("uniform", "global"),
     "budget": ("units", "parameters", "flops", "latency"),
     "effort": tuple(LEVELS),
 }

@@ -1,4 +1,4 @@
-"""Budgets keep their total, spend it where it is cheap, and annealing never ends worse."""
+"""Budgets keep their total and spend it where it is cheap."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from keras import layers
 
 import paoding
+from paoding.compensation.regression import RIDGE
 from paoding.compensation.sensitivity import SensitivityStats
 from paoding.errors import ArgumentError
-from paoding.graph import trace
-from paoding.pruning.allocation import anneal, curve, energy
+from paoding.pruning.allocation import curve
 
 
 def lopsided():
@@ -39,12 +39,11 @@ def removed(result):
     return counts
 
 
-@pytest.mark.parametrize("kind", ["global", "annealed"])
-def test_the_same_total_is_spent_where_it_costs_least(kind):
+def test_the_same_total_is_spent_where_it_costs_least():
     model = lopsided()
     uniform = paoding.prune(model, target=0.5, step=0.25, strategy="saliency", samples=256)
     other = paoding.prune(
-        model, target=0.5, step=0.25, strategy="saliency", samples=256, allocation=kind
+        model, target=0.5, step=0.25, strategy="saliency", samples=256, allocation="global"
     )
     assert removed(uniform) == {"alike": 8, "varied": 8}
     assert sum(removed(other).values()) == 16
@@ -63,7 +62,7 @@ def test_an_unknown_allocation_is_refused():
 def test_a_plan_with_an_allocation_replays():
     model = lopsided()
     result = paoding.prune(
-        model, target=0.5, step=0.25, strategy="saliency", samples=64, allocation="annealed"
+        model, target=0.5, step=0.25, strategy="saliency", samples=64, allocation="global"
     )
     again = paoding.replay(model, paoding.Plan.from_json(result.plan.to_json()))
     for a, b in zip(result.model.get_weights(), again.model.get_weights(), strict=True):
@@ -76,34 +75,20 @@ def view(seed, n=6):
     return SensitivityStats(np.zeros(n), y.T @ y / 30, v @ v.T, 0, True)
 
 
+def change(view, out):
+    """tr(W_PP R_PP), with R_PP what survivors cannot explain of the removed units."""
+    n = len(view.second)
+    second = view.second + (RIDGE * np.trace(view.second) / n + 1e-30) * np.eye(n)
+    cross = second[np.ix_(out, ~out)]
+    rest = second[np.ix_(out, out)] - cross @ np.linalg.solve(second[np.ix_(~out, ~out)], cross.T)
+    return float((view.weight[np.ix_(out, out)] * rest).sum())
+
+
 @given(st.integers(0, 5000))
 @settings(max_examples=25, deadline=None)
-def test_greedy_costs_add_up_to_the_energy_of_what_went(seed):
+def test_greedy_costs_add_up_to_the_estimated_change_of_what_went(seed):
     moments = view(seed)
     costs, order = curve([moments], np.ones(6, bool), 3)
     for count in (1, 2, 3):
         out = np.isin(np.arange(6), order[:count])
-        assert np.isclose(costs[:count].sum(), energy([moments], out), rtol=1e-6)
-
-
-def test_annealing_is_never_worse_than_greedy_and_mostly_finds_the_best_of_a_few():
-    from itertools import combinations
-
-    graph = trace(lopsided())
-    group = graph.by_name["varied"]
-    near = 0
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        y = rng.standard_normal((40, 16)) @ rng.standard_normal((16, 16))
-        v = rng.standard_normal((16, 2))
-        moments = SensitivityStats(np.zeros(16), y.T @ y / 40, v @ v.T, 0, True)
-        _, order = curve([moments], group.removable, 2)
-        greedy = np.isin(np.arange(16), order)
-        found = anneal(graph, {"varied": 2}, {"varied": [moments]}, seed).wanted["varied"]
-        best = min(
-            energy([moments], np.isin(np.arange(16), pair)) for pair in combinations(range(16), 2)
-        )
-        assert found.sum() == 2
-        assert energy([moments], found) <= energy([moments], greedy) * (1 + 1e-12)
-        near += energy([moments], found) <= best * 1.2
-    assert near >= 18
+        assert np.isclose(costs[:count].sum(), change(moments, out), rtol=1e-6)

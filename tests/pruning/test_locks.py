@@ -24,7 +24,7 @@ def network() -> keras.Model:
     )
 
 
-@pytest.mark.parametrize("allocation", ["uniform", "global", "annealed"])
+@pytest.mark.parametrize("allocation", ["uniform", "global"])
 def test_a_kept_unit_never_goes_and_the_plan_replays(allocation: str) -> None:
     model = network()
     options = {"target": 0.5, "step": 0.25, "strategy": "saliency", "allocation": allocation}
