@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from paoding.errors import ArgumentError, BusyError, PaodingError
 from paoding.graph import Graph
 from paoding.plan import Removal
-from paoding_widgets import folder, hand
-from paoding_widgets.given import misfit_of
+from paoding_widgets import by_hand, folder
+from paoding_widgets.arguments import misfit_of
 from paoding_widgets.now import Checked, Now
 from paoding_widgets.run import PrunerRun
 from paoding_widgets.session import Event, Session, Snapshot
@@ -126,11 +126,11 @@ class Conductor:
 
     def gone(self, group: str, unit: int) -> bool:
         """Whether a unit has been removed, as the run stands."""
-        return hand.step_of(self.timeline.line, group, unit) > 0
+        return by_hand.step_of(self.timeline.line, group, unit) > 0
 
     def take_back(self, group: str, unit: int, later: str) -> None:
         """Bring one unit back; the steps after it are applied again, or given up."""
-        kept = hand.without(self.timeline.line, group, unit, anew=later == "anew")
+        kept = by_hand.without(self.timeline.line, group, unit, anew=later == "anew")
         self.session.halt()
         self.make(resume=kept)
 
@@ -217,7 +217,7 @@ class Conductor:
             self._remake()
         return True
 
-    def make(self, resume: hand.Path | None = None) -> None:
+    def make(self, resume: by_hand.Path | None = None) -> None:
         """Ask the worker for a fresh run, or for one that begins with a plan's steps."""
         if self.graph is None:
             return
@@ -233,7 +233,7 @@ class Conductor:
         same = same and not any(moment.distilled for moment in kept)
 
         def begin(run: PrunerRun) -> list[Snapshot]:
-            return run.catch_up(kept) if kept and same else run.replay(*hand.path_of(kept))
+            return run.catch_up(kept) if kept and same else run.replay(*by_hand.path_of(kept))
 
         self._send_make(begin)
 

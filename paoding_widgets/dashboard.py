@@ -15,7 +15,7 @@ import numpy as np
 from paoding.errors import ArgumentError
 from paoding.graph import Graph
 from paoding.pruning.locks import unit_locks
-from paoding_widgets import hand, picture, present, why
+from paoding_widgets import by_hand, picture, present, why
 from paoding_widgets.buttons import Buttons
 from paoding_widgets.charts import Charts, Seen
 from paoding_widgets.controls import Form
@@ -223,7 +223,7 @@ class Dashboard:
         if now.known and now.known[0] == (group, unit, now.applied) and now.shown == now.applied:
             known = now.known[1]
         story = unit_story(now.snapshots, now.shown, group, unit)
-        if chosen in self._kept() and not hand.step_of(now.snapshots, group, unit):
+        if chosen in self._kept() and not by_hand.step_of(now.snapshots, group, unit):
             story = "It stays: it is kept for good."
         details = present.unit_details(
             self.scene, now.snapshots, now.shown, node, unit, story, known
@@ -238,7 +238,7 @@ class Dashboard:
         values = self.scene.values["nodes"][node]
         group = graph.groups[values["group"]]
         steps = now.snapshots[1 : now.shown + 1]
-        at = hand.step_of(now.snapshots[: now.shown + 1], group.name, unit)
+        at = by_hand.step_of(now.snapshots[: now.shown + 1], group.name, unit)
         gone, kept = at > 0, (group.name, unit) in self._kept()
         other = why.survivor_of(steps, group.name, unit)
         if not gone and known and known["alike"]:

@@ -1,4 +1,4 @@
-"""Fields of the studio's form: numbers, lists to choose from, and those that few runs need."""
+"""Input fields of the studio's form: numbers, lists to choose from, and those few runs need."""
 
 from __future__ import annotations
 

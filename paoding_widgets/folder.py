@@ -22,7 +22,7 @@ from paoding.files.models import load_model
 from paoding.plan import COLUMNS, Decisions, Plan, Step
 from paoding.pruning import run_folder
 from paoding.pruning.validity import fingerprint
-from paoding_widgets.hand import Path as ToReplay
+from paoding_widgets.by_hand import Path as ToReplay
 from paoding_widgets.report import sections
 from paoding_widgets.settings import DEFAULTS, Settings, from_arguments
 from paoding_widgets.timeline import MAX_NAME, NamedRun, Point

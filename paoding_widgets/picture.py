@@ -1,4 +1,4 @@
-"""A still picture and a text of a studio, for a page that has no kernel."""
+"""Draws a still picture and a text of a studio, for a page that has no kernel."""
 
 from __future__ import annotations
 

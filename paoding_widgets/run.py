@@ -1,4 +1,4 @@
-"""What the worker drives: the one pruning loop, and what is measured after each of its steps."""
+"""A ``Pruner`` as the studio's worker drives it, and what is measured after each step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from paoding.pruning.pruner import Pruner
 from paoding.pruning.result import PruningResult
 from paoding_widgets.charts.base import short
 from paoding_widgets.insight import Insight
-from paoding_widgets.meter import Meter
+from paoding_widgets.measuring import Meter
 from paoding_widgets.session import Snapshot
 from paoding_widgets.settings import Settings
 

@@ -1,4 +1,4 @@
-"""Where a studio's run stands: what the worker's events made of its state, with no widget."""
+"""What the worker's events made of a studio's state, as plain values with no widget."""
 
 from __future__ import annotations
 

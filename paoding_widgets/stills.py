@@ -1,4 +1,4 @@
-"""Pictures of a studio beside it in the notebook, for a page that has no kernel."""
+"""Keeps a studio's still ``picture`` beside it in the notebook that is saved."""
 
 from __future__ import annotations
 

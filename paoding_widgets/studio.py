@@ -12,14 +12,14 @@ import ipywidgets
 from paoding.errors import ArgumentError
 from paoding.plan import Step
 from paoding_widgets import folder
+from paoding_widgets.arguments import as_data, calibrated, checked, legal_domain, read
 from paoding_widgets.conductor import PACES, Conductor
 from paoding_widgets.dashboard import Dashboard, file_name
-from paoding_widgets.given import as_data, calibrated, checked, legal_domain, read
 from paoding_widgets.mainloop import MainLoop
+from paoding_widgets.messages import Message
 from paoding_widgets.settings import Settings, from_arguments
 from paoding_widgets.standing import Controls, sentence
 from paoding_widgets.stills import Stills
-from paoding_widgets.wish import Wish
 
 if TYPE_CHECKING:
     import keras
@@ -347,9 +347,9 @@ class PruningStudio(ipywidgets.VBox):
 
     def _message_from_view(self, content: Any) -> None:
         """Do what the view asks for; whatever is not understood is left alone."""
-        wish = Wish.of(content)
-        if wish is not None:
-            wish.grant(self, self._conductor.timeline)
+        message = Message.of(content)
+        if message is not None:
+            message.answer(self, self._conductor.timeline)
 
     # -- to the browser -------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Certificates: sound bounds of what pruning changes, for every input of a domain."""
+"""Certificates, where they are made: sound bounds of what pruning changes over a domain."""
 
 from __future__ import annotations
 

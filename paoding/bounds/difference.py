@@ -1,4 +1,4 @@
-"""Bounds of how much a pruned network differs from its original, for every legal input."""
+"""How much a pruned network may differ, layer by layer: the arithmetic behind ``certificate``."""
 
 from __future__ import annotations
 

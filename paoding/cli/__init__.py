@@ -1,4 +1,4 @@
-"""The command line: inspect, prune, evaluate and export models without writing Python."""
+"""The command line; each command is a module of its own, listed in ``program``."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""How LSTM, GRU and SimpleRNN are fitted: the states that they read of themselves."""
+"""How LSTM, GRU and SimpleRNN are fitted; what their units are is in ``layers.recurrent``."""
 
 from __future__ import annotations
 

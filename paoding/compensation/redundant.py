@@ -1,4 +1,4 @@
-"""What happens to a network when its redundant units go: rows move, constants are folded."""
+"""Removes what ``bounds.redundant`` found: rows move to survivors, constants are folded."""
 
 from __future__ import annotations
 

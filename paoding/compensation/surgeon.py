@@ -1,4 +1,4 @@
-"""Which units least squares would miss least, by factorizations that follow the removals."""
+"""Which units least squares would miss least, in the manner of the Optimal Brain Surgeon."""
 
 from __future__ import annotations
 

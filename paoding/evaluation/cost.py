@@ -1,4 +1,4 @@
-"""What a model costs to run: parameters, floating-point operations, bytes and latency."""
+"""What a model costs its user: parameters, floating-point operations, bytes and latency."""
 
 from __future__ import annotations
 

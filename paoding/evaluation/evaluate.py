@@ -13,7 +13,6 @@ import numpy as np
 from paoding.domain import Box
 from paoding.errors import ArgumentError
 from paoding.evaluation import tasks
-from paoding.evaluation.astray import robustness
 from paoding.evaluation.attacks import Attack
 from paoding.evaluation.checked import check_data, clip_box
 from paoding.evaluation.classifier import Side, attacked, compared, matching, mean
@@ -24,6 +23,7 @@ from paoding.evaluation.infer import infer
 from paoding.evaluation.network import network_of
 from paoding.evaluation.outputs import losses_of, measure
 from paoding.evaluation.report import Report
+from paoding.evaluation.robustness import robustness
 from paoding.graph.heads import activation_of
 from paoding.graph.keras_internals import require_tensorflow
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from paoding.domain import Domain
 from paoding.errors import ArgumentError
-from paoding.evaluation.alike import agreement
+from paoding.evaluation.agreement import agreement
 from paoding.evaluation.outputs import outputs_without_labels
 from paoding.graph import trace
 from paoding.graph.keras_internals import ask

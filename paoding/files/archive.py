@@ -1,4 +1,7 @@
-"""What a .keras, .h5 or .npz file may contain: sizes and links, checked before unpacking."""
+"""What a .keras, .h5 or .npz file may contain: sizes and links, checked before unpacking.
+
+The viewer in the browser has its own gate, in ``js/packages/core/src/keras/archive.ts``.
+"""
 
 from __future__ import annotations
 

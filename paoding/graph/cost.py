@@ -1,4 +1,4 @@
-"""What a pass of one sample costs: operations, bytes, and batches that fit in memory."""
+"""What our own work costs: operations and bytes of a pass, and batches that fit in memory."""
 
 from __future__ import annotations
 

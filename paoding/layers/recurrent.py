@@ -1,4 +1,4 @@
-"""Recurrent layers: a unit has one column in every gate and one row of the recurrence."""
+"""Units of LSTM, GRU and SimpleRNN: a column in every gate, a row of the recurrence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets: how many units each group loses, for the same total.
+"""Budgets: how many units each group loses; in milliseconds with ``pruning.milliseconds``.
 
 ``"uniform"`` takes the target's share of every group (the paper's way). ``"global"`` spends the
 same total where the outputs feel it least.

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from paoding.evaluation.alike import agreement, sure
+from paoding.evaluation.agreement import agreement, sure
 from paoding.evaluation.outputs import Output, outputs_without_labels
 from paoding.graph import State
 from paoding.graph.cost import bytes_of, chunks, pass_cost

@@ -1,4 +1,4 @@
-"""Where a run stands between its steps: who is left, how far it is, and what a person may ask."""
+"""What a ``Pruner`` tells between its steps: who is left, how far it is, what is alike."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from keras import layers
 
 import paoding
 from paoding.errors import ArgumentError
-from paoding.evaluation.alike import agreement, sure
+from paoding.evaluation.agreement import agreement, sure
 from paoding.evaluation.outputs import outputs_without_labels
 from paoding.evaluation.self_check import selfcheck
 

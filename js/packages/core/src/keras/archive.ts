@@ -1,4 +1,4 @@
-/** Reads single entries of a `.keras` file (a zip) without reading, or trusting, the rest of it. */
+/** Reads single entries of a `.keras` file (a zip), never trusting the rest; Python has files/archive.py. */
 
 /** A file of which parts can be read: bytes from `start` up to, but not including, `end`. */
 export interface ByteSource {

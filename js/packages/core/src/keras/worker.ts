@@ -1,4 +1,4 @@
-/** The reader of model files in a worker: it parses, and asks the page for the bytes that it needs. */
+/** What a worker does with a model file: parses, and asks the page for the bytes that it needs. */
 
 import { FileError } from './archive';
 import { ModelFile } from './file';

@@ -1,4 +1,4 @@
-/** Runs in a worker: reads model files, so that the page stays responsive whatever is in them. */
+/** The entry of the worker script; what it does is in `core/src/keras/worker.ts`. */
 import { serve, type ToWorker } from '@paoding/core/keras/worker';
 
 const receive = serve((message) => postMessage(message));

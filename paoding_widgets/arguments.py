@@ -1,4 +1,4 @@
-"""What a studio is given, looked at before anything is worked out with it."""
+"""A studio's arguments, looked at before anything is worked out with them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paoding.errors import ArgumentError, PaodingError
 from paoding.graph import Graph, inspect
 from paoding.synthetic.calibration import calibration_of
 from paoding.synthetic.legal import legal_inputs, misfit
-from paoding_widgets.meter import check_fits
+from paoding_widgets.measuring import check_fits
 from paoding_widgets.scene import Scene, make_scene
 from paoding_widgets.settings import Settings
 

@@ -1,4 +1,4 @@
-"""Robustness of what is no classifier: how far an attack leads an output of any task astray."""
+"""Robustness under attack of outputs of any task; a classifier's is in ``classifier``."""
 
 from __future__ import annotations
 

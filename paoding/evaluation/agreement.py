@@ -1,4 +1,4 @@
-"""How far two networks agree without labels: one number an input kind, each output by its task."""
+"""Agreement of a small network with its original: one number, each output by its task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the view asks for: read from its messages, and granted by a studio's own methods."""
+"""Messages of the browser: read with care, and answered by a studio's own methods."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Message:
     """A message of the view.
 
     Args:
@@ -36,7 +36,7 @@ class Wish:
     on: bool = False
 
     @classmethod
-    def of(cls, content: Any) -> Wish | None:
+    def of(cls, content: Any) -> Message | None:
         """Read a message; None where it is not understood."""
         if not isinstance(content, Mapping) or not isinstance(content.get("action"), str):
             return None
@@ -48,7 +48,7 @@ class Wish:
         }
         return cls(**given)
 
-    def grant(self, studio: PruningStudio, timeline: Timeline) -> None:
+    def answer(self, studio: PruningStudio, timeline: Timeline) -> None:
         """Do what is asked for; an action that is not known is left alone."""
         if self.action == "branch":
             studio.branch(self.moment)
