@@ -1,7 +1,7 @@
 """What real inputs probably look like: priors that draw synthetic inputs from a box.
 
 A prior is any ``callable(rng, n) -> array (n, *input_shape)``. A new one is a class here and, to
-be known by name, an entry in ``_IMAGES`` or the like of ``paoding.synthetic.choice``. No data is needed for any of these, and
+be known by name, a line in ``paoding.synthetic.choice``. No data is needed for any of these, and
 no Keras: what a model tells about its inputs is read in ``paoding.domain.hints``.
 """
 
