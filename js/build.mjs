@@ -11,7 +11,7 @@ import esbuild from 'esbuild';
 const here = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
 // Every displayed widget carries its own copy of the module, so it has to stay small.
-const WIDGET_LIMIT_KB = 100;
+const WIDGET_LIMIT_KB = 60;
 // What JupyterLab loads of the extension when it starts, and when a model is opened.
 const EXTENSION_LIMIT_KB = 120;
 

@@ -147,7 +147,7 @@ class Standing:
         stopped = state == "paused" and self.waits.stopping
         self.state = "stopped" if stopped else state
         self.message, self.stage, self.waits.pausing = "", None, False
-        if stopped and not self.timeline.applied:  # before the first step: nothing to undo
+        if state == "paused" and not self.timeline.applied:  # before the first step: as it was
             self.waits.stopping = False
             self.settle()
 

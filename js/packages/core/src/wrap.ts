@@ -30,8 +30,12 @@ export function wrapRows(
   if (window && window.width > 0 && window.height > 0) {
     const scale = (size: { width: number; height: number }): number =>
       Math.min(FULL, window.width / size.width, window.height / size.height);
+    const right = cards.reduce((most, card) => Math.max(most, card.x + card.width), 0);
+    const left = new Map<number, number>();
+    for (const { rank, x } of cards) left.set(rank, Math.min(left.get(rank) ?? x, x));
+    const starts = breaks.map((rank) => left.get(rank) ?? 0);
     for (let count = 2; count <= MAX_ROWS; count++) {
-      const rows = makeRows(cards, edges, chooseBreaks(cards, breaks, count));
+      const rows = makeRows(cards, edges, chooseBreaks(breaks, starts, right, count));
       const size = sizeOf(rows);
       const fits = scale(best) >= READABLE || best.width * READABLE <= window.width;
       // Rows that can be read, if only from top to bottom, before a whole that cannot.
@@ -45,52 +49,78 @@ export function wrapRows(
 
 /** Ranks before which a row may end: whatever crosses there comes from the one card before. */
 function possibleBreaks(cards: Card[], edges: Edge[]): number[] {
-  const last = Math.max(...cards.map((card) => card.rank));
+  const last = cards.reduce((most, card) => Math.max(most, card.rank), 0);
+  // How many long lines begin to pass by at a rank, less those that have ended.
+  const passing = new Array<number>(last + 3).fill(0);
+  const sources = Array.from({ length: last + 1 }, () => new Set<number>());
+  for (const edge of edges) {
+    const [from, to] = [(cards[edge.from] as Card).rank, (cards[edge.to] as Card).rank];
+    sources[from]?.add(edge.from);
+    if (to - from < 2) continue;
+    passing[from + 2] = (passing[from + 2] as number) + 1;
+    passing[to + 1] = (passing[to + 1] as number) - 1;
+  }
   const found: number[] = [];
+  let long = 0;
   for (let rank = 1; rank <= last; rank++) {
-    const crossing = edges.filter((edge) => {
-      const [from, to] = [cards[edge.from] as Card, cards[edge.to] as Card];
-      return from.rank < rank && to.rank >= rank;
-    });
-    const sources = new Set(crossing.map((edge) => edge.from));
-    const near = crossing.every((edge) => cards[edge.from]?.rank === rank - 1);
-    if (near && sources.size <= 1) found.push(rank);
+    long += passing[rank] as number;
+    if (long === 0 && (sources[rank - 1]?.size ?? 0) <= 1) found.push(rank);
   }
   return found;
 }
 
-/** Breaks that make about `count` rows of about the same width. */
-function chooseBreaks(cards: Card[], possible: number[], count: number): number[] {
-  const start = (rank: number): number =>
-    Math.min(...cards.filter((card) => card.rank === rank).map((card) => card.x));
-  const right = Math.max(...cards.map((card) => card.x + card.width));
+/** Breaks that make about `count` rows of about the same width; `starts` grow with their ranks. */
+function chooseBreaks(ranks: number[], starts: number[], right: number, count: number): number[] {
   const chosen: number[] = [];
-  for (let row = 1; row < count; row++) {
+  let first = 0;
+  for (let row = 1; row < count && first < ranks.length; row++) {
     const wanted = (right * row) / count;
-    const nearest = possible
-      .filter((rank) => rank > (chosen[chosen.length - 1] ?? 0))
-      .sort((a, b) => Math.abs(start(a) - wanted) - Math.abs(start(b) - wanted))[0];
-    if (nearest !== undefined) chosen.push(nearest);
+    let [low, high] = [first, ranks.length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((starts[middle] as number) < wanted) low = middle + 1;
+      else high = middle;
+    }
+    const far = (at: number): number => Math.abs((starts[at] as number) - wanted);
+    const at = low > first && far(low - 1) <= far(low) ? low - 1 : low;
+    chosen.push(ranks[at] as number);
+    first = at + 1;
   }
   return chosen;
 }
 
 function makeRows(cards: Card[], edges: Edge[], breaks: number[]): Row[] {
-  const rowOf = (card: Card): number => breaks.filter((rank) => card.rank >= rank).length;
-  return Array.from({ length: breaks.length + 1 }, (_, row) => {
-    const own = cards.filter((card) => rowOf(card) === row);
-    const points = edges
-      .filter((edge) => own.includes(cards[edge.from] as Card))
-      .filter((edge) => own.includes(cards[edge.to] as Card))
-      .flatMap((edge) => edge.points.map((point) => point.y));
-    return {
-      cards: own,
-      left: Math.min(...own.map((card) => card.x)),
-      right: Math.max(...own.map((card) => card.x + card.width)),
-      top: Math.min(...own.map((card) => card.y), ...points),
-      bottom: Math.max(...own.map((card) => card.y + card.height), ...points),
-    };
-  }).filter((row) => row.cards.length > 0);
+  const rows: Row[] = Array.from({ length: breaks.length + 1 }, () => ({
+    cards: [],
+    left: Number.POSITIVE_INFINITY,
+    right: Number.NEGATIVE_INFINITY,
+    top: Number.POSITIVE_INFINITY,
+    bottom: Number.NEGATIVE_INFINITY,
+  }));
+  const last = cards.reduce((most, card) => Math.max(most, card.rank), 0);
+  const rowOf: number[] = [];
+  for (let rank = 0, row = 0; rank <= last; rank++) {
+    if (breaks[row] === rank) row++;
+    rowOf.push(row);
+  }
+  const rowAt = (card: number): number => rowOf[(cards[card] as Card).rank] as number;
+  for (const card of cards) {
+    const row = rows[rowOf[card.rank] as number] as Row;
+    row.cards.push(card);
+    row.left = Math.min(row.left, card.x);
+    row.right = Math.max(row.right, card.x + card.width);
+    row.top = Math.min(row.top, card.y);
+    row.bottom = Math.max(row.bottom, card.y + card.height);
+  }
+  for (const edge of edges) {
+    if (rowAt(edge.from) !== rowAt(edge.to)) continue;
+    const row = rows[rowAt(edge.from)] as Row;
+    for (const { y } of edge.points) {
+      row.top = Math.min(row.top, y);
+      row.bottom = Math.max(row.bottom, y);
+    }
+  }
+  return rows.filter((row) => row.cards.length > 0);
 }
 
 /** What a line around a row's end needs at either side. */
@@ -118,7 +148,7 @@ function place(rows: Row[], edges: Edge[], cards: Card[]): void {
     top += row.bottom - row.top + ROW_GAP;
   });
   for (const row of rows) {
-    const { dx, dy } = shifts[rows.indexOf(row)] as (typeof shifts)[number];
+    const { dx, dy } = shifts[row.cards[0]?.row ?? 0] as (typeof shifts)[number];
     for (const card of row.cards) {
       card.x += dx;
       card.y += dy;

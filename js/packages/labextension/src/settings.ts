@@ -5,6 +5,7 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 export interface Settings {
   target: number;
   strategy: string;
+  effort: string;
   direction: 'horizontal' | 'vertical';
   colours: 'by kind' | 'none';
 }
@@ -13,6 +14,7 @@ const PLUGIN = '@paoding/labextension:plugin';
 export const DEFAULTS: Settings = {
   target: 0.5,
   strategy: 'annealing',
+  effort: 'normal',
   direction: 'horizontal',
   colours: 'by kind',
 };
@@ -29,8 +31,10 @@ export async function settings(app: JupyterFrontEnd): Promise<() => Settings> {
   }
 }
 
-/** Arguments of `PruningStudio` in Python: the target always, the strategy where it was changed. */
-export function studioArguments({ target, strategy }: Settings): string {
-  const chosen = strategy === DEFAULTS.strategy ? '' : `, strategy=${JSON.stringify(strategy)}`;
-  return `target=${target}${chosen}`;
+/** Arguments of `PruningStudio` in Python: the target always, the others where they were changed. */
+export function studioArguments(chosen: Settings): string {
+  const others = (['strategy', 'effort'] as const)
+    .filter((name) => chosen[name] !== DEFAULTS[name])
+    .map((name) => `, ${name}=${JSON.stringify(chosen[name])}`);
+  return `target=${chosen.target}${others.join('')}`;
 }

@@ -41,8 +41,8 @@ test('a path is written as a Python string, whatever is in it', () => {
 });
 
 test('a new notebook starts with what was set', () => {
-  const set = { ...DEFAULTS, target: 0.25, strategy: 'impact' };
+  const set = { ...DEFAULTS, target: 0.25, strategy: 'impact', effort: 'fast' };
   const made = starterNotebook(kernel, nullTranslator.load('paoding'), set, 'net.keras');
   const sources = made.cells.map((cell) => String(cell.source)).join('\n');
-  expect(sources).toContain('PruningStudio(model, target=0.25, strategy="impact")');
+  expect(sources).toContain('PruningStudio(model, target=0.25, strategy="impact", effort="fast")');
 });

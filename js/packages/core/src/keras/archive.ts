@@ -144,11 +144,16 @@ export async function stored(source: ByteSource, entry: ArchiveEntry): Promise<B
   };
 }
 
-/** Unpacks piece by piece, and stops where there is more than was promised. */
-async function inflate(packed: Uint8Array, name: string, most: number): Promise<Uint8Array> {
+/** Unpacks part by part, and stops where there is more than was promised. */
+export async function inflate(
+  packed: Uint8Array,
+  name: string,
+  most: number,
+  format: 'deflate' | 'deflate-raw' = 'deflate-raw',
+): Promise<Uint8Array<ArrayBuffer>> {
   const stream = new Blob([packed as Uint8Array<ArrayBuffer>])
     .stream()
-    .pipeThrough(new DecompressionStream('deflate-raw'));
+    .pipeThrough(new DecompressionStream(format));
   const pieces: Uint8Array[] = [];
   let total = 0;
   const reader = stream.getReader();

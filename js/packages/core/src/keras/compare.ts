@@ -2,7 +2,7 @@
 
 import type { Scene, UnitState } from '../scene';
 import { emptyState } from '../scene';
-import { type Drawn, sceneOf } from './model';
+import { type Drawn, sceneOf } from './drawn';
 import type { Shape } from './parameters';
 import type { RunPlan } from './run';
 

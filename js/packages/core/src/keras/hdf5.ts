@@ -1,16 +1,9 @@
 /** Reads HDF5 files as Keras writes them, in parts: names, shapes and numbers, and only those asked for. */
 
 import { type ByteSource, FileError } from './archive';
-import { decode, type NumberType, typeOf } from './numbers';
-
-export interface Dataset {
-  shape: number[];
-  type: NumberType;
-  /** Where its numbers lie, one after the other; null where they are packed or were never written. */
-  place: { start: number; bytes: number } | null;
-  /** Why they cannot be read, or an empty text. */
-  refusal: string;
-}
+import { type Dataset, damaged, datasetOf, long, shapeOf } from './dataset';
+import { decode } from './numbers';
+import { PieceReader, refused } from './pieces';
 
 export interface Hdf5Object {
   address: number;
@@ -41,7 +34,6 @@ const MOST_BLOCKS = 4096;
 const MOST_CHILDREN = 100_000;
 const MOST_HEAP = 16 << 20;
 const MOST_TEXT = 64 << 20;
-const MOST_RANK = 32;
 
 const DATASPACE = 1;
 const LINK_INFO = 2;
@@ -53,15 +45,6 @@ const ATTRIBUTE = 12;
 const CONTINUATION = 16;
 const SYMBOLS = 17;
 
-function damaged(what: string): FileError {
-  return new FileError('The HDF5 file is damaged: %1.', what);
-}
-
-/** A number of eight bytes; the greatest one means "nowhere". */
-function long(data: DataView, at: number): number {
-  return data.getUint32(at, true) + data.getUint32(at + 4, true) * 2 ** 32;
-}
-
 function ascii(data: DataView, at: number, most: number): string {
   const bytes = new Uint8Array(data.buffer, data.byteOffset + at, most);
   const end = bytes.indexOf(0);
@@ -70,9 +53,12 @@ function ascii(data: DataView, at: number, most: number): string {
 
 export class Hdf5File {
   private readonly pages = new Map<number, Promise<Uint8Array>>();
+  private readonly pieces: PieceReader;
   root = 0;
 
-  private constructor(private readonly source: ByteSource) {}
+  private constructor(private readonly source: ByteSource) {
+    this.pieces = new PieceReader((start, length) => this.bytes(start, length));
+  }
 
   /** Opens a file by its first bytes. */
   static async open(source: ByteSource): Promise<Hdf5File> {
@@ -125,7 +111,8 @@ export class Hdf5File {
   /** Numbers of a dataset, read past the pages: they are many, and rarely asked for twice. */
   async numbers(dataset: Dataset, first: number, count: number): Promise<Float64Array> {
     const { place, type } = dataset;
-    if (!place) throw new FileError('These numbers cannot be read: %1.', dataset.refusal);
+    if (dataset.pieces) return guarded(() => this.pieces.numbers(dataset, first, count));
+    if (!place) throw refused(dataset);
     const start = place.start + first * type.bytes;
     const bytes = await this.source.read(start, start + count * type.bytes);
     if (bytes.length < count * type.bytes) throw new FileError('The file is cut off.');
@@ -139,7 +126,8 @@ export class Hdf5File {
       ({ type }) => type === SYMBOLS || type === LINK_INFO || type === LINK,
     );
     const has = (type: number) => messages.some((message) => message.type === type);
-    const dataset = has(LAYOUT) && has(DATATYPE) && has(DATASPACE) ? this.dataset(messages) : null;
+    const numbers = has(LAYOUT) && has(DATATYPE) && has(DATASPACE);
+    const dataset = numbers ? await guarded(async () => this.dataset(messages)) : null;
     return { address, messages, group, dataset };
   }
 
@@ -275,19 +263,13 @@ export class Hdf5File {
   }
 
   private dataset(messages: Message[]): Dataset {
-    const data = (type: number) =>
-      (messages.find((message) => message.type === type) as Message).data;
-    const shape = shapeOf(data(DATASPACE));
-    const type = typeOf(data(DATATYPE));
-    const packed = messages.some((message) => message.type === FILTERS);
-    const { place, refusal } = placeOf(data(LAYOUT));
-    const needed = shape.reduce((product, size) => product * size, 1) * type.bytes;
-    if (packed) return { shape, type, place: null, refusal: 'they are compressed' };
-    if (!place) return { shape, type, place, refusal };
-    if (place.bytes < needed || place.start + needed > this.source.size) {
-      return { shape, type, place: null, refusal: 'the file is too short for them' };
-    }
-    return { shape, type, place: { start: place.start, bytes: needed }, refusal: '' };
+    const find = (type: number) => messages.find((message) => message.type === type)?.data;
+    const [space, kind, layout] = [DATASPACE, DATATYPE, LAYOUT].map(find) as [
+      DataView,
+      DataView,
+      DataView,
+    ];
+    return datasetOf(space, kind, layout, find(FILTERS), this.source.size);
   }
 
   /** Attributes that are texts; others are left out. */
@@ -375,27 +357,4 @@ function linkOf(data: DataView): Link {
   at += wide;
   const name = ascii(data, at, length);
   return { name, address: kind === 0 ? long(data, at + length) : null };
-}
-
-function shapeOf(data: DataView): number[] {
-  const [version, rank] = [data.getUint8(0), data.getUint8(1)];
-  if (rank > MOST_RANK) throw damaged(`something has ${rank} axes`);
-  if (version === 2 && data.getUint8(3) === 2) return [0];
-  const at = version === 1 ? 8 : 4;
-  return Array.from({ length: rank }, (_, axis) => long(data, at + 8 * axis));
-}
-
-function placeOf(data: DataView): Pick<Dataset, 'place' | 'refusal'> {
-  const version = data.getUint8(0);
-  const refuse = (refusal: string) => ({ place: null, refusal });
-  if (version < 3) return refuse('they are stored in an old way');
-  const kind = data.getUint8(1);
-  if (kind === 0) {
-    return refuse('they are stored inside of their description');
-  }
-  if (kind !== 1) return refuse('they are stored in pieces');
-  const start = long(data, 2);
-  return start >= UNDEFINED / 2
-    ? refuse('they were never written')
-    : { place: { start, bytes: long(data, 10) }, refusal: '' };
 }

@@ -1,7 +1,6 @@
 /** A Keras model as its configuration tells it: layers in order, with shapes and parameters. */
 
-import { attributesOf } from '../attributes';
-import type { Scene } from '../scene';
+import { type Attributes, attributesOf } from '../attributes';
 import { FileError } from './archive';
 import { flopsOf } from './flops';
 import { parametersOf, type Shape } from './parameters';
@@ -14,6 +13,8 @@ export interface KerasLayer {
   name: string;
   type: string;
   config: Config;
+  /** What is shown of its configuration: kernel, stride, activation. */
+  attributes: Attributes;
   /** Numbers of the layers that feed it. */
   inputs: number[];
   /** Of the output; null where the file does not tell. */
@@ -100,6 +101,10 @@ function total(layers: KerasLayer[]): number {
   return [...counted.values()].reduce((sum, parameters) => sum + parameters, 0);
 }
 
+function tooMany(): FileError {
+  return new FileError('The model has more than %1 layers.', MOST_LAYERS.toLocaleString('en-US'));
+}
+
 /** The layers found so far, and how much work they may still cost. */
 class Layers {
   readonly all: KerasLayer[] = [];
@@ -108,10 +113,7 @@ class Layers {
   /** Counts one call of a layer or of a nested model. */
   count(): void {
     if (++this.calls > MOST_CALLS || this.all.length > MOST_LAYERS) {
-      throw new FileError(
-        'The model has more than %1 layers.',
-        MOST_LAYERS.toLocaleString('en-US'),
-      );
+      throw tooMany();
     }
   }
 
@@ -145,7 +147,7 @@ function flatten(model: Config, scope: Scope, feeds: number[], layers: Layers): 
   const config = object(model.config);
   const entries = list(config.layers).map(object);
   if (entries.length > MOST_LAYERS) {
-    throw new FileError('The model has more than %1 layers.', MOST_LAYERS.toLocaleString('en-US'));
+    throw tooMany();
   }
   refuseDoubleNames(entries);
   const keys = weightKeys(entries);
@@ -187,12 +189,17 @@ function functional(
       key: keys[index] ?? '',
     })),
   );
+  if (all.length > MOST_LAYERS) throw tooMany();
   const nameOf = (entry: Config) => text(entry.name, text(object(entry.config).name, 'layer'));
   // Each call waits for the tensors that it reads; whatever waits for nothing more comes next.
   const readers = new Map<string, number[]>();
   const missing = all.map(({ inputs }, number) => {
     const keys = new Set(inputs.map((each) => `${each.layer}:${each.node}`));
-    for (const key of keys) readers.set(key, [...(readers.get(key) ?? []), number]);
+    for (const key of keys) {
+      const known = readers.get(key);
+      if (known) known.push(number);
+      else readers.set(key, [number]);
+    }
     return keys.size;
   });
   const ready = all.flatMap((_, number) => (missing[number] === 0 ? [number] : []));
@@ -229,7 +236,7 @@ function add(
   entry: Config,
   key: string,
   inputs: number[],
-  told: { read: Shape | null; made: Shape | null },
+  shapes: { read: Shape | null; made: Shape | null },
   scope: Scope,
   layers: Layers,
 ): number[] {
@@ -245,15 +252,16 @@ function add(
   const holdsCode = type === 'Lambda' || hasCode(config, name);
   const fed = inputs.map((each) => layers.shapeOf(each));
   // In files of Keras 2 the first layer of a Sequential says what it reads.
-  const read = told.read ?? fed[0] ?? shapeOf(config.batch_input_shape);
+  const read = shapes.read ?? fed[0] ?? shapeOf(config.batch_input_shape);
   const reads = [read, ...fed.slice(1)];
-  const shape = told.made ?? guessedShape(type, config, reads);
+  const shape = shapes.made ?? guessedShape(type, config, reads);
   // What an attention attends to, where the file does not keep the shapes that it was built with.
   const attended = { value_shape: reads[1], key_shape: reads[2] };
   const built = { ...attended, ...object(object(entry.build_config).shapes_dict) };
   const parameters = wrapped(type, config, read, built);
   const flops = flopsOf(type, config, reads, shape, parameters);
-  return layers.push({ name, type, config, inputs, shape, parameters, flops, holdsCode, place });
+  const told = { name, type, config, attributes: attributesOf(config), inputs, shape };
+  return layers.push({ ...told, parameters, flops, holdsCode, place });
 }
 
 /** The names that Keras 3 gives the layers of one model where it writes their weights. */
@@ -348,50 +356,4 @@ function tensorNames(value: unknown): string[] {
   if (Array.isArray(value) && typeof value[0] === 'string') return [value[0]];
   const many = Array.isArray(value) ? value : Object.values(object(value));
   return many.map((each) => text(list(each)[0], ''));
-}
-
-/** A shape without its batch axis, for people. */
-export function shapeText(shape: Shape | null): string {
-  if (!shape) return '?';
-  const sizes = shape.slice(1).map((size) => size ?? '?');
-  return sizes.join(' × ') || 'one number';
-}
-
-const KINDS: [string, RegExp][] = [
-  ['input', /^InputLayer$/],
-  ['weights', /(Conv\d|Dense|Embedding)/],
-  ['sequence', /(LSTM|GRU|RNN|Attention|Bidirectional|TimeDistributed)/],
-  ['norm', /(Normalization|LayerScale|Rescaling)$/],
-  ['activation', /^(Activation|\w*ReLU|ELU|Softmax|\w*Dropout\w*|Relu\d?|Silu|Gelu|Sigmoid)$/],
-  ['pool', /(Pooling\dD|Flatten|Reshape|ZeroPadding\dD|Cropping\dD|UpSampling\dD|Permute)$/],
-  ['merge', /^(Add|Concatenate|Multiply|Subtract|Average|Maximum|Minimum|Dot)$/],
-];
-
-/** The part of a layer that the drawing needs. */
-export type Drawn = Pick<KerasLayer, 'name' | 'type' | 'inputs' | 'shape' | 'parameters'> & {
-  config?: Config;
-};
-
-/** The same model as the structure view draws it, with or without stripes for the layers' kinds. */
-export function sceneOf(model: { name: string; layers: Drawn[] }, stripes = true): Scene {
-  return {
-    name: model.name,
-    groups: [],
-    nodes: model.layers.map((layer) => ({
-      name: layer.name,
-      op: layer.type === 'InputLayer' ? 'Input' : layer.type,
-      detail: shapeText(layer.shape),
-      inputs: [...new Set(layer.inputs)],
-      units: 0,
-      group: -1,
-      parameters: layer.parameters ?? 0,
-      attributes: attributesOf(layer.config ?? {}),
-      // What normalizes or only passes on stands on the card before it.
-      alone: layer.parameters !== 0 && !/Normalization$/.test(layer.type),
-      note: '',
-      ...(stripes
-        ? { kind: KINDS.find(([, types]) => types.test(layer.type))?.[0] ?? 'other' }
-        : {}),
-    })),
-  };
 }

@@ -1,7 +1,8 @@
 /** What a layer's weights look like: where they are in the file, their statistics, slices and pictures. */
 
 import { FileError } from './archive';
-import type { Dataset, Hdf5File, Hdf5Object, Link } from './hdf5';
+import type { Dataset } from './dataset';
+import type { Hdf5File, Hdf5Object, Link } from './hdf5';
 import type { KerasLayer } from './model';
 
 /** One array of weights; the names are texts from the file. */

@@ -14,6 +14,7 @@ const MODEL = /\.(keras|h5|hdf5)$/i;
 const RUN = /^(plan|report)\.json$/;
 /** Files of a run folder, as `paoding.run_folder` names them. */
 const [PLAN, ORIGINAL, PRUNED] = ['plan.json', 'original.keras', 'model.keras'];
+const LOG = 'decisions.parquet';
 
 export async function activate(app: JupyterFrontEnd): Promise<void> {
   const trans = await translation(app);
@@ -110,6 +111,12 @@ async function openRun(
               before: PathExt.join(folder, ORIGINAL),
               after: PathExt.join(folder, PRUNED),
             })
+        : null,
+      decisions: files.includes(LOG)
+        ? async () => {
+            const { decisionsView, readDecisions } = await import('./decisions');
+            return decisionsView(await readDecisions(app, PathExt.join(folder, LOG)), trans);
+          }
         : null,
     });
     open(app, view, PathExt.basename(folder) || trans.__('Pruning run'), folder);

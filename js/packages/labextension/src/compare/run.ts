@@ -18,6 +18,7 @@ import {
   type RunPlan,
   type RunReport,
 } from '@paoding/core/keras';
+import { sentence } from '../viewer/panel';
 import viewerStyles from '../viewer/viewer.css';
 import runStyles from './run.css';
 
@@ -25,6 +26,8 @@ export interface RunDeeds {
   go(): void;
   /** Null where the folder does not hold the original. */
   compare: (() => void) | null;
+  /** Every candidate of the run; null where the folder has no log. */
+  decisions: (() => Promise<HTMLElement>) | null;
 }
 
 export function runView(
@@ -60,6 +63,7 @@ export function runView(
         report.steps.map((step) => step.seconds),
       ),
     ),
+    ...(deeds.decisions ? [decisions(deeds.decisions, trans)] : []),
     element(
       'div',
       { class: 'paoding-run-tables' },
@@ -70,6 +74,28 @@ export function runView(
     ),
   );
   return new Widget({ node });
+}
+
+/** The log is long and rarely asked for: it is read when its part is opened. */
+function decisions(read: () => Promise<HTMLElement>, trans: TranslationBundle): HTMLElement {
+  const place = element('div', { role: 'status' }, trans.__('Reading the log ...'));
+  const summary = trans.__('Decisions: every candidate, and why it went or stayed');
+  const part = element(
+    'details',
+    { class: 'paoding-run-decisions', 'aria-label': trans.__('Decisions') },
+    element('summary', {}, summary),
+    place,
+  );
+  const open = (): void => {
+    read().then(
+      (view) => place.replaceChildren(view),
+      (error: unknown) => {
+        place.textContent = sentence(error, trans);
+      },
+    );
+  };
+  part.addEventListener('toggle', open, { once: true });
+  return part;
 }
 
 function section(title: string, content: HTMLElement): HTMLElement {
