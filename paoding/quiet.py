@@ -22,6 +22,19 @@ def mute(descriptor: int) -> int | None:
 
 
 @contextmanager
+def silenced() -> Iterator[None]:
+    """Keep what C++ writes to the process's stderr off it, whatever level it was told to log at."""
+    sys.stderr.flush()
+    kept = mute(2)
+    try:
+        yield
+    finally:
+        if kept is not None:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+@contextmanager
 def quiet_start() -> Iterator[None]:
     """Keep TensorFlow's start-up notes off stderr while a block imports it for the first time.
 
@@ -32,13 +45,7 @@ def quiet_start() -> Iterator[None]:
         yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    kept = mute(2)
-    try:
+    with silenced():
         yield
         if "tensorflow" in sys.modules:  # the search for graphics cards writes too
             sys.modules["tensorflow"].config.list_physical_devices()
-    finally:
-        if kept is not None:
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -21,5 +21,5 @@ def test_the_site_builds_with_every_page_and_link_and_its_search_holds_the_lesso
     site = ROOT / "build" / "site"
     index = (site / "search" / "search_index.js").read_text("utf-8")
     assert "Which unit would you remove" in index
-    for page in ("index", "lessons/8-structure", "how-to/own-model", "reference/prune"):
+    for page in ("index", "lessons/9-to-the-device", "how-to/own-model", "reference/prune"):
         assert (site / f"{page}.html").is_file(), page

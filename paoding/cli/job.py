@@ -187,8 +187,9 @@ def show_result(outcome: Outcome, json_only: bool) -> None:
         print_costs(plain["before"], plain["after"])
     removed = sum(step["removed"] for step in plain["steps"])
     print(f"{removed:,} units removed in {len(plain['steps'])} steps. {certified(plain)}")
-    if plain.get("ending"):
-        print(plain["ending"])
+    for name in ("ending", "latency"):
+        if plain.get(name):
+            print(plain[name])
     if plain["prior"]:
         print(plain["prior"])
     if outcome.checked:

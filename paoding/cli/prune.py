@@ -49,6 +49,13 @@ def prune(
             show_default=False,
         ),
     ] = None,
+    target_latency: Annotated[
+        float | None,
+        typer.Option(
+            help="Instead of --target: the share of the time in --runtime that may be left.",
+            show_default=False,
+        ),
+    ] = None,
     keep: Annotated[
         float | None,
         typer.Option(
@@ -91,7 +98,7 @@ def prune(
         str | None,
         typer.Option(
             metavar="NAME|TABLE.csv",
-            help="With --budget latency: litert, onnxruntime or keras on this machine, or what "
+            help="With --target-latency: litert, onnxruntime or keras on this machine, or what "
             "`paoding latency-table` wrote on the device.",
             show_default=False,
         ),
@@ -181,6 +188,7 @@ def prune(
         pruner = paoding.Pruner(
             case.original,
             target=target,
+            target_latency=target_latency,
             step=step,
             strategy=_strategy(strategy, alpha, beta, energy),
             compensation=compensation,

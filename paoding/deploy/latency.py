@@ -20,6 +20,10 @@ from paoding.evaluation.runtimes import (
 )
 from paoding.evaluation.timing import Latency, timed, zeros_for
 
+# As often models that are compared are measured, and the seconds of one measurement at most.
+_TURNS = 3
+_LONGEST = 2.0
+
 
 def latency(
     model: Any,
@@ -58,6 +62,34 @@ def latency(
     with tempfile.TemporaryDirectory(prefix="paoding-") as folder:
         runner = open_runtime(model, runtime, threads, Path(folder), input_size)
         return timed(runner, zeros_for(runner, batch, input_size))
+
+
+def in_turns(
+    models: Sequence[Any],
+    runtime: str,
+    threads: int = 1,
+    *,
+    input_size: Sequence[int] | None = None,
+    turns: int = _TURNS,
+) -> list[Latency]:
+    """Measure several models in turns, so that what else the machine does meets all alike.
+
+    Returns:
+        For each model the turn with the least median; compare its ``least``.
+    """
+    with tempfile.TemporaryDirectory(prefix="paoding-") as name:
+        runners = []
+        for k, model in enumerate(models):
+            folder = Path(name) / str(k)
+            folder.mkdir()
+            runners.append(open_runtime(model, runtime, threads, folder, input_size))
+        arrays = [zeros_for(runner, 1, input_size) for runner in runners]
+        best: list[Latency] = []
+        for turn in range(turns):
+            found = [timed(*pair, longest=_LONGEST) for pair in zip(runners, arrays, strict=True)]
+            pairs = zip(best, found, strict=True) if turn else zip(found, found, strict=True)
+            best = [min(pair, key=lambda one: one.median) for pair in pairs]
+        return best
 
 
 def open_runtime(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,22 +12,20 @@ from typing import Any
 import keras
 import numpy as np
 
-from paoding.deploy.latency import latency
-from paoding.errors import DataError, PaodingError
+from paoding.deploy.latency import in_turns
+from paoding.deploy.surroundings import Row, group_rows, idle_seconds, narrowed, open_axes
+from paoding.errors import DataError
 from paoding.evaluation.runtimes import require_runtime
 from paoding.evaluation.timing import machine
 from paoding.files.atomic import output_file
-from paoding.graph import Graph, Group, State, trace
+from paoding.graph import Graph, trace
 from paoding.graph.cost import bytes_of, flops_of
-from paoding.graph.keras_internals import config_of, revive
-from paoding.graph.surgery import cut
 
-# Runtimes compute so many channels at once; widths between cost as much as the next one.
-_ALIGNED = 8
-# As many widths are measured for each group.
-_WIDTHS = 6
 _PER_BYTE = 16  # operations in the time that a byte takes to be moved, about
 _COLUMNS = ("group", "units", "width", "seconds")
+# Rows of a CSV that are of no group: the whole model, the model with every group at its least
+# width, and a call that computes nothing.
+_WHOLE, _LEAST, _IDLE = "*", "*least", "*idle"
 
 
 @dataclass(frozen=True)
@@ -37,31 +33,41 @@ class LatencyTable:
     """Milliseconds by group and width: a budget for :func:`paoding.prune`.
 
     Attributes:
-        total: Seconds of the whole model.
+        total: Seconds of the whole model; like all times here the least of many, which what else
+            the machine does moves least.
         rows: (group, its units, width, seconds of its layers at that width), for each group
             from its full width down.
         shares: (share of the model's work, the groups that it shrinks with), for each call.
         runtime: What was measured in.
         machine: What it was measured on.
+        idle: Seconds of a call that computes nothing: no width saves them.
+        anchors: (share of the work, share of the seconds) of whole models that were measured,
+            between which others are predicted.
+        here: Whether smaller models can be measured where the table was.
         expected: Seconds that were predicted of the smaller model, once there is one.
-        reached: Seconds that it was measured to take.
+        reached: Seconds that it was measured to take, by the original's in the same turns.
     """
 
     total: float
-    rows: tuple[tuple[str, int, int, float], ...]
+    rows: tuple[Row, ...]
     shares: tuple[tuple[float, tuple[str, ...]], ...]
     runtime: str
     machine: str
+    idle: float = 0.0
+    anchors: tuple[tuple[float, float], ...] = ()
+    here: bool = True
     expected: float | None = None
     reached: float | None = None
 
     def ratio(self, name: str, width: int) -> float:
-        """Return what a group's layers take at a width, as a share of what they take in full."""
+        """Return what a group's layers compute at a width, as a share of their time in full."""
         points = sorted((w, s) for g, _, w, s in self.rows if g == name)
         if not points:
             return 1.0
+        idle = min(self.idle, 0.9 * min(seconds for _, seconds in points))
         widths, seconds = zip(*points, strict=True)
-        return float(np.interp(width, (0, *widths), (0.0, *seconds)) / seconds[-1])
+        busy = np.array((idle, *seconds)) - idle
+        return float(np.interp(width, (0, *widths), busy) / busy[-1])
 
     def widths(self, name: str) -> tuple[int, ...]:
         """Return measured widths below which no wider one is as fast, from the widest on."""
@@ -75,24 +81,42 @@ class LatencyTable:
                 least = seconds
         return tuple(found)
 
-    def predicted(self, widths: Mapping[str, int]) -> float:
-        """Return the seconds of the model with some groups at other widths.
+    def work(self, widths: Mapping[str, int]) -> float:
+        """Return what is left to compute with some groups at other widths, as a share.
 
-        A call's time shrinks with each group that it reads or makes.
+        A call shrinks with each group that it reads or makes.
         """
         ratios = {name: self.ratio(name, width) for name, width in widths.items()}
-        work = sum(
+        return sum(
             share * float(np.prod([ratios.get(name, 1.0) for name in names]))
             for share, names in self.shares
         )
-        return self.total * work
+
+    def predicted(self, widths: Mapping[str, int]) -> float:
+        """Return the seconds of the model with some groups at other widths.
+
+        Between whole models that were measured; groups alone do not add up to the model.
+        """
+        known = dict(self.anchors) | {1.0: 1.0}
+        known.setdefault(0.0, min(self.idle / self.total, *known.values()))
+        works = sorted(known)
+        shares = np.maximum.accumulate([known[work] for work in works])
+        return self.total * float(np.interp(self.work(widths), works, shares))
 
     def measured(self, graph: Graph, quotas: Mapping[str, int]) -> LatencyTable:
         """Return the table with what the model without so many units is predicted, and takes."""
-        widths = {name: graph.by_name[name].units - count for name, count in quotas.items()}
-        smaller = cut(graph, _without(graph, quotas))
-        took = latency(smaller, self.runtime).median
-        return replace(self, expected=self.predicted(widths), reached=took)
+        expected = self.predicted(_widths(graph, quotas))
+        if not self.here:
+            return replace(self, expected=expected)
+        took = self.total * _share(graph, quotas, self.runtime)[1]
+        return replace(self, expected=expected, reached=took)
+
+    def learnt(self, graph: Graph, quotas: Mapping[str, int]) -> LatencyTable:
+        """Return the table that predicts what was measured last; nothing is reached with it yet."""
+        if self.reached is None:
+            return self
+        here = (self.work(_widths(graph, quotas)), self.reached / self.total)
+        return replace(self, anchors=(*self.anchors, here), expected=None, reached=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -109,27 +133,38 @@ class LatencyTable:
             rows = tuple((str(g), int(n), int(w), float(s)) for g, n, w, s in values["rows"])
             shares = tuple((float(x), tuple(map(str, g))) for x, g in values["shares"])
             rest = {k: values[k] for k in ("runtime", "machine", "expected", "reached")}
-            return cls(float(values["total"]), rows, shares, **rest)
+            anchors = tuple((float(x), float(y)) for x, y in values.get("anchors", ()))
+            rest |= {"idle": float(values.get("idle", 0)), "here": bool(values.get("here", True))}
+            return cls(float(values["total"]), rows, shares, anchors=anchors, **rest)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"This is no table of latencies: {error}.") from None
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the rows as CSV, the whole model's seconds as the group ``*``."""
+        """Write the rows as CSV; ``*`` is the whole model, ``*least`` it at the least widths."""
         with output_file(path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(_COLUMNS)
-            writer.writerow(("*", 0, 0, self.total))
+            writer.writerow((_WHOLE, 0, 0, self.total))
+            if self.anchors:
+                writer.writerow((_LEAST, 0, 0, self.total * self.anchors[0][1]))
+            writer.writerow((_IDLE, 0, 0, self.idle))
             writer.writerows(self.rows)
         return Path(path)
 
 
 def latency_table(
-    model: keras.Model | Graph, runtime: Any = None, *, source: Any = None
+    model: keras.Model | Graph,
+    runtime: Any = None,
+    *,
+    source: Any = None,
+    groups: Collection[str] | None = None,
 ) -> LatencyTable:
     """Measure each group's layers at several widths, or take a table measured elsewhere.
 
     Each group's layers are run by themselves, with what they read and what reads them; times
-    are kept on disk by shape and runtime (``PAODING_CACHE``, by default ``~/.cache/paoding``).
+    are kept on disk by shape and runtime (``PAODING_CACHE``, by default ``~/.cache/paoding``),
+    but for those of a busy machine. The whole model is measured too, as it is and with every group
+    at its least width: predictions lie between these two.
 
     Args:
         model: A built model, or what :func:`paoding.inspect` made of one.
@@ -137,6 +172,7 @@ def latency_table(
             or made again from what a plan keeps of it.
         source: The path of a CSV with the columns group, units, width and seconds, such as
             :meth:`LatencyTable.save` writes, measured on the device that it is for.
+        groups: Names of the groups to measure; by default all.
 
     Raises:
         RuntimeMissingError: The runtime is not installed.
@@ -158,11 +194,38 @@ def latency_table(
     graph = model if isinstance(model, Graph) else trace(model)
     if source is not None:
         return _read(graph, Path(source), runtime)
-    rows: list[tuple[str, int, int, float]] = []
+    rows: list[Row] = []
     for group in graph.prunable:
-        rows += _group_rows(graph, group, runtime)
-    total = latency(graph.model, runtime).median
-    return LatencyTable(total, tuple(rows), _shares(graph), runtime, machine())
+        if groups is None or group.name in groups:
+            rows += group_rows(graph, group, runtime)
+    least = {name: units - _least(rows)[name] for name, units, _, _ in rows}
+    total, share = _share(graph, least, runtime)
+    idle = min(idle_seconds(runtime), share * total)
+    table = LatencyTable(total, tuple(rows), _shares(graph), runtime, machine(), idle)
+    return _anchored(table, share)
+
+
+def _least(rows: Collection[Row]) -> dict[str, int]:
+    """Return the least width of each group."""
+    ordered = sorted(rows, key=lambda row: -row[2])
+    return {name: width for name, _, width, _ in ordered}
+
+
+def _anchored(table: LatencyTable, share: float) -> LatencyTable:
+    """Return the table that knows what the model takes with every group at its least width."""
+    work = table.work(_least(table.rows))
+    return replace(table, anchors=((work, min(share, 1.0)),) if work < 1 else ())
+
+
+def _widths(graph: Graph, quotas: Mapping[str, int]) -> dict[str, int]:
+    return {name: graph.by_name[name].units - count for name, count in quotas.items()}
+
+
+def _share(graph: Graph, quotas: Mapping[str, int], runtime: str) -> tuple[float, float]:
+    """Return the original's seconds, and a smaller model's as a share of them."""
+    pair = [graph.model, narrowed(graph, quotas)]
+    before, after = in_turns(pair, runtime, input_size=open_axes(graph.model))
+    return before.least, after.least / before.least
 
 
 def _read(graph: Graph, path: Path, runtime: str) -> LatencyTable:
@@ -176,14 +239,18 @@ def _read(graph: Graph, path: Path, runtime: str) -> LatencyTable:
         raise DataError(
             f"'{path}' is no table of latencies with the columns {', '.join(_COLUMNS)}: {error}."
         ) from None
-    totals = [seconds for name, _, _, seconds in found if name == "*"]
-    rows = tuple(row for row in found if row[0] != "*")
+    marks = {name: seconds for name, _, _, seconds in found if name in (_WHOLE, _LEAST, _IDLE)}
+    rows = tuple(row for row in found if row[0] not in marks)
     for name, units, _, seconds in rows:
         if name not in graph.by_name or graph.by_name[name].units != units or seconds <= 0:
             raise DataError(f"'{path}' is of another model: its group '{name}' does not fit.")
-    if not totals:
+    total = marks.get(_WHOLE, 0.0)
+    if total <= 0:
         raise DataError(f"'{path}' has no row for the whole model (group *).")
-    return LatencyTable(totals[0], rows, _shares(graph), runtime, f"as {path.name} says")
+    where = f"as {path.name} says"
+    idle = min(max(marks.get(_IDLE, 0.0), 0.0), total)
+    table = LatencyTable(total, rows, _shares(graph), runtime, where, idle, here=False)
+    return _anchored(table, marks[_LEAST] / total) if _LEAST in marks else table
 
 
 def _shares(graph: Graph) -> tuple[tuple[float, tuple[str, ...]], ...]:
@@ -198,108 +265,3 @@ def _shares(graph: Graph) -> tuple[tuple[float, tuple[str, ...]], ...]:
         (each / whole, tuple(touching.get(node.name, ())))
         for node, each in zip(graph.nodes, work, strict=True)
     )
-
-
-def _group_rows(graph: Graph, group: Group, runtime: str) -> list[tuple[str, int, int, float]]:
-    try:
-        small = trace(_surroundings(graph, group), inexact=graph.inexact)
-        twin = max(small.groups, key=lambda g: len({*g.layers} & {*group.layers}))
-    except (PaodingError, ValueError, TypeError):  # it stands for itself nowhere
-        return []
-    if twin.units != group.units:
-        return []
-    least = group.units - int(group.removable.sum())
-    return [
-        (group.name, group.units, width, _seconds(small, twin, width, runtime))
-        for width in _widths(group.units, max(least, 1))
-        if width == group.units or twin.removable.sum() >= group.units - width
-    ]
-
-
-def _widths(units: int, least: int) -> list[int]:
-    """Return the full width, and some below that are multiples of what runtimes compute at once.
-
-    >>> _widths(64, 1), _widths(6, 2)
-    ([64, 56, 48, 40, 32, 24, 8], [6, 5, 4, 3, 2])
-    """
-    aligned = [w for w in range(units - 1, least - 1, -1) if w % _ALIGNED == 0]
-    if len(aligned) < 2:
-        aligned = list(range(units - 1, least - 1, -1))
-    places = np.unique(np.linspace(0, len(aligned) - 1, min(_WIDTHS, len(aligned))).astype(int))
-    return [units, *(aligned[k] for k in places)]
-
-
-def _surroundings(graph: Graph, group: Group) -> keras.Model:
-    """Return a group's layers as a model of their own, out of new layers; weights do not matter."""
-    names = set(group.layers)
-    known: dict[int, Any] = {}
-    fresh: dict[int, Any] = {}
-    inputs, last = [], set()
-    for node in (n for n in graph.nodes if n.name in names):
-        for tensor in node.inputs:
-            if tensor not in known:
-                shape = graph.flat.shapes[tensor][1:]
-                known[tensor] = keras.Input(shape, dtype=graph.flat.dtypes[tensor])
-                inputs.append(known[tensor])
-            last.discard(tensor)
-        op = fresh.setdefault(id(node.op), revive(node.op, config_of(node.op)))
-
-        def given(value: Any) -> Any:
-            return known[value.tensor] if hasattr(value, "tensor") else value
-
-        args = keras.tree.map_structure(given, node.args)
-        kwargs = keras.tree.map_structure(given, node.kwargs)
-        made = keras.tree.flatten(op(*args, **kwargs))
-        known.update(zip(node.outputs, made, strict=True))
-        last.update(node.outputs)
-    return keras.Model(inputs, [known[t] for t in sorted(last)])
-
-
-def _without(graph: Graph, quotas: Mapping[str, int]) -> State:
-    """Return the original's state with so many units of some groups gone, whichever."""
-    alive = graph.original.alive.copy()
-    for name, count in quotas.items():
-        group = graph.by_name[name]
-        alive[group.ids[np.flatnonzero(group.removable)[:count]]] = False
-    return graph.original.replace({}, alive)
-
-
-def _seconds(graph: Graph, group: Group, width: int, runtime: str) -> float:
-    """Return how long a group's surroundings take at a width, from the disk if it is known."""
-    model = graph.model
-    if width < group.units:
-        model = cut(graph, _without(graph, {group.name: group.units - width}))
-    return _remembered(model, runtime)
-
-
-def _remembered(model: keras.Model, runtime: str) -> float:
-    from paoding.deploy.executors import versions
-
-    layers = [(type(x).__name__, _shape_of(x)) for x in model.layers]
-    asked = json.dumps([layers, runtime, machine(), versions()], default=str)
-    name = hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()
-    folder = Path(os.environ.get("PAODING_CACHE") or Path.home() / ".cache" / "paoding")
-    path = folder / "latency" / f"{name}.json"
-    try:
-        return float(json.loads(path.read_text("utf-8"))["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    seconds = latency(model, runtime, input_size=_open_axes(model)).median
-    try:
-        with output_file(path, overwrite=True) as temporary:
-            temporary.write_text(json.dumps({"seconds": seconds, "of": asked}), "utf-8")
-    except (PaodingError, OSError):
-        pass  # a home that cannot be written to only costs time
-    return seconds
-
-
-def _shape_of(layer: Any) -> Any:
-    """Return all of a layer that its speed depends on: its settings and shapes, not its name."""
-    config = {k: v for k, v in layer.get_config().items() if k not in ("name", "trainable")}
-    plain = {k: v for k, v in config.items() if isinstance(v, int | float | str | list | tuple)}
-    return plain, [tuple(w.shape) for w in layer.weights], str(getattr(layer, "output", None))
-
-
-def _open_axes(model: keras.Model) -> tuple[int, ...] | None:
-    opened = [n for n in model.inputs[0].shape[1:] if n is None]
-    return (224,) * len(opened) if opened else None

@@ -11,6 +11,7 @@ import numpy as np
 
 from paoding.errors import ExportError
 from paoding.graph.keras_internals import signature_of_one
+from paoding.quiet import silenced
 
 
 def to_tflite(
@@ -55,7 +56,8 @@ def _converted(
                 tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
                 tf.lite.OpsSet.TFLITE_BUILTINS,
             ]
-        return bytes(converter.convert())
+        with silenced():  # it tells every file's types
+            return bytes(converter.convert())
 
 
 def _input_names(folder: str, model: keras.Model) -> list[str]:

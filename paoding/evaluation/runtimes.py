@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from paoding.errors import ArgumentError, DataError, ModelError, RuntimeMissingError
+from paoding.quiet import silenced
 
 # Runtime -> the ending of the files that it reads; Keras takes models.
 SUFFIXES = {"litert": ".tflite", "onnxruntime": ".onnx"}
@@ -190,7 +191,8 @@ class LiteRT:
         litert = import_module("ai_edge_litert.interpreter")
         self.threads: int | None = threads
         self.versions = {"ai-edge-litert": version("ai-edge-litert")}
-        self._interpreter = litert.Interpreter(os.fspath(path), num_threads=threads)
+        with silenced():  # it tells that it found its own fast kernels
+            self._interpreter = litert.Interpreter(os.fspath(path), num_threads=threads)
         self._details = self._interpreter.get_input_details()
         self._outputs = sorted(self._interpreter.get_output_details(), key=_number)
         self.inputs = tuple(

@@ -36,6 +36,7 @@ class Latency:
         median: Seconds of one call with ``batch`` samples.
         low: The lower quartile, in seconds.
         high: The upper quartile, in seconds.
+        least: The least, in seconds: what else a machine does only ever adds to a time.
         runs: How many calls were timed, after those that warm up.
         stable: Whether the median had settled to 2 % when the time was up.
         runtime: What computed.
@@ -48,6 +49,7 @@ class Latency:
     median: float
     low: float
     high: float
+    least: float
     runs: int
     stable: bool
     runtime: str
@@ -107,6 +109,7 @@ def timed(runner: Runner, arrays: Sequence[np.ndarray], longest: float = _LONGES
         float(middle),
         float(low),
         float(high),
+        min(times),
         len(times),
         _steady(medians),
         runner.runtime,

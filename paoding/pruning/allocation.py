@@ -17,7 +17,7 @@ from paoding.compensation.surgeon import SurgeonRanking
 from paoding.graph import Graph, Group
 from paoding.graph.cost import flops_of
 from paoding.pruning.context import RunContext
-from paoding.pruning.milliseconds import LatencyCosts, not_slower, within
+from paoding.pruning.milliseconds import LatencyCosts, bought, within
 from paoding.pruning.settings import Settings
 
 
@@ -62,16 +62,20 @@ def _in_milliseconds(
     import paoding  # its front door: who measures stands on a higher floor
 
     graph, settings = run.graph, run.settings
-    costs: LatencyCosts = paoding.latency_table(graph, settings.runtime)
     curves = {}
     for name, parts in views.items():
         group = graph.by_name[name]
         most = min(group.units - settings.floor, int(group.removable.sum()))
         curves[name] = np.maximum.accumulate(curve(parts, group.removable, most)[0])
     units = {name: graph.by_name[name].units for name in curves}
-    found = within(costs, settings.target, curves, units, settings.round_to)
-    spent = {name: found[name] for name in n_remove if found.get(name)}
-    return Budget(spent, not_slower(costs, graph, spent))
+    table: LatencyCosts = paoding.latency_table(graph, settings.runtime, groups=n_remove)
+
+    def spend(costs: LatencyCosts) -> dict[str, int]:
+        found = within(costs, settings.target, curves, units, settings.round_to)
+        return {name: found[name] for name in n_remove if found.get(name)}
+
+    spent, costs = bought(table, settings.target, graph, spend)
+    return Budget(spent, costs)
 
 
 def prices(graph: Graph, group: Group, budget: str) -> float:

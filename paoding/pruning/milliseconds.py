@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +12,9 @@ from paoding.graph import Graph
 
 # A model is called slower than the original from this share on; less is noise.
 _NOISE = 1.05
+# Widths are bought again with what was measured, so often, until a prediction comes so near.
+_ROUNDS = 3
+_NEAR = 0.1
 
 
 class LatencyCosts(Protocol):
@@ -19,14 +22,20 @@ class LatencyCosts(Protocol):
 
     Attributes:
         total: seconds of the original.
+        expected: seconds that were predicted of a smaller model, or None.
         reached: seconds of a smaller model that was measured before, or None.
     """
 
     total: float
+    expected: float | None
     reached: float | None
 
     def widths(self, name: str) -> tuple[int, ...]:
         """Widths of a group that are worth having: every wider one is slower."""
+        ...
+
+    def work(self, widths: Mapping[str, int]) -> float:
+        """What is left to compute with some groups at other widths, as a share."""
         ...
 
     def predicted(self, widths: Mapping[str, int]) -> float:
@@ -34,7 +43,11 @@ class LatencyCosts(Protocol):
         ...
 
     def measured(self, graph: Graph, quotas: Mapping[str, int]) -> LatencyCosts:
-        """The same with the predicted and the measured seconds of a smaller model."""
+        """The same with the predicted seconds of a smaller model, and the measured, if it can."""
+        ...
+
+    def learnt(self, graph: Graph, quotas: Mapping[str, int]) -> LatencyCosts:
+        """The same, predicting what was measured of a smaller model."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
@@ -51,7 +64,8 @@ def within(
 ) -> dict[str, int]:
     """Units that each group loses until the target's share of the time is gone.
 
-    Greedily, by estimated change per second saved: each move takes one group to its next width.
+    Greedily, by estimated change for the work that is saved: each move takes one group to its next
+    width.
 
     Args:
         costs: the measured table.
@@ -75,33 +89,120 @@ def within(
         for name in curves:
             lower = [w for w in costs.widths(name) if fits(name, w)]
             for width in (w for w in lower if w < now[name]):
-                saved = took - costs.predicted({**now, name: width})
+                saved = costs.work(now) - costs.work({**now, name: width})
                 gone, then = units[name] - now[name], units[name] - width
                 price = (sums[name][then] - sums[name][gone]) / saved if saved > 0 else np.inf
                 if price < least:
                     best, least = (name, width), price
         if best is None:
             raise ArgumentError(
-                f"target={target:g} asks for {1000 * goal:.3g} ms, and no widths take less than "
-                f"{1000 * took:.3g} ms ({1 - took / costs.total:.0%} saved); lower the target."
+                f"{1 - target:.0%} of the time is asked for ({1000 * goal:.3g} ms), and no widths "
+                f"take less than {1000 * took:.3g} ms, {took / costs.total:.0%} of the original's; "
+                "ask for more."
             )
         now[best[0]] = best[1]
         took = costs.predicted(now)
+    _give_back(costs, goal, now, {n: {w: sums[n][units[n] - w] for w in costs.widths(n)
+                                      if fits(n, w)} for n in curves})  # fmt: skip
     return {name: units[name] - width for name, width in now.items() if width < units[name]}
 
 
-def not_slower(costs: LatencyCosts, graph: Graph, quotas: Mapping[str, int]) -> LatencyCosts:
-    """Measure the smaller model, and refuse one that is slower than the original.
+def _give_back(
+    costs: LatencyCosts,
+    goal: float,
+    now: dict[str, int],
+    changes: Mapping[str, Mapping[int, float]],
+) -> None:
+    """Widen again what the last moves took too much of, where the outputs feel it most.
+
+    Args:
+        costs: the measured table.
+        goal: seconds there may be.
+        now: group -> its width; changed in place.
+        changes: group -> width -> estimated change at that width.
+    """
+    while True:
+        gains = {
+            (name, width): changes[name].get(now[name], 0.0) - change
+            for name, known in changes.items()
+            for width, change in known.items()
+            if width > now[name] and costs.predicted({**now, name: width}) <= goal
+        }
+        if not gains:
+            return
+        name, width = max(gains, key=gains.__getitem__)
+        now[name] = width
+
+
+def bought(
+    costs: LatencyCosts,
+    target: float,
+    graph: Graph,
+    spend: Callable[[LatencyCosts], dict[str, int]],
+) -> tuple[dict[str, int], LatencyCosts]:
+    """Spend, measure the smaller model, and spend again with what was learnt of it.
+
+    Args:
+        costs: the measured table.
+        target: share of the original's seconds to save.
+        graph: the traced original.
+        spend: units that each group loses by a table.
+
+    Returns:
+        The units that each group loses, and the table with what was predicted and reached.
 
     Raises:
-        ArgumentError: it is slower.
+        ArgumentError: the smaller model is slower than the original, or no widths reach the target.
     """
-    if costs.reached is not None:  # a plan is done again
-        return costs
-    found = costs.measured(graph, quotas)
-    if found.reached is not None and found.reached > _NOISE * found.total:
-        raise ArgumentError(
-            f"The smaller model takes {1000 * found.reached:.3g} ms and the original "
-            f"{1000 * found.total:.3g} ms, so nothing is pruned: choose another runtime or target."
+    goal = (1 - target) * costs.total
+    for again in reversed(range(_ROUNDS)):
+        spent = spend(costs)
+        if costs.reached is not None:  # a plan is done again
+            return spent, costs
+        found = costs.measured(graph, spent)
+        if found.reached is None or found.expected is None:
+            break
+        if found.reached > _NOISE * found.total:
+            raise ArgumentError(
+                f"The smaller model takes {1000 * found.reached:.3g} ms and the original "
+                f"{1000 * found.total:.3g} ms, so nothing is pruned: choose another runtime or "
+                "target."
+            )
+        if not again:
+            break
+        if abs(found.expected / found.reached - 1) <= _NEAR and found.reached <= goal * _NOISE:
+            break
+        costs = found.learnt(graph, spent)
+    return spent, found
+
+
+def told(options: Mapping[str, Any], target: float) -> str | None:
+    """What a budget in milliseconds came to, in a sentence or two; None without one.
+
+    Args:
+        options: those of a plan.
+        target: share of the original's seconds to save.
+
+    >>> table = {"total": 4e-3, "expected": 2.1e-3, "reached": 2.5e-3, "runtime": "litert"}
+    >>> told({"budget": "latency", "runtime": table}, 0.5)
+    'In litert 4 ms before and 2.5 ms after (62% of the time; predicted: 2.1 ms). 50% was asked ...'
+    """
+    table = options.get("runtime")
+    if options.get("budget") != "latency" or not isinstance(table, Mapping):
+        return None
+    total, expected, reached = (table.get(k) for k in ("total", "expected", "reached"))
+    if not total or not expected:
+        return None
+    if reached is None:
+        return (
+            f"Predicted for {table['runtime']}: {1000 * expected:.3g} ms of "
+            f"{1000 * total:.3g} ms ({expected / total:.0%}), by a table that was measured "
+            "elsewhere; measure the smaller model there."
         )
-    return found
+    said = (
+        f"In {table['runtime']} {1000 * total:.3g} ms before and {1000 * reached:.3g} ms after "
+        f"({reached / total:.0%} of the time; predicted: {1000 * expected:.3g} ms)."
+    )
+    if reached > _NOISE * (1 - target) * total:
+        said += f" {1 - target:.0%} was asked for and is missed."
+    return said

@@ -29,6 +29,7 @@ def prune(
     *,
     progress: Callable[[Step, Pruner], Any] | None = None,
     target: float | None = None,
+    target_latency: float | None = None,
     step: float = Settings.step,
     strategy: str | Strategy | None = None,
     compensation: str | Compensation = "least-squares",
@@ -61,6 +62,9 @@ def prune(
         progress: called after each step with the step and the pruner.
         target: share of each group's units to remove, between 0 and 1; by default 0.5, or with
             ``keep`` as far as that allows.
+        target_latency: in the place of ``target``, the share of the original's time in
+            ``runtime`` that may be left, such as 0.5; the budget is "latency" then, and
+            ``result.latency`` says what came of it.
         step: share removed in one step, at most the target.
         strategy: "annealing" (default), "impact", "saliency", "magnitude" or an object.
         compensation: what survivors take over: "least-squares" (default), "merge" (the
@@ -124,6 +128,7 @@ def prune(
     pruner = Pruner(
         model,
         target=target,
+        target_latency=target_latency,
         step=step,
         strategy=strategy,
         compensation=compensation,

@@ -31,11 +31,7 @@ from paoding.pruning.keeping import Judge, LookAhead
 from paoding.pruning.preparing import prepare
 from paoding.pruning.records import certificate_of, planned, strategy_in_plan
 from paoding.pruning.result import PruningResult
-from paoding.pruning.settings import (
-    FURTHEST,
-    Settings,
-    as_settings,
-)
+from paoding.pruning.settings import Settings, as_settings
 from paoding.pruning.standing import Standing
 from paoding.pruning.validity import check_plan, check_removals, fingerprint
 from paoding.strategies import Strategy
@@ -70,6 +66,7 @@ class Pruner(Standing):
         model: keras.Model | Graph,
         *,
         target: float | None = None,
+        target_latency: float | None = None,
         step: float = Settings.step,
         strategy: str | Strategy | None = None,
         compensation: str | Compensation = "least-squares",
@@ -98,7 +95,8 @@ class Pruner(Standing):
         settings = as_settings(
             targets,
             locked,
-            target=target if target is not None else FURTHEST if keep else Settings.target,
+            target=target,
+            target_latency=target_latency,
             step=step,
             seed=seed,
             recursive=recursive,

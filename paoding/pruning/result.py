@@ -14,6 +14,7 @@ from paoding.evaluation.self_check import SelfCheck, selfcheck
 from paoding.graph import Graph, State, surgery
 from paoding.plan import Decisions, Plan, Step
 from paoding.pruning import run_folder
+from paoding.pruning.milliseconds import told
 
 if TYPE_CHECKING:
     import keras
@@ -54,6 +55,12 @@ class PruningResult:
     def masked(self) -> keras.Model:
         """The original's shape, removed units' outgoing weights at zero, survivors compensated."""
         return surgery.mask(self.graph, self.state)
+
+    @property
+    def latency(self) -> str | None:
+        """What a budget in milliseconds came to, in a sentence; None without one."""
+        settings = self.plan.settings
+        return told(settings["options"], settings["target"])
 
     @cached_property
     def decisions(self) -> pd.DataFrame:
@@ -96,6 +103,7 @@ class PruningResult:
             "settings": dict(self.plan.settings),
             "prior": self.prior,
             "ending": self.ending,
+            "latency": self.latency,
             "before": cost(graph.model, latency=False).to_dict(),
             "after": cost(self.model, latency=False).to_dict(),
             "layers": [

@@ -125,13 +125,26 @@ def check_memory(graph: Graph, samples: int | None) -> None:
 
 
 def as_settings(
-    targets: Mapping[str, float] | None, locked: str | Iterable[str] | None, **values: Any
+    targets: Mapping[str, float] | None,
+    locked: str | Iterable[str] | None,
+    target: float | None = None,
+    target_latency: float | None = None,
+    **values: Any,
 ) -> Settings:
     """Settings from what a user passes, patterns and mappings included.
 
     Raises:
         ArgumentError: a value is not what it must be.
     """
+    if target_latency is not None:
+        check_share("target_latency", target_latency, " of the original's time to be left")
+        if target is not None or values.get("budget", "units") not in ("units", "latency"):
+            raise ArgumentError(
+                "target_latency is a target and a budget of its own: leave target and budget out."
+            )
+        values["budget"], target = "latency", 1 - target_latency
+    if target is None:
+        target = FURTHEST if values.get("keep") else Settings.target
     if not isinstance(targets or {}, Mapping):
         raise ArgumentError(f"targets={targets!r} must map names of layers to shares.")
     if locked is not None and not isinstance(locked, Iterable):
@@ -139,7 +152,7 @@ def as_settings(
             f"locked={locked!r} must be a layer's name, type or pattern, or several."
         )
     patterns = (locked,) if isinstance(locked, str) else tuple(map(str, locked or ()))
-    return Settings(targets=dict(targets or {}), locked=patterns, **values)
+    return Settings(target=target, targets=dict(targets or {}), locked=patterns, **values)
 
 
 def removal_counts(graph: Graph, settings: Settings) -> dict[str, int]:

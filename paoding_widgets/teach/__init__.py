@@ -16,6 +16,7 @@ _HOMES = {
     "AttackPicture": "paoding_widgets.teach.attack",
     "BoundsFlow": "paoding_widgets.teach.bounds",
     "CutTogether": "paoding_widgets.teach.cut",
+    "WidthsInTime": "paoding_widgets.teach.device",
 }
 
 __all__ = [  # noqa: RUF022, in the order of the lessons
@@ -27,6 +28,7 @@ __all__ = [  # noqa: RUF022, in the order of the lessons
     "AttackPicture",
     "BoundsFlow",
     "CutTogether",
+    "WidthsInTime",
 ]
 
 

@@ -102,6 +102,24 @@ def test_an_unknown_group_is_named():
         teach.CutTogether(residual(), group="nope")
 
 
+def test_a_width_is_worth_having_where_no_wider_one_is_as_fast():
+    picture = teach.WidthsInTime("keras", widths=(2, 3, 4, 8))
+    assert picture.flops[4] == picture.flops[8] / 2
+    picture.seconds = {2: 1e-3, 3: 3e-3, 4: 2e-3, 8: 4e-3}
+    assert picture.worth() == [8, 4, 2]
+    picture.channels.value = 3
+    assert "38% of the operations, 75% of the time (3 ms)" in picture.said
+    assert "4 channels are as fast or faster" in picture.said
+    picture.channels.value = 2
+    assert picture.said.endswith("No wider one is as fast.")
+
+
+@pytest.mark.parametrize("widths", [(), (8,), (0, 8)])
+def test_widths_that_compare_nothing_are_refused(widths):
+    with pytest.raises(ArgumentError, match="two or more numbers"):
+        teach.WidthsInTime("keras", widths=widths)
+
+
 def test_a_page_without_kernel_shows_pictures_and_the_spoken_line(zoo):
     data, _ = teach.RemoveUnits(*zoo)._repr_mimebundle_()
     assert "data:image/png;base64," in data["text/html"]

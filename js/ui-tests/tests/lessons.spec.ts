@@ -18,10 +18,10 @@ interface Lesson {
 const clickPicture = async (output: Locator): Promise<void> =>
   output.locator('.paoding-picture').nth(1).click();
 /** Moves a slider by keyboard, as somebody without a mouse does. */
-const slide = async (output: Locator): Promise<void> => {
+const slide = async (output: Locator, key = 'ArrowRight'): Promise<void> => {
   const handle = output.locator('.noUi-handle').first();
   await handle.focus();
-  for (let i = 0; i < 3; i++) await handle.press('ArrowRight');
+  for (let i = 0; i < 3; i++) await handle.press(key);
 };
 
 const LESSONS: Lesson[] = [
@@ -44,6 +44,7 @@ const LESSONS: Lesson[] = [
       await output.getByRole('button', { name: 'Cut channel 0' }).click();
     },
   },
+  { name: '9-to-the-device', cells: [1], act: (output) => slide(output, 'ArrowLeft') },
 ];
 
 async function run(page: IJupyterLabPageFixture, cell: number): Promise<void> {
