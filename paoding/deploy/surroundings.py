@@ -146,4 +146,6 @@ def _shape_of(layer: Any) -> Any:
     """Return all of a layer that its speed depends on: its settings and shapes, not its name."""
     config = {k: v for k, v in layer.get_config().items() if k not in ("name", "trainable")}
     plain = {k: v for k, v in config.items() if isinstance(v, int | float | str | list | tuple)}
-    return plain, [tuple(w.shape) for w in layer.weights], str(getattr(layer, "output", None))
+    made = keras.tree.flatten(getattr(layer, "output", None))
+    shapes = [(x.shape, x.dtype) for x in made if x is not None]
+    return plain, [tuple(w.shape) for w in layer.weights], shapes

@@ -34,7 +34,7 @@ class WidthsInTime(Exercise):
         RuntimeMissingError: the runtime is not installed.
 
     >>> widths = WidthsInTime("keras", widths=(4, 8))
-    >>> widths.flops[4] / widths.flops[8], sorted(widths.seconds)
+    >>> round(widths.flops[4] / widths.flops[8], 2), sorted(widths.seconds)
     (0.5, [4, 8])
     """
 
