@@ -10,8 +10,8 @@ import pytest
 import paoding
 from paoding.plan import Plan
 
-from .conftest import assert_equal, outputs, randomize, samples
-from .test_models import MODELS
+from ..graph.conftest import assert_equal, outputs, randomize, samples
+from ..graph.test_models import MODELS
 
 STRATEGIES = ["saliency", "magnitude", "impact", "annealing"]
 NAMES = ["TCN", "squeeze and excite", "masked attention", "masked recurrent layers", "autoencoder"]

@@ -11,7 +11,7 @@ from keras import layers as L
 
 from paoding.graph import trace
 
-from .conftest import randomize
+from ..graph.conftest import randomize
 
 FIRST, LAST = "channels_first", "channels_last"
 CONV = {1: L.Conv1D, 2: L.Conv2D, 3: L.Conv3D}
