@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+STEP = 1 / 32  # share of each group's units that goes in one step, where nobody says another
+
 
 @dataclass(frozen=True)
 class Effort:

@@ -8,6 +8,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
+from paoding.effort import STEP
 from paoding_widgets.studio import PruningStudio
 
 
@@ -19,7 +20,7 @@ class PruneMagic(Magics):
     @argument("model", help="name of the variable that holds the model")
     @argument("--data", help="name of the variable that holds evaluation data (x, y)")
     @argument("--target", type=float, default=0.5, help="share of each layer's units to remove")
-    @argument("--step", type=float, default=1 / 32, help="share removed in one step")
+    @argument("--step", type=float, default=STEP, help="share removed in one step")
     @argument("--strategy", help="annealing, impact, saliency or magnitude")
     @argument("--seed", type=int, default=0, help="of everything random")
     @line_magic

@@ -11,6 +11,7 @@ import numpy as np
 
 from paoding import strategies
 from paoding.domain import Box
+from paoding.effort import STEP
 from paoding.pruning.pruner import Pruner
 from paoding.strategies import Strategy
 from paoding.synthetic.calibration import Calibration
@@ -41,7 +42,7 @@ class Settings:
     """
 
     target: float = 0.5
-    step: float = 1 / 32
+    step: float = STEP
     strategy: str | Strategy = "Annealing"
     alpha: float = 0.75
     beta: float = 0.25

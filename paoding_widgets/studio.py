@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from paoding.effort import STEP
 from paoding.errors import ArgumentError
 from paoding.plan import Step
 from paoding_widgets import folder
@@ -71,7 +72,7 @@ class PruningStudio(ipywidgets.VBox):
         model: keras.Model,
         data: Any = None,
         target: float = 0.5,
-        step: float = 1 / 32,
+        step: float = STEP,
         strategy: Any = None,
         compensation: Any = "least-squares",
         domain: Any = None,

@@ -17,6 +17,7 @@ from paoding.cli.options import (
     ModelArgument,
 )
 from paoding.cli.output import console, print_json, table, working
+from paoding.effort import STEP
 from paoding.errors import ArgumentError
 from paoding.files.atomic import refuse_unwritable
 
@@ -122,7 +123,7 @@ def sweep(
             show_default=False,
         ),
     ] = None,
-    step: Annotated[float, typer.Option(help="Share to remove in one step.")] = 1 / 32,
+    step: Annotated[float, typer.Option(help="Share to remove in one step.")] = STEP,
     compensation: Annotated[
         str, typer.Option(help="What the survivors take over.")
     ] = "least-squares",

@@ -19,6 +19,7 @@ from paoding.cli.options import (
     SelfCheckOption,
 )
 from paoding.cli.output import say, working
+from paoding.effort import STEP
 from paoding.files.atomic import refuse_unwritable
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def prune(
             show_default=False,
         ),
     ] = None,
-    step: Annotated[float, typer.Option(help="Share to remove in one step.")] = 1 / 32,
+    step: Annotated[float, typer.Option(help="Share to remove in one step.")] = STEP,
     strategy: Annotated[StrategyName, typer.Option(help="Who goes next.")] = StrategyName.annealing,
     compensation: Annotated[
         str,

@@ -119,7 +119,7 @@ def structure(result: PruningResult, *, ax: Axes | None = None) -> Axes:
     axes.invert_yaxis()
     axes.set(xlabel="units", title=_more("", groups, shown))
     axes.grid(visible=False, axis="y")
-    axes.legend(frameon=False, fontsize=8)
+    _legend_above(axes)
     return axes
 
 
@@ -147,7 +147,8 @@ def decisions(result: PruningResult, *, ax: Axes | None = None) -> Axes:
     axes.scatter(table.step[taken], table.energy[taken], marker="o", s=12, color=series(0).color,
                  label="removed")  # fmt: skip
     axes.set(xlabel="step", ylabel="energy")
-    axes.legend(frameon=False, fontsize=8)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _legend_above(axes)
     return axes
 
 
@@ -180,9 +181,11 @@ def certificate(
                  label=f"seen on {len(change):,} inputs")  # fmt: skip
     reach = max(float(np.abs([low, high]).max()), 1e-12)
     axes.set_yscale("symlog", linthresh=min(reach, 1e-2))
+    axes.set_ylim(1.5 * min(low.min(), 0) - reach / 10, 1.5 * max(high.max(), 0) + reach / 10)
     axes.axhline(0, color=REFERENCE, linewidth=0.6)
     axes.set(xlabel="output", ylabel="change")
-    axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _legend_above(axes)
     return axes
 
 
@@ -208,6 +211,11 @@ def front(table: Any, x: str = "latency", y: str = "accuracy", *, ax: Axes | Non
               drawstyle="steps-post")  # fmt: skip
     axes.set(xlabel=_words(x), ylabel=_words(y))
     return axes
+
+
+def _legend_above(axes: Axes) -> None:
+    """A legend that covers no data."""
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 def _rows(table: Any, columns: list[str]) -> pd.DataFrame:

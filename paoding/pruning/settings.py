@@ -13,7 +13,7 @@ import numpy as np
 
 from paoding.bounds.certificate import Method
 from paoding.checks import check_choice, check_share, is_whole
-from paoding.effort import LEVELS
+from paoding.effort import LEVELS, STEP
 from paoding.errors import ArgumentError, NothingToPruneError
 from paoding.graph import Graph, Group
 from paoding.pruning.locks import unit_locks
@@ -44,7 +44,7 @@ class Settings:
     """
 
     target: float = 0.5
-    step: float = 1 / 32
+    step: float = STEP
     seed: int = 0
     recursive: bool = True
     targets: Mapping[str, float] = field(default_factory=dict)
