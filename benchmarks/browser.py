@@ -1,6 +1,6 @@
-"""How quick the studio is in a browser: first paint, frames with 100,000 units, the page's memory.
+"""How quick studio and viewer are in a browser: first paint, frames, memory, cost over a bare run.
 
-    python -m benchmarks.browser [--minutes 10]
+    python -m benchmarks.browser [--minutes 10] [--only viewer]
 
 A real JupyterLab, a real kernel and Chromium; needs the packages of the browser tests.
 """
@@ -20,12 +20,12 @@ def main() -> int:
     """Run the measurements, and print a line for each number."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=1, help="over which memory is watched")
-    minutes = parser.parse_args().minutes
+    parser.add_argument("--only", choices=("studio", "viewer"), nargs="*", help="what is measured")
+    given = parser.parse_args()
     command = ["node", "../node_modules/.bin/playwright", "test", "-c", "bench.config.ts"]
-    env = os.environ | {"PAODING_BENCH_MINUTES": str(minutes)}
-    run = subprocess.run(
-        [*command, "bench/studio.spec.ts"], cwd=HERE, env=env, capture_output=True, text=True
-    )
+    env = os.environ | {"PAODING_BENCH_MINUTES": str(given.minutes)}
+    command += [f"bench/{name}.spec.ts" for name in given.only or ("studio", "viewer")]
+    run = subprocess.run(command, cwd=HERE, env=env, capture_output=True, text=True)
     lines = [line for line in run.stdout.splitlines() if line.startswith("BENCH ")]
     for line in lines:
         print(line.removeprefix("BENCH "))

@@ -163,6 +163,9 @@ class Settings:
 def from_arguments(strategy: Any, domain: Any, extra: Mapping[str, Any], **rest: Any) -> Settings:
     """Settings from the arguments of a studio, which are those of the pruner."""
     weights: dict[str, Any] = {}
+    if extra.get("target_latency") is not None:  # the form has one target, and what it counts
+        extra = {**extra, "budget": "latency"}
+        rest["target"] = 1 - extra.pop("target_latency")
     name = _strategy_name(strategy)
     kind = type(strategy).__name__
     if name is None:

@@ -37,7 +37,7 @@ class PruningStudio(ipywidgets.VBox):
         model: a built functional or Sequential ``keras.Model``; it is never changed.
         data: evaluation inputs and labels ``(x, y)``, or a split of the zoo; they only measure
             accuracy and robustness, nothing is fitted to them. None: nothing is measured.
-        target: share of each layer's units to remove.
+        target: share to remove of each layer's units, or of what ``budget`` counts.
         step: share removed in one step.
         strategy: a name ("annealing", "impact", "saliency", "magnitude") or an object.
         compensation: what the survivors take over.

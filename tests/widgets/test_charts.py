@@ -168,3 +168,7 @@ def test_a_target_in_milliseconds_shows_what_each_step_saves(
     assert row["before"] == pytest.approx(0.2) and row["after"] <= 0.6 * row["before"]
     assert studio.settings.code().count("budget='latency'") == 1
     studio.close()
+    same = PruningStudio(model, target_latency=0.6, step=0.25, autosave=False, **options)
+    assert (same.settings.target, same.settings.extra["budget"]) == (0.4, "latency")
+    assert same.wait() == "ready"
+    same.close()

@@ -97,6 +97,71 @@ studio`,
   }
   tell('Page memory before', before, 'MB');
   tell(`Page memory after ${MINUTES} min of replays`, await heap(), 'MB');
+
+  // Hidden, the page is told nothing of the charts: it has to stay as small as it is.
+  const hide = (state: string) =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, 'visibilityState', { value, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, state);
+  await hide('hidden');
+  await page.notebook.addCell(
+    'code',
+    `import time
+until = time.time() + ${60 * MINUTES}
+while time.time() < until: studio.reset(), studio.wait(), studio.start(), studio.wait()
+print("done", len(studio.steps))`,
+  );
+  await page.notebook.runCell(1, { inplace: true, wait: false });
+  const printed = async () => ((await page.notebook.getCellTextOutput(1)) ?? []).join('');
+  await expect.poll(printed, { timeout: 900_000 }).toContain('done');
+  tell(`Page memory after ${MINUTES} min of hidden runs`, await heap(), 'MB');
+  await hide('visible');
+});
+
+test('what the studio costs over the bare run', async ({ page }) => {
+  const options = 'step=1/16, seed=1';
+  const studio = await open(
+    page,
+    `import time, paoding
+from paoding_widgets import PruningStudio
+model, data = paoding.zoo.load("mnist-mlp")
+def bare():
+    start = time.time()
+    paoding.prune(model, target=0.5, ${options})
+    return time.time() - start
+seconds = min(bare() for _ in range(3))
+studio = PruningStudio(model, target=0.5, ${options}, speed="full", autosave=False)
+print("BARE", seconds)
+studio`,
+  );
+  const state = studio.locator('.paoding-state');
+  await expect(studio.locator('.paoding-message')).toContainText('press Start', SLOW);
+  const took: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    if (round > 0) {
+      await studio.locator('.paoding-row button').filter({ hasText: 'Reset' }).click();
+      await expect(studio.locator('.paoding-message')).toContainText('press Start', SLOW);
+    }
+    took.push(
+      await page.evaluate(async () => {
+        const shown = document.querySelector('.paoding-state') as HTMLElement;
+        const start = [...document.querySelectorAll('.paoding-row button')].find((one) =>
+          one.textContent?.includes('Start'),
+        ) as HTMLButtonElement;
+        const began = performance.now();
+        start.click();
+        while (shown.dataset.state !== 'finished') await new Promise(requestAnimationFrame);
+        return performance.now() - began;
+      }),
+    );
+    await expect(state).toHaveAttribute('data-state', 'finished', SLOW);
+  }
+  const text = ((await page.notebook.getCellTextOutput(0)) ?? []).join('');
+  const bare = 1000 * Number(/BARE ([\d.]+)/.exec(text)?.[1]);
+  tell('Bare run of mnist-mlp', bare, 'ms');
+  tell('The same run in the studio', Math.min(...took), 'ms');
+  tell('The studio costs', 100 * (Math.min(...took) / bare - 1), '%');
 });
 
 test('frames with 100,000 units', async ({ page }) => {

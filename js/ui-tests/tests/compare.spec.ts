@@ -4,9 +4,21 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
+import type { Locator } from '@playwright/test';
 
 const ZOO = path.resolve(__dirname, '../../../paoding/zoo');
-const FILES = ['model.keras', 'original.keras', 'plan.json', 'report.json'];
+const FILES = ['model.keras', 'original.keras', 'plan.json', 'report.json', 'decisions.parquet'];
+
+/** Nothing sticks out at 700 pixels; a picture of it is kept. */
+async function narrow(page: IJupyterLabPageFixture, view: Locator, name: string): Promise<void> {
+  await page.sidebar.close('left');
+  await page.setViewportSize({ width: 700, height: 900 });
+  await expect
+    .poll(() => view.evaluate((box) => box.scrollWidth - box.clientWidth))
+    .toBeLessThanOrEqual(1);
+  await page.screenshot({ path: `screenshots/${name}-narrow.png` });
+  await page.setViewportSize({ width: 1280, height: 900 });
+}
 
 test.use({ viewport: { width: 1280, height: 900 } });
 test.setTimeout(240_000);
@@ -44,7 +56,15 @@ for (const theme of ['light', 'dark'] as const) {
     await expect(
       run.getByRole('img', { name: /Units removed in each step: 32 → 32/ }),
     ).toBeVisible();
+    const log = run.locator('.paoding-run-decisions');
+    await log.locator('summary').click();
+    await expect(log).toContainText(/[\d,]+ candidates/);
+    await log.getByLabel('Verdict').selectOption('removed');
+    await log.getByLabel('Step').selectOption('2');
+    const first = log.locator('tbody tr[aria-rowindex]').first();
+    await expect(first).toContainText(/^2dense_[12]\d+removed/);
     await page.screenshot({ path: `screenshots/run-${theme}.png` });
+    await narrow(page, run, `run-${theme}`);
 
     await run.getByRole('button', { name: 'Compare with the Original' }).click();
     const compare = page.locator('.paoding-compare');
@@ -58,15 +78,24 @@ for (const theme of ['light', 'dark'] as const) {
     await expect(details).toContainText('kernel: 64 × 64 → 32 × 32');
     await expect(details).toContainText(/\d+ into \d+ \(step \d\)/);
     await page.screenshot({ path: `screenshots/compare-${theme}.png` });
+    await narrow(page, compare, `compare-${theme}`);
   });
 }
 
-test('a run goes on in a notebook', async ({ page, tmpPath }) => {
+test('a run goes on in a notebook; a log that is damaged says so', async ({ page, tmpPath }) => {
   await upload(page, `${tmpPath}/run`);
+  await page.contents.uploadContent(
+    'PAR1 but not really',
+    'text',
+    `${tmpPath}/run/decisions.parquet`,
+  );
   await page.evaluate(
     (run) => window.jupyterapp.commands.execute('paoding:open-run', { path: run }),
     `${tmpPath}/run`,
   );
+  const log = page.locator('.paoding-run-decisions');
+  await log.locator('summary').click();
+  await expect(log).toContainText('The log of the run is damaged.');
   await page.getByRole('button', { name: 'Continue in a Notebook' }).click();
   await expect(page.locator('.jp-Notebook')).toContainText('PruningStudio.load("run")');
 });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -43,6 +44,9 @@ with h5py.File(folder / "only.weights.h5", "w") as file:
     file["layers/dense/vars/0"] = rng.normal(size=(5, 4)).astype("float32")
     file["layers/dense/vars/1"] = np.zeros(4, "float32")
     file["layers/conv2d/vars/0"] = rng.normal(size=(3, 3, 1, 2)).astype("float16")
+    file.create_dataset(
+        "layers/packed/vars/0", data=rng.normal(size=(40, 30)), chunks=(16, 16), compression="gzip"
+    )
 
 
 def make_large(path: Path, units: int = 11_000) -> None:
@@ -61,5 +65,20 @@ def make_large(path: Path, units: int = 11_000) -> None:
         h5py.h5d.create(group.id, b"kernel:0", h5py.h5t.IEEE_F32LE, space, how)
 
 
+def make_hostile(path: Path, layers: int = 19_000) -> None:
+    """Write a model of more layers than anybody draws, and a zip bomb beside it."""
+    named = [
+        {"class_name": "ReLU", "config": {"name": f"layer_{at}", "activation": "<script>"}}
+        for at in range(layers)
+    ]
+    config = {"class_name": "Sequential", "config": {"name": "endless", "layers": named}}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("config.json", json.dumps(config))
+    with zipfile.ZipFile(path.with_name("bomb.keras"), "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("config.json", b"0" * (200 << 20))
+
+
 if len(sys.argv) > 2:
     make_large(Path(sys.argv[2]))
+else:
+    make_hostile(folder / "endless.keras")

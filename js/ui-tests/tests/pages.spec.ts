@@ -31,15 +31,36 @@ function errorsOf(page: Page): string[] {
   return errors;
 }
 
-test('Voilà shows a widget, and the extension puts no error into its console', async ({
+const SLOW = { timeout: 180_000 };
+const STUDIO = `import paoding
+from paoding_widgets import PruningStudio
+model, data = paoding.zoo.load("breast-cancer")
+studio = PruningStudio(model, data=data, step=1/4, strategy="saliency", compensation="merge", speed="full", autosave=False)
+studio`;
+
+/** Presses Start, and waits until the run has ended and is charted. */
+async function prune(page: Page): Promise<void> {
+  const studio = page.locator('.paoding-studio').first();
+  const state = studio.locator('.paoding-state');
+  await expect(state).toHaveAttribute('data-state', 'ready', SLOW);
+  await expect(studio.locator('.paoding-figures')).toContainText('Accuracy', SLOW);
+  await studio.locator('.paoding-row button').filter({ hasText: 'Start' }).click();
+  await expect(state).toHaveAttribute('data-state', 'finished', SLOW);
+  await expect(studio.locator('.paoding-moment')).toContainText('Step 2 of 2');
+  await expect(studio.locator('.paoding-live .bqplot path.line').first()).toBeAttached();
+}
+
+test.setTimeout(420_000);
+
+test('Voilà runs the studio, and the extension puts no error into its console', async ({
   page,
   request,
 }) => {
-  await save(request, 'voila.ipynb', notebook('import ipywidgets\nipywidgets.Label("I am here")'));
+  await save(request, 'voila.ipynb', notebook(STUDIO));
   const errors = errorsOf(page);
-  await page.goto('/voila/render/voila.ipynb');
-  await expect(page.locator('.jupyter-widgets')).toContainText('I am here');
-  await page.waitForLoadState('networkidle');
+  await page.goto('/voila/render/voila.ipynb', SLOW);
+  await prune(page);
+  await page.screenshot({ path: 'screenshots/voila.png' });
   const plugins = await page.evaluate(() =>
     (window as unknown as { jupyterapp: { listPlugins(): string[] } }).jupyterapp.listPlugins(),
   );
@@ -47,6 +68,17 @@ test('Voilà shows a widget, and the extension puts no error into its console', 
   // Without a network there is no MathJax, and Notebook's own extension fails here as ours once did.
   const others = /ERR_NAME_NOT_RESOLVED|@jupyter-notebook/;
   expect(errors.filter((text) => !others.test(text))).toEqual([]);
+});
+
+test('Notebook 7 runs the studio without an error of ours', async ({ page, request }) => {
+  await save(request, 'studio.ipynb', notebook(STUDIO));
+  const errors = errorsOf(page);
+  await page.goto('/notebooks/studio.ipynb');
+  await page.locator('.jp-Cell .cm-content').first().click();
+  await page.keyboard.press('Shift+Enter');
+  await prune(page);
+  await page.screenshot({ path: 'screenshots/notebook7-studio.png' });
+  expect(errors.filter((text) => /paoding/i.test(text))).toEqual([]);
 });
 
 test('Notebook 7 opens a model file, and sends it to a new notebook', async ({

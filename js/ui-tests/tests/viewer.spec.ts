@@ -170,7 +170,38 @@ test.describe('HDF5', () => {
     await expect(tree).toContainText('without a model');
     await tree.locator('summary', { hasText: '5 × 4 · float32' }).click();
     await expect(tree.locator('figcaption', { hasText: 'Heat map' })).toBeVisible();
+    await tree.locator('summary', { hasText: '40 × 30 · float64' }).click();
+    await expect(tree.getByText('Standard deviation').last()).toBeVisible();
     await page.screenshot({ path: 'screenshots/viewer-weights.png' });
+  });
+
+  test('a hostile file leaves the page responsive', async ({ page, tmpPath }) => {
+    for (const name of ['endless.keras', 'bomb.keras']) {
+      await page.contents.uploadFile(`${folder}/${name}`, `${tmpPath}/${name}`);
+    }
+    // The page is asked for frames from the double click on until the file is shown or refused.
+    const framesUntil = (selector: string) =>
+      page.evaluate(async (wanted) => {
+        let frames = 0;
+        while (!document.querySelector(wanted)) {
+          await new Promise(requestAnimationFrame);
+          frames++;
+        }
+        return frames;
+      }, selector);
+    await page.filebrowser.openDirectory(tmpPath);
+    const counted = framesUntil('.paoding-viewer h2');
+    await page.locator('.jp-DirListing-item', { hasText: 'endless.keras' }).dblclick();
+    expect(await counted).toBeGreaterThan(2);
+    const view = page.locator('.paoding-viewer');
+    await expect(view).toContainText('19,000 layers are too many to be drawn');
+    await view.getByRole('searchbox', { name: 'Filter layers' }).fill('layer_18999');
+    await expect(view.locator('tbody tr[aria-rowindex]')).toHaveCount(1);
+    await page.screenshot({ path: 'screenshots/viewer-endless.png' });
+    const refused = framesUntil('.paoding-viewer-message:not(:empty)');
+    await page.locator('.jp-DirListing-item', { hasText: 'bomb.keras' }).dblclick();
+    await refused;
+    await expect(page.locator('.paoding-viewer-message')).toContainText("'config.json' has 200 MB");
   });
 });
 

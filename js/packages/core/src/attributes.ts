@@ -1,5 +1,7 @@
 /** What a layer is set to, from its configuration, in the words of a card and of a table. */
 
+import { plain, type Say } from './say';
+
 /** Of a layer's configuration: what is shown of it. Values come from a file, so they may be anything. */
 export type Attributes = Readonly<Record<string, unknown>>;
 
@@ -53,12 +55,16 @@ function once(text: string): string {
 }
 
 /** Each attribute that is not as usual, in words. */
-export function attributeFacts(attributes: Attributes = {}): { label: string; value: string }[] {
+export function attributeFacts(
+  attributes: Attributes = {},
+  say: Say = plain,
+): { label: string; value: string }[] {
   return NAMES.flatMap(([name, label]) => {
     const text = toText(attributes[name]);
     if (text === null) return [];
     const value = /kernel|pool/.test(name) ? text : once(text);
-    return value === USUAL[name] ? [] : [{ label, value: value === 'true' ? 'yes' : value }];
+    if (value === USUAL[name]) return [];
+    return [{ label: say(label), value: value === 'true' ? say('yes') : value }];
   });
 }
 

@@ -14,6 +14,7 @@ import {
   PADDING,
   unitCentre,
 } from './layout';
+import type { Say } from './say';
 import {
   cellOfUnit,
   flatIndex,
@@ -59,6 +60,8 @@ export interface Frame {
   fade: number;
   /** Pictures of whole grids, kept between frames. */
   tiles: TileCache;
+  /** In whose language its texts are. */
+  say: Say;
   /** Weights of the first layers' units as pictures. */
   filters?: Filters;
 }
@@ -275,7 +278,8 @@ function drawCardText(
   for (let line = 0; line < lines; line++) {
     const more = card.members.length - 1 - lines;
     const member = scene.nodes[card.members[line + 1] as number] as SceneNode;
-    const text = line === lines - 1 && more > 0 ? `… and ${more + 1} more` : `→ ${member.op}`;
+    const text =
+      line === lines - 1 && more > 0 ? frame.say('… and %1 more', more + 1) : `→ ${member.op}`;
     context.fillText(
       clip(context, text, room),
       card.x + PADDING,
@@ -293,17 +297,17 @@ function shortName(node: SceneNode, card: Card): string {
 }
 
 export function subtitle(
-  frame: Pick<Frame, 'scene' | 'state' | 'moment'>,
+  frame: Pick<Frame, 'scene' | 'state' | 'moment' | 'say'>,
   node: SceneNode,
   group: SceneGroup | undefined,
 ): string {
   const type = `${node.op}${shortAttributes(node.attributes)}`;
   if (node.units === 0) return node.detail ? `${type} · ${node.detail}` : type;
-  if (!group?.prunable) return `${type} · ${formatCount(node.units)} · kept`;
+  if (!group?.prunable) return `${type} · ${formatCount(node.units)} · ${frame.say('kept')}`;
   const living = livingCells(frame.scene, frame.state, frame.moment, node);
   const count =
     living < node.units
-      ? `${formatCount(living)} of ${formatCount(node.units)}`
+      ? frame.say('%1 of %2', formatCount(living), formatCount(node.units))
       : formatCount(node.units);
   return `${type} · ${count}`;
 }

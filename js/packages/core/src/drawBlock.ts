@@ -11,6 +11,7 @@ import {
   MAX_BARS,
   PADDING,
 } from './layout';
+import { plain, type Say } from './say';
 import { flatIndex, formatCount, isRemoved, type Scene, type SceneNode } from './scene';
 import { mix } from './theme';
 
@@ -25,10 +26,15 @@ export function blockTitle(card: Card): string {
 }
 
 /** What a folded block holds, in a few words. */
-export function describeBlock(scene: Scene, card: Card): string {
+export function describeBlock(scene: Scene, card: Card, say: Say = plain): string {
   const units = card.members.reduce((sum, at) => sum + (scene.nodes[at]?.units ?? 0), 0);
   const layers = card.members.length;
-  return `${blockTitle(card)}: ${layers} layers, ${formatCount(units)} units; folded, Enter opens it`;
+  return say(
+    '%1: %2 layers, %3 units; folded, Enter opens it',
+    blockTitle(card),
+    layers,
+    formatCount(units),
+  );
 }
 
 export function drawBlock(context: CanvasRenderingContext2D, frame: Frame, card: Card): void {
@@ -58,7 +64,7 @@ export function drawBlock(context: CanvasRenderingContext2D, frame: Frame, card:
   context.fillStyle = theme.muted;
   context.font = `10px ${theme.font}`;
   const shape = lastShape(scene, card);
-  const about = `${card.members.length} layers${shape ? ` · ${shape}` : ''}`;
+  const about = `${frame.say('%1 layers', card.members.length)}${shape ? ` · ${shape}` : ''}`;
   context.fillText(fitted(context, about, room + 10), card.x + PADDING, card.y + 27);
 }
 
@@ -123,7 +129,8 @@ export function drawFrames(context: CanvasRenderingContext2D, frame: Frame): voi
     context.fillStyle = theme.muted;
     context.font = `600 11px ${theme.font}`;
     context.textBaseline = 'alphabetic';
-    const part = one.block.count > 1 ? ` (${one.part + 1} of ${one.block.count})` : '';
+    const { count } = one.block;
+    const part = count > 1 ? ` (${frame.say('%1 of %2', one.part + 1, count)})` : '';
     context.fillText(
       fitted(context, `▾ ${one.block.name}${part}`, one.width - 8),
       one.x + 4,

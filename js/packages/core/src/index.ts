@@ -7,6 +7,7 @@ export { countBins, drawBins, drawHistogram } from './histogram';
 export { layoutScene } from './layout';
 export { search } from './navigate';
 export { savePng, saveSvg } from './save';
+export { plain, type Say } from './say';
 export * from './scene';
 export { type Column, DataTable, type TableOptions } from './table';
 export { readTheme, type Theme } from './theme';

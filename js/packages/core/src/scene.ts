@@ -1,6 +1,7 @@
 /** What the structure view draws: layers, how they feed each other, and their groups of units. */
 
 import { type Attributes, attributeFacts } from './attributes';
+import { plain, type Say } from './say';
 
 export interface SceneNode {
   /** The layer's name: text from a model, never to be read as HTML. */
@@ -153,32 +154,45 @@ export function describe(
   state: UnitState,
   moment: number,
   selection: Selection,
+  say: Say = plain,
 ): string {
   const node = scene.nodes[selection.node];
   if (!node) return '';
   const group = scene.groups[node.group];
-  if (selection.unit < 0 || !group) return describeLayer(scene, state, moment, node);
+  if (selection.unit < 0 || !group) return describeLayer(scene, state, moment, node, say);
   const at = group.start + selection.unit;
-  const head = `${node.name}, unit ${selection.unit} of ${group.units}`;
+  const head = say('%1, unit %2 of %3', node.name, selection.unit, group.units);
   const importance = state.importance[at] ?? Number.NaN;
-  const known = Number.isNaN(importance) ? '' : `, importance ${formatNumber(importance)}`;
-  const free = state.free[at] === 1 ? ', free: it provably never matters' : '';
+  const known = Number.isNaN(importance)
+    ? ''
+    : `, ${say('importance %1', formatNumber(importance))}`;
+  const free = state.free[at] === 1 ? `, ${say('free: it provably never matters')}` : '';
   if (!isRemoved(state, at, moment)) return `${head}${known}${free}`;
   const into = state.into[at] ?? -1;
-  const fate = into >= 0 ? `, merged into unit ${into}` : '';
-  return `${head}, removed in step ${(state.removedAt[at] ?? 0) + 1}${fate}`;
+  const fate = into >= 0 ? `, ${say('merged into unit %1', into)}` : '';
+  return `${head}, ${say('removed in step %1', (state.removedAt[at] ?? 0) + 1)}${fate}`;
 }
 
-function describeLayer(scene: Scene, state: UnitState, moment: number, node: SceneNode): string {
+function describeLayer(
+  scene: Scene,
+  state: UnitState,
+  moment: number,
+  node: SceneNode,
+  say: Say,
+): string {
   const parts = [`${node.name}, ${node.op}`];
   if (node.units > 0) {
     const living = livingCells(scene, state, moment, node);
-    parts.push(living === node.units ? `${living} units` : `${living} of ${node.units} units`);
+    parts.push(
+      living === node.units ? say('%1 units', living) : say('%1 of %2 units', living, node.units),
+    );
   }
-  if (node.detail) parts.push(node.inputs.length > 0 ? `output ${node.detail}` : node.detail);
-  parts.push(...attributeFacts(node.attributes).map(({ label, value }) => `${label} ${value}`));
-  if (node.parameters > 0) parts.push(`${formatCount(node.parameters)} parameters`);
-  if (node.note) parts.push(`stays whole: ${node.note}`);
+  if (node.detail) parts.push(node.inputs.length > 0 ? say('output %1', node.detail) : node.detail);
+  parts.push(
+    ...attributeFacts(node.attributes, say).map(({ label, value }) => `${label} ${value}`),
+  );
+  if (node.parameters > 0) parts.push(say('%1 parameters', formatCount(node.parameters)));
+  if (node.note) parts.push(say('stays whole: %1', node.note));
   return parts.join(', ');
 }
 

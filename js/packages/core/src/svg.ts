@@ -59,14 +59,14 @@ function cardSvg(frame: Frame, card: Card): SVGElement[] {
       clip(text),
     );
   const about = card.block
-    ? `${card.members.length} layers`
+    ? frame.say('%1 layers', card.members.length)
     : subtitle(frame, node, scene.groups[node.group]);
   const stripe = card.block ? undefined : theme.kinds[node.kind ?? ''];
   const lines = memberLines(card);
   const members = card.members.slice(1, 1 + lines).map((member, index) => {
     const more = card.members.length - 1 - lines;
     const op = scene.nodes[member]?.op ?? '';
-    const text = index === lines - 1 && more > 0 ? `… and ${more + 1} more` : `→ ${op}`;
+    const text = index === lines - 1 && more > 0 ? frame.say('… and %1 more', more + 1) : `→ ${op}`;
     return line(text, height - (lines - index - 1) * MEMBER_LINE - 7);
   });
   return [

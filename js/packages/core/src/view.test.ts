@@ -4,7 +4,8 @@ import { Filters } from './filters';
 import { branch, chain, deep, pruned } from './fixtures';
 import { countBins, drawHistogram } from './histogram';
 import { layoutScene } from './layout';
-import { emptyState, type Scene } from './scene';
+import { plain } from './say';
+import { describe as describeScene, emptyState, type Scene } from './scene';
 import { type Column, DataTable } from './table';
 import { luminance, parseColour, readTheme, relativeImportance } from './theme';
 import { StructureView } from './view';
@@ -43,6 +44,7 @@ function frameOf(scene: Scene, more: Partial<Frame> = {}): Frame {
     theme: readTheme(document.body),
     marks: { selected: null, focused: null, hovered: null, found: null },
     tiles: new TileCache(),
+    say: plain,
     ...more,
   };
 }
@@ -58,6 +60,31 @@ afterEach(() => {
   document.body.replaceChildren();
   vi.unstubAllGlobals();
   vi.restoreAllMocks();
+});
+
+describe('language', () => {
+  test('every text of the view is said by the translator of its page', () => {
+    const asked: string[] = [];
+    const say = (text: string, ...values: (string | number)[]): string => {
+      asked.push(text);
+      return `«${plain(text, ...values)}»`;
+    };
+    const view = new StructureView(document.body, { say, saves: true });
+    view.setScene(deep(30, 2));
+    const texts = [...document.body.querySelectorAll('button, .paoding-legend span')]
+      .map((one) => one.textContent ?? '')
+      .filter((text) => /[a-z]{3}/i.test(text) && !/PNG|SVG/.test(text));
+    expect(texts.length).toBeGreaterThan(5);
+    for (const text of texts) expect(text).toMatch(/^«.*»$/);
+    for (const one of document.body.querySelectorAll('[title], [aria-label]')) {
+      const told = one.getAttribute('title') ?? one.getAttribute('aria-label') ?? '';
+      expect(told).toMatch(/^«.*»$/);
+    }
+    expect(asked).toContain('Find a layer');
+    expect(describeScene(chain(), emptyState(chain()), 0, { node: 1, unit: 2 }, say)).toBe(
+      '«a, unit 2 of 6»',
+    );
+  });
 });
 
 describe('drawing', () => {

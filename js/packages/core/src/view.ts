@@ -18,6 +18,7 @@ import { Filters, type RawFilters } from './filters';
 import { type Card, cellAt, type Layout, layoutScene, memberAt, openAtFirst } from './layout';
 import { isArrow, move, search } from './navigate';
 import { savePng, saveSvg } from './save';
+import { plain, type Say } from './say';
 import {
   describe,
   EMPTY_SCENE,
@@ -35,6 +36,8 @@ export interface StructureOptions {
   onSelect?: (selection: Selection) => void;
   /** Called with a sentence about what the keyboard has reached, for a live region. */
   onAnnounce?: (text: string) => void;
+  /** Says its texts in the reader's language; English without it. */
+  say?: Say;
   /** Whether its bar has buttons that save it as a picture. */
   saves?: boolean;
 }
@@ -60,6 +63,7 @@ function quiet(): boolean {
 
 export class StructureView {
   readonly root: HTMLElement;
+  private readonly say: Say;
   private readonly canvas: HTMLCanvasElement;
   private readonly overview: HTMLCanvasElement;
   private readonly tooltip: HTMLElement;
@@ -96,12 +100,14 @@ export class StructureView {
     parent: HTMLElement,
     private readonly options: StructureOptions = {},
   ) {
+    const say = options.say ?? plain;
+    this.say = say;
     this.canvas = element('canvas', {
       class: 'paoding-canvas',
       tabindex: 0,
       role: 'application',
       ...OWN_KEYS,
-      'aria-label': HELP,
+      'aria-label': say(HELP),
     });
     this.overview = element('canvas', { class: 'paoding-overview', 'aria-hidden': 'true' });
     this.tooltip = element('div', {
@@ -112,8 +118,8 @@ export class StructureView {
     this.searchField = element('input', {
       class: 'paoding-search',
       type: 'search',
-      placeholder: 'Find a layer',
-      'aria-label': 'Find a layer by name or type',
+      placeholder: say('Find a layer'),
+      'aria-label': say('Find a layer by name or type'),
     });
     this.searchCount = element('span', { class: 'paoding-search-count', 'aria-live': 'polite' });
     this.legend = this.makeLegend();
@@ -165,8 +171,8 @@ export class StructureView {
       blocks.some((block) => !block.nested),
     );
     const anyOpen = this.open.size > 0;
-    this.folding.textContent = anyOpen ? 'Fold' : 'Unfold';
-    this.folding.title = anyOpen ? 'Fold every block into one card' : 'Show every layer';
+    this.folding.textContent = this.say(anyOpen ? 'Fold' : 'Unfold');
+    this.folding.title = this.say(anyOpen ? 'Fold every block into one card' : 'Show every layer');
   }
 
   private foldAll(): void {
@@ -187,7 +193,7 @@ export class StructureView {
     this.frameOnce();
     const card = this.cardOf(node);
     if (card) this.look(reveal(this.camera, card, this.size));
-    this.options.onAnnounce?.(`${block.name} is ${opens ? 'open' : 'folded'}`);
+    this.options.onAnnounce?.(this.say(opens ? '%1 is open' : '%1 is folded', block.name));
     this.redraw();
   }
 
@@ -291,9 +297,9 @@ export class StructureView {
       this.searchCount,
       element('span', { class: 'paoding-spring' }),
       this.folding,
-      button('−', 'Zoom out', () => this.zoom(1 / ZOOM_STEP, ...middle())),
-      button('+', 'Zoom in', () => this.zoom(ZOOM_STEP, ...middle())),
-      button('Fit', 'Show the whole structure', () => this.fit()),
+      button('−', this.say('Zoom out'), () => this.zoom(1 / ZOOM_STEP, ...middle())),
+      button('+', this.say('Zoom in'), () => this.zoom(ZOOM_STEP, ...middle())),
+      button(this.say('Fit'), this.say('Show the whole structure'), () => this.fit()),
       ...(this.options.saves ? this.makeSaves(button) : []),
     );
   }
@@ -303,8 +309,12 @@ export class StructureView {
   ): HTMLElement[] {
     const name = (): string => this.scene.name || 'structure';
     return [
-      button('PNG', 'Save the structure as PNG', () => void savePng(this.picture(), name())),
-      button('SVG', 'Save the structure as SVG', () => saveSvg(this.picture(), name())),
+      button(
+        'PNG',
+        this.say('Save the structure as PNG'),
+        () => void savePng(this.picture(), name()),
+      ),
+      button('SVG', this.say('Save the structure as SVG'), () => saveSvg(this.picture(), name())),
     ];
   }
 
@@ -314,7 +324,7 @@ export class StructureView {
         'span',
         {},
         element('i', { class: `paoding-key paoding-key-${kind}`, 'aria-hidden': 'true' }),
-        text,
+        this.say(text),
       );
     return element(
       'div',
@@ -329,9 +339,9 @@ export class StructureView {
         'span',
         {
           class: 'paoding-hint',
-          title: 'Large enough, units of the first layers show their weights',
+          title: this.say('Large enough, units of the first layers show their weights'),
         },
-        'drag to pan · Ctrl + wheel to zoom · arrow keys to walk',
+        this.say('drag to pan · Ctrl + wheel to zoom · arrow keys to walk'),
       ),
     );
   }
@@ -443,6 +453,7 @@ export class StructureView {
       fade: this.fade(),
       tiles: this.tiles,
       filters: this.filters,
+      say: this.say,
       marks: {
         selected: this.selected,
         focused: this.focused,
@@ -579,8 +590,8 @@ export class StructureView {
 
   private describe(selection: Selection): string {
     const card = this.cardOf(selection.node);
-    if (card?.block) return describeBlock(this.scene, card);
-    return describe(this.scene, this.state, this.moment, selection);
+    if (card?.block) return describeBlock(this.scene, card, this.say);
+    return describe(this.scene, this.state, this.moment, selection, this.say);
   }
 
   private focusOn(selection: Selection | null): void {
@@ -684,7 +695,7 @@ export class StructureView {
   }
 
   private showFound(node = this.found[0]): void {
-    this.searchCount.textContent = this.searching ? `${this.found.length} found` : '';
+    this.searchCount.textContent = this.searching ? this.say('%1 found', this.found.length) : '';
     const card = node === undefined ? undefined : this.cardOf(node);
     if (card && this.searching) this.look(centre(this.camera, card, this.size));
     this.redraw();

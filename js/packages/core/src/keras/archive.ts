@@ -1,5 +1,7 @@
 /** Reads single entries of a `.keras` file (a zip), never trusting the rest; Python has files/archive.py. */
 
+import { plain } from '../say';
+
 /** A file of which parts can be read: bytes from `start` up to, but not including, `end`. */
 export interface ByteSource {
   size: number;
@@ -24,7 +26,7 @@ export class FileError extends Error {
     readonly template: string,
     ...values: (string | number)[]
   ) {
-    super(template.replace(/%(\d)/g, (_, place) => String(values[place - 1] ?? '')));
+    super(plain(template, ...values));
     this.values = values;
   }
 }

@@ -25,12 +25,19 @@ const KINDS: [string, RegExp][] = [
 export type Drawn = Pick<KerasLayer, 'name' | 'type' | 'inputs' | 'shape' | 'parameters'> &
   Partial<Pick<KerasLayer, 'attributes'>>;
 
-/** The same model as the structure view draws it, with or without stripes for the layers' kinds. */
+/** To lay out more layers would keep the page busy for seconds; real models have a fifth of it. */
+export const MOST_DRAWN = 5000;
+
+/**
+ * The same model as the structure view draws it, with or without stripes for the layers' kinds.
+ * Of a model of too many layers nothing is drawn.
+ */
 export function sceneOf(model: { name: string; layers: Drawn[] }, stripes = true): Scene {
+  const layers = model.layers.length > MOST_DRAWN ? [] : model.layers;
   return {
     name: model.name,
     groups: [],
-    nodes: model.layers.map((layer) => ({
+    nodes: layers.map((layer) => ({
       name: layer.name,
       op: layer.type === 'InputLayer' ? 'Input' : layer.type,
       detail: shapeText(layer.shape),

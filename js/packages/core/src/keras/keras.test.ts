@@ -154,6 +154,8 @@ test('layers that are saved in reverse are put in order at once', () => {
   const found = parseModel(model([...reversed, INPUT], { output_layers: [`l${count}`, 0, 0] }));
   expect(found.layers.at(-1)?.name).toBe(`l${count}`);
   expect(found.layers.length).toBe(count + 1);
+  // So many are listed, and not drawn.
+  expect(sceneOf(found).nodes).toEqual([]);
 });
 
 test('a configuration without end, and two layers of one name, are refused by name', () => {

@@ -126,6 +126,7 @@ export class ComparePanel extends Widget {
       );
       const view = new StructureView(root, {
         saves: true,
+        say: (text, ...values) => trans.__(text, ...values),
         onSelect: ({ node }) => choose(pairs.findIndex((pair) => pair[at] === node)),
       });
       if (at === 'before' && plan) {

@@ -4,7 +4,7 @@ import { Clipboard } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { element, formatBytes, formatCount, StructureView } from '@paoding/core';
 import baseStyles from '@paoding/core/base.css';
-import { type Opened, sceneOf, shapeText } from '@paoding/core/keras';
+import { MOST_DRAWN, type Opened, sceneOf, shapeText } from '@paoding/core/keras';
 import structureStyles from '@paoding/core/structure.css';
 import type { Reader } from '../reader/reader';
 import type { Settings } from '../settings';
@@ -51,12 +51,18 @@ export class ModelView {
     });
     this.structure = new StructureView(stage, {
       saves: true,
+      say: (text, ...values) => trans.__(text, ...values),
       onSelect: (selection) => void this.choose(selection.node, false),
       onAnnounce: (text) => {
         spoken.textContent = text;
       },
     });
     stage.append(spoken);
+    if (model.layers.length > MOST_DRAWN) {
+      const count = formatCount(model.layers.length);
+      const told = trans.__('%1 layers are too many to be drawn: the table has them all.', count);
+      stage.prepend(element('p', { class: 'paoding-note' }, told));
+    }
     this.table = new LayerTable(model, trans, (row) => void this.choose(row, true));
     this.details = element('section', {
       class: 'paoding-viewer-details',
