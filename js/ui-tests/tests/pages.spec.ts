@@ -47,7 +47,10 @@ async function prune(page: Page): Promise<void> {
   await studio.locator('.paoding-row button').filter({ hasText: 'Start' }).click();
   await expect(state).toHaveAttribute('data-state', 'finished', SLOW);
   await expect(studio.locator('.paoding-moment')).toContainText('Step 2 of 2');
-  await expect(studio.locator('.paoding-live .bqplot path.line').first()).toBeAttached();
+  // The chart is drawn, and takes the width that it has.
+  const plot = studio.locator('.paoding-live .bqplot .plotarea_background').first();
+  await expect.poll(async () => (await plot.boundingBox())?.width ?? 0, SLOW).toBeGreaterThan(400);
+  await expect(studio.locator('.paoding-live .bqplot .axislabel').first()).toBeVisible();
 }
 
 test.setTimeout(420_000);
@@ -74,6 +77,9 @@ test('Notebook 7 runs the studio without an error of ours', async ({ page, reque
   await save(request, 'studio.ipynb', notebook(STUDIO));
   const errors = errorsOf(page);
   await page.goto('/notebooks/studio.ipynb');
+  // A cell that is run before its kernel is there is left alone without a word.
+  const kernel = page.locator('.jp-Notebook-ExecutionIndicator');
+  await expect(kernel).toHaveAttribute('data-status', 'idle', SLOW);
   await page.locator('.jp-Cell .cm-content').first().click();
   await page.keyboard.press('Shift+Enter');
   await prune(page);
