@@ -14,7 +14,7 @@ from paoding.domain import Box
 from paoding.effort import STEP
 from paoding.pruning.pruner import Pruner
 from paoding.strategies import Strategy
-from paoding.synthetic.calibration import Calibration
+from paoding.synthetic.calibration import Calibration, fitted_on
 
 
 def known_strategies() -> dict[str, type[Strategy]]:
@@ -129,8 +129,7 @@ class Settings:
     @property
     def fitted_on(self) -> str:
         """What survivors are fitted on, in two or three words."""
-        given = self.calibration
-        return "data-free" if given is None else f"calibrated on {len(given.arrays[0]):,} inputs"
+        return fitted_on(self.calibration)
 
     def code(self) -> str:
         """Python that does the same without the studio."""

@@ -190,6 +190,7 @@ def show_result(outcome: Outcome, json_only: bool) -> None:
     for name in ("ending", "latency"):
         if plain.get(name):
             print(plain[name])
+    print(f"The run is {plain['fitted_on']}.")
     if plain["prior"]:
         print(plain["prior"])
     if outcome.checked:

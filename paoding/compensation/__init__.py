@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from paoding.checks import check_choice, check_parts
 from paoding.compensation.base import Compensation, Merge, Plain
+from paoding.compensation.folding import Folding
 from paoding.compensation.least_squares import LeastSquares, Mean
 from paoding.compensation.scaled_merge import ScaledMerge
 from paoding.errors import ArgumentError
@@ -31,7 +32,7 @@ def register(kind: Kind) -> Kind:
     return kind
 
 
-for _kind in (LeastSquares, ScaledMerge, Mean, Merge, Plain):
+for _kind in (LeastSquares, ScaledMerge, Mean, Merge, Folding, Plain):
     register(_kind)
 
 
@@ -57,6 +58,7 @@ def get(compensation: str | Compensation) -> Compensation:
 __all__ = [
     "BY_NAME",
     "Compensation",
+    "Folding",
     "LeastSquares",
     "Mean",
     "Merge",

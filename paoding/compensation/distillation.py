@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from paoding.compensation.evidence import Fitted
 from paoding.compensation.study import study_of
 from paoding.domain.hints import hints_of
 from paoding.effort import NORMAL, Effort
@@ -113,7 +114,14 @@ def distilled(run: RunContext, state: State, steps: int) -> State:
     for number in range(steps):
         run.on_progress("distilling", number / steps)
         learn(*batch(rng.integers(apart, len(pool[0]), size)))
-    if not verdict(list((distances() + 1e-12) / (before + 1e-12))) < 0:  # NaN is no gain either
+    left = list((distances() + 1e-12) / (before + 1e-12))
+    better = verdict(left) < 0  # NaN is no gain either
+    if run.study is not None:
+        names = run.study.names[1:] or ("held back",)
+        told = ", ".join(f"{x:.0%} on {name}" for x, name in zip(left, names, strict=False))
+        fit = "distilled" if better else "not distilled"
+        run.study.tuned = Fitted("", fit, f"of the scores' error that least squares left: {told}")
+    if not better:
         return state
     return surgery.read_back(graph, state, small)
 

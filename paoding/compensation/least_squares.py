@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from paoding.compensation.base import Plain, gone
 from paoding.compensation.consumers import Consumer, constant_of, missing
-from paoding.compensation.regression import DUAL, RIDGE, Fit, Moments, ridge
+from paoding.compensation.evidence import Change, Fit, Fitted, chosen_fit, mean_folding
+from paoding.compensation.heirs import Heirs, simple_ways
 from paoding.compensation.sensitivity import sensitivity_of
 from paoding.compensation.study import ActivationStudy, Walk, study_of
 from paoding.compensation.surgeon import FOLLOWED, SurgeonRanking, Trail
@@ -17,12 +17,6 @@ from paoding.criteria import Ranking
 from paoding.graph import Graph, Group, State
 from paoding.plan import Removal
 from paoding.pruning.context import RunContext
-from paoding.synthetic.judges import verdict
-
-STRENGTHS = (RIDGE, 1e-2, 1e-1, 1.0)  # candidates, see :func:`chosen_fit`
-_PARTS = (1.0, 0.75, 0.5, 0.25, 0.0)  # of a fit that are tried
-_FLOOR = 1e-3  # of what is missing on its own kind that is missing on every kind, at the least
-_CLEARLY = 0.02  # how much better a candidate's verdict must be than one before it
 
 
 class LeastSquares(Plain):
@@ -91,6 +85,7 @@ class LeastSquares(Plain):
         if not any(mask.any() for mask in lost):
             return
         walk = Walk(study, values)
+        heirs = Heirs.of(study.graph, state.alive)
         # Up to the first consumer that has lost something, all is as in the original.
         first = min(c.nodes[0].index for c, m in zip(study.consumers, lost, strict=True) if m.any())
         at = {c.nodes[0].index for c in study.consumers if c.nodes[0].index >= first}
@@ -98,7 +93,7 @@ class LeastSquares(Plain):
             for number, consumer in enumerate(study.consumers):
                 if consumer.nodes[0].index == node.index:
                     x = walk.known[consumer.source[0]]
-                    self._fit(study, number, x, lost, values)
+                    self._fit(study, number, x, lost, values, heirs)
                     walk.values = values
 
     def _fit(
@@ -108,6 +103,7 @@ class LeastSquares(Plain):
         x: np.ndarray,
         lost: Sequence[np.ndarray],
         values: list[np.ndarray],
+        heirs: Heirs,
     ) -> None:
         """Fit one consumer on what it reads now, and write its weights."""
         consumer = study.consumers[number]
@@ -124,9 +120,11 @@ class LeastSquares(Plain):
             return  # the network overflows on these inputs: what is removed stays plainly removed
         place = constant_of(graph, consumer)
         kinds = np.repeat(study.kinds, len(rows) // len(study.kinds))
-        study.fits[number], change, constant = self._solve(
-            rows[:, keep], residual, place is not None, kinds
-        )
+        own, centred = graph.original.values[consumer.variable], place is not None
+        simple = simple_ways(consumer, keep, rows[kinds == 0], own, heirs, centred)
+        fit = self._solve(rows[:, keep], residual, centred, kinds, simple)
+        change, constant = fit.change, fit.constant
+        study.fits[number] = Fitted(consumer.op.name, fit.name, fit.why(study.names[1:]))
         if consumer.full:
             matrix[keep] += change
         else:
@@ -142,10 +140,15 @@ class LeastSquares(Plain):
             values[place.variable] = (before + place.sign * constant).astype(before.dtype)
 
     def _solve(
-        self, rows: np.ndarray, residual: np.ndarray, centred: bool, kinds: np.ndarray
-    ) -> tuple[str, np.ndarray, np.ndarray]:
-        """The name of a fit, its change of weights and its constant."""
-        return chosen_fit(rows, residual, centred, kinds)
+        self,
+        rows: np.ndarray,
+        residual: np.ndarray,
+        centred: bool,
+        kinds: np.ndarray,
+        simple: Mapping[str, Callable[[], Change]],
+    ) -> Fit:
+        """The fit of one consumer."""
+        return chosen_fit(rows, residual, centred, kinds, simple)
 
 
 class Mean(LeastSquares):
@@ -181,82 +184,14 @@ class Mean(LeastSquares):
         return ranking
 
     def _solve(
-        self, rows: np.ndarray, residual: np.ndarray, centred: bool, kinds: np.ndarray
-    ) -> tuple[str, np.ndarray, np.ndarray]:
-        return "mean", *mean_folding(rows, residual[kinds <= 1], centred)
-
-
-def mean_folding(
-    rows: np.ndarray, residual: np.ndarray, centred: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """No change of weights, and the mean of what is missing as the constant."""
-    change = np.zeros((rows.shape[1], residual.shape[1]))
-    constant = residual.mean(axis=0) if centred else np.zeros(residual.shape[1])
-    return change, constant
-
-
-def chosen_fit(
-    rows: np.ndarray, residual: np.ndarray, centred: bool, kinds: np.ndarray
-) -> tuple[str, np.ndarray, np.ndarray]:
-    """The fit that leaves least on inputs that it was not made from, of several kinds.
-
-    Candidates are ridges of several strengths, mean folding, and each of them in part, down to
-    plain removal: where kinds of inputs disagree, the part that pays is small. What wins is made
-    anew from all inputs of its own kind. The plain ridge keeps its place unless another is clearly
-    better.
-
-    Args:
-        rows: what survivors put out (n, k).
-        residual: what is missing (n, m).
-        centred: whether a constant may be used.
-        kinds: (n,) 0 for rows to fit on, 1 for rows held back, and 2 or more for other kinds.
-
-    Returns:
-        A name, the change (k, m) and the constant (m,).
-    """
-    fitted, own = kinds == 0, kinds <= 1
-    judging = [kinds == kind for kind in range(1, int(kinds.max(initial=0)) + 1)]
-    if not judging or not fitted.any() or len(rows) < rows.shape[1] > DUAL:
-        return f"ridge {RIDGE:g}", *ridge(rows[own], residual[own], centred)
-    known = Moments.of(rows[fitted], residual[fitted])
-    ways: dict[str, Fit] = {
-        f"ridge {strength:g}": partial(Moments.ridge, strength=strength) for strength in STRENGTHS
-    }
-    ways["mean"] = Moments.mean
-    judges = [(rows[mask], residual[mask].astype(np.float64)) for mask in judging]
-    best, least = "", np.inf
-    share = 1.0
-    for name, way in ways.items():
-        part, found = _best_part(*way(known, centred), judges)
-        if found < least - (0.0 if not best else _CLEARLY):
-            best, least, share = name, found, part
-    if share == 0:
-        return "plain", np.zeros_like(known.cross), np.zeros_like(known.offset)
-    held = own & ~fitted
-    change, constant = ways[best](known.with_more(rows[held], residual[held]), centred)
-    chosen = best if share == 1 else f"{share:.0%} of {best}"
-    return chosen, share * change, share * constant
-
-
-def _best_part(
-    change: np.ndarray, constant: np.ndarray, judges: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> tuple[float, float]:
-    """Which part of a fit leaves least, and the verdict on it."""
-    sums = []
-    floor = 0.0
-    for rows, missing_ in judges:
-        found = rows @ change.astype(rows.dtype) + constant
-        power = float(np.square(missing_).sum()) / len(missing_)
-        # A kind on which hardly anything is missing says little.
-        floor = floor or _FLOOR * power + 1e-30
-        cross, own = float((missing_ * found).sum()), float(np.square(found).sum())
-        sums.append((power + floor, cross / len(missing_), own / len(missing_)))
-    verdicts = {
-        part: verdict([(p - 2 * part * cross + part**2 * own) / p for p, cross, own in sums])
-        for part in _PARTS
-    }
-    part = min(verdicts, key=verdicts.__getitem__)
-    return part, verdicts[part]
+        self,
+        rows: np.ndarray,
+        residual: np.ndarray,
+        centred: bool,
+        kinds: np.ndarray,
+        simple: Mapping[str, Callable[[], Change]],
+    ) -> Fit:
+        return Fit("mean", *mean_folding(rows, residual[kinds <= 1], centred), {})
 
 
 def plain_removal(graph: Graph, alive: np.ndarray) -> list[np.ndarray]:

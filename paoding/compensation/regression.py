@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,9 +80,6 @@ class Moments:
         """No change of weights, and the mean of what is missing as the constant."""
         constant = self.offset + self.missing / self.n
         return np.zeros_like(self.cross), constant if centred else np.zeros_like(constant)
-
-
-Fit = Callable[[Moments, bool], tuple[np.ndarray, np.ndarray]]
 
 
 def ridge(

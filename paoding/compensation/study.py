@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from paoding.compensation.consumers import Consumer, consumers_of
+from paoding.compensation.evidence import Fitted
 from paoding.compensation.recurrence import recurrences_of
 from paoding.effort import NORMAL, Effort
 from paoding.graph import Graph
@@ -62,6 +63,7 @@ class ActivationStudy:
             first, 1 for the same held back, then others.
         names: of these kinds.
         fits: consumer's number -> which fit it was given last.
+        tuned: whether survivors were distilled in the end.
     """
 
     graph: Graph
@@ -76,7 +78,8 @@ class ActivationStudy:
     effort: Effort = NORMAL
     kinds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     names: tuple[str, ...] = ()
-    fits: dict[int, str] = field(default_factory=dict)
+    fits: dict[int, Fitted] = field(default_factory=dict)
+    tuned: Fitted | None = None
     sensitivity: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
@@ -111,7 +114,7 @@ class ActivationStudy:
         """Which fits were chosen, in a sentence; empty where nothing was fitted."""
         if not self.fits:
             return ""
-        counts = Counter(self.fits.values())
+        counts = Counter(fitted.fit for fitted in self.fits.values())
         each = ", ".join(f"{name} for {n}" for name, n in sorted(counts.items()))
         kinds = f" and on {', '.join(self.names[2:])}" if self.names[2:] else ""
         return f"Fits were chosen layer by layer on inputs held back{kinds}: {each}."

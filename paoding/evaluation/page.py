@@ -59,7 +59,8 @@ def write_html(
         path: The file to write.
         report: Plain values: ``model``, ``settings``, ``before`` and ``after`` (parameters,
             flops, bytes), ``layers`` (layer, units, left, prunable, reason), ``steps`` (step,
-            removed, progress, energy, seconds), ``prior`` (a sentence),
+            removed, progress, energy, seconds), ``fitted_on`` (two words), ``prior`` (a
+            sentence), ``fits`` (layer, fit, why),
             ``selfcheck`` (agreement, warning), ``certificate`` (lower, upper, reason, scores),
             ``evaluation`` (a ``Report.to_dict()`` or None), ``fingerprint``. What is missing is
             left out of the page. Every text is shown as text, whatever it holds.
@@ -92,6 +93,8 @@ def render(report: Mapping[str, Any], sections: Sequence[Section] = ()) -> str:
         sections=sections,
         energy=_energy(report.get("steps", ())),
         prior=report.get("prior"),
+        fits=report.get("fits") or (),
+        fitted_on=report.get("fitted_on") or "data-free",
         selfcheck=_selfcheck(report.get("selfcheck")),
         certificate=_certified(certificate),
         reason=certificate.get("reason"),
@@ -107,7 +110,7 @@ def _summary(report: Mapping[str, Any]) -> str:
     steps = report.get("steps", ())
     seconds = sum(step.get("seconds") or 0 for step in steps)
     text = f"{units - left:,} of {units:,} prunable units removed in {len(steps):,} steps"
-    return f"{text} ({seconds:.2g} s), without training data."
+    return f"{text} ({seconds:.2g} s), {report.get('fitted_on') or 'data-free'}."
 
 
 def _cards(report: Mapping[str, Any], evaluation: Report | None) -> list[dict[str, Any]]:

@@ -113,6 +113,8 @@ def _modern_layer(layer: dict[str, Any]) -> dict[str, Any]:
                 settings.pop("batch_input_shape", None)
             if isinstance(settings.get("axis"), list) and kind == "BatchNormalization":
                 settings["axis"] = settings["axis"][0]
+    elif kind != "InputLayer" and "batch_input_shape" in settings:  # Keras 3 counts the batch in
+        settings["input_shape"] = settings.pop("batch_input_shape")[1:]
     if kind in _MODELS:
         _modern_model(settings)
     policy = settings.get("dtype")

@@ -29,12 +29,13 @@ from paoding.pruning.context import RunContext
 from paoding.pruning.history import History
 from paoding.pruning.keeping import Judge, LookAhead
 from paoding.pruning.preparing import prepare
-from paoding.pruning.records import certificate_of, planned, strategy_in_plan
+from paoding.pruning.records import certificate_of, fits_of, planned, strategy_in_plan
 from paoding.pruning.result import PruningResult
 from paoding.pruning.settings import Settings, as_settings
 from paoding.pruning.standing import Standing
 from paoding.pruning.validity import check_plan, check_removals, fingerprint
 from paoding.strategies import Strategy
+from paoding.synthetic.calibration import fitted_on
 
 if TYPE_CHECKING:
     import keras
@@ -386,6 +387,9 @@ class Pruner(Standing):
             steps=self.steps,
             prior=self.prior,
             ending=self.ending,
+            fitted_on=fitted_on(self.settings.calibration),
+            assumed=self._assumed or None,
+            fits=fits_of(self._run),
             domain=self.boxes,
             _certify=self._certifier(self.plan.steps),
         )

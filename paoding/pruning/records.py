@@ -10,6 +10,7 @@ import numpy as np
 
 from paoding import strategies
 from paoding.bounds.certificate import Certificate, Certifier
+from paoding.compensation.evidence import Fitted
 from paoding.criteria import PLAIN
 from paoding.errors import BoundsError
 from paoding.graph import State
@@ -35,6 +36,14 @@ def planned(removals: tuple[Removal, ...]) -> dict[str, Any]:
         "verdict": "removed",
         "reason": "a plan says so",
     }
+
+
+def fits_of(run: RunContext) -> tuple[Fitted, ...]:
+    """How the survivors of each layer were fitted, and whether all were distilled in the end."""
+    if run.study is None:
+        return ()
+    layers = [run.study.fits[number] for number in sorted(run.study.fits)]
+    return tuple(layers) if run.study.tuned is None else (*layers, run.study.tuned)
 
 
 def certificate_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from paoding.compensation.evidence import Fitted
     from paoding.domain import Box
     from paoding.evaluation import Report
 
@@ -35,6 +36,10 @@ class PruningResult:
         prior: what synthetic inputs the survivors were fitted on, in a sentence; None if none.
         domain: legal inputs, one box for each input of the model.
         ending: why the run ended before its target, in a sentence; None where it did not.
+        fitted_on: "data-free", or on how many real inputs survivors were fitted.
+        assumed: what was assumed of the legal inputs, in a sentence; None where nothing was.
+        fits: for each layer whose survivors were fitted, how, and why so; and whether they were
+            distilled in the end.
     """
 
     graph: Graph
@@ -45,6 +50,9 @@ class PruningResult:
     domain: tuple[Box, ...]
     _certify: Callable[[], Certificate] = field(repr=False)
     ending: str | None = None
+    fitted_on: str = "data-free"
+    assumed: str | None = None
+    fits: tuple[Fitted, ...] = ()
 
     @cached_property
     def model(self) -> keras.Model:
@@ -101,7 +109,10 @@ class PruningResult:
             "model": graph.model.name,
             "fingerprint": self.plan.fingerprint,
             "settings": dict(self.plan.settings),
+            "fitted_on": self.fitted_on,
+            "assumed": self.assumed,
             "prior": self.prior,
+            "fits": [asdict(fitted) for fitted in self.fits],
             "ending": self.ending,
             "latency": self.latency,
             "before": cost(graph.model, latency=False).to_dict(),

@@ -43,6 +43,15 @@ class Calibration(Sampler):
         return [x[rows] for x in self.arrays]
 
 
+def fitted_on(given: Calibration | None) -> str:
+    """What survivors are fitted on, in two or three words, for every front end.
+
+    >>> fitted_on(None)
+    'data-free'
+    """
+    return "data-free" if given is None else f"calibrated on {len(given.arrays[0]):,} inputs"
+
+
 def calibration_of(graph: Graph, given: Any, boxes: Sequence[Box]) -> Calibration | None:
     """Real inputs as a user passes them: an array, a list of one for each input, or by name.
 
