@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from paoding.compensation.base import Merge, gone
+from paoding.compensation.base import Merge, Plain, gone
 from paoding.compensation.heirs import Heirs, cosines
-from paoding.graph import Graph, Group, State
+from paoding.criteria import Ranking, pair_ranking
+from paoding.graph import Graph, Group, Member, State
 from paoding.layers import statistics_of
 from paoding.plan import Removal
 from paoding.pruning.context import RunContext
@@ -33,6 +34,18 @@ class Folding(Merge):
     )
     pathless = True
 
+    def rank(
+        self,
+        run: RunContext,
+        group: Group,
+        state: State,
+        may_go: np.ndarray,
+        may_survive: np.ndarray,
+    ) -> Ranking:
+        if not foldable(run.graph, group):
+            return Plain().rank(run, group, state, may_go, may_survive)
+        return pair_ranking(run.graph, group, state, may_go, may_survive, run.distances)
+
     def apply(self, run: RunContext, state: State, removals: Sequence[Removal]) -> State:
         graph = run.graph
         alive = gone(graph, state, removals)
@@ -40,11 +53,20 @@ class Folding(Merge):
         parallel = Heirs.of(graph, alive).parallel
         for group in graph.prunable:
             if not alive[group.ids].all():
-                _fold(graph, group, alive, parallel, values)
+                heirs = parallel if foldable(graph, group) else np.full(len(alive), -1)
+                _fold(graph, group, alive, heirs, values)
         own = graph.original.values
         return graph.original.replace(
             {n: v for n, v in enumerate(values) if v is not own[n]}, alive
         )
+
+
+def foldable(graph: Graph, group: Group) -> bool:
+    """Whether units may be averaged: those that only batch normalization tells apart may."""
+    through = [graph.nodes[part.binding.node].op for part in group.with_role("through")]
+    made = [graph.nodes[part.binding.node].op for part in group.with_role("produce")]
+    normalized = all(statistics_of(op) is not None for op in through)
+    return group.mergeable or (normalized and all(getattr(op, "groups", 1) == 1 for op in made))
 
 
 def _fold(
@@ -62,14 +84,15 @@ def _fold(
     mean = member / count
     for part in (*group.with_role("produce"), *group.with_role("through")):
         kept = statistics_of(graph.nodes[part.binding.node].op)
-        shrunk = kept is not None and kept.axis is not None
-        shrunk = shrunk and part.variable == graph.number(kept.variance)
+        shrunk = kept is not None and kept.axis is not None and kept.variance is not None
+        if kept is not None and shrunk:
+            shrunk = part.variable == graph.number(kept.variance)
         _mixed(part, values, mean * np.maximum(alike, 0) if shrunk else mean, alive[group.ids])
     for part in group.with_role("consume"):
         _mixed(part, values, member, np.ones(group.units, bool))
 
 
-def _mixed(part: object, values: list[np.ndarray], share: np.ndarray, where: np.ndarray) -> None:
+def _mixed(part: Member, values: list[np.ndarray], share: np.ndarray, where: np.ndarray) -> None:
     """Give units sums of one another's slices: unit i the sum over u of ``share[u, i]`` times u."""
     old = values[part.variable]
     value = old.astype(np.float64)

@@ -32,12 +32,12 @@ class Heirs:
 
     @classmethod
     def of(cls, graph: Graph, alive: np.ndarray) -> Heirs:
-        """Heirs of all units of mergeable groups that are gone, by the original's weights."""
+        """Heirs of all units that are gone, by the original's weights."""
         nearest, parallel = np.full((2, len(alive)), -1)
         scale = np.zeros(len(alive))
         for group in graph.prunable:
             stays = alive[group.ids]
-            if not group.mergeable or stays.all() or not stays.any():
+            if stays.all() or not stays.any():
                 continue
             out, own = group.ids[~stays], group.ids[stays]
             pairs = distances(group, graph.original)[np.ix_(stays, ~stays)]

@@ -68,7 +68,7 @@ def prune(
         step: share removed in one step, at most the target.
         strategy: "annealing" (default), "impact", "saliency", "magnitude" or an object.
         compensation: what survivors take over: "least-squares" (default), "merge" (the
-            paper's), "scaled-merge", "mean" or "none".
+            paper's), "scaled-merge", "folding", "mean" or "none".
         domain: ``Box(lo, hi)`` of legal inputs in input units; by default what the first layers
             tell (bytes, a Rescaling, a Normalization), and else [0, 1].
         seed: of everything random; one seed, one result.

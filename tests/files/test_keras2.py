@@ -94,8 +94,12 @@ def mobile():
     return k2.applications.MobileNetV2((32, 32, 3), weights=None, classes=3, alpha=0.35)
 
 
+def without_input_layer():
+    return sequential(L.Reshape((4, 4, 1), input_shape=(4, 4)), L.Conv2D(2, 2), L.Flatten())
+
+
 MODELS = [pictures, recurrent, two_inputs, nested, nested_functional, words, half, augmented]
-MODELS += [shared, attention, mobile]
+MODELS += [shared, attention, mobile, without_input_layer]
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
@@ -108,6 +112,7 @@ def test_a_model_of_keras_2_answers_as_it_did(make, suffix, tmp_path):
         warnings.simplefilter("ignore")  # Keras 2 warns of HDF5
         old.save(path)
     new = load_model(path)
+    assert [i.shape for i in new.inputs] == [tuple(i.shape) for i in old.inputs]
     inputs = [rng.random((2, *i.shape[1:]), dtype="float32") for i in old.inputs]
     given = inputs if len(inputs) > 1 else inputs[0]
     before, after = old(given, training=False), new(given, training=False)
