@@ -70,7 +70,8 @@ def prune(
     compensation: Annotated[
         str,
         typer.Option(
-            help="What the survivors take over: least-squares, merge, scaled-merge, folding, mean or none."
+            help="What the survivors take over: least-squares, merge, scaled-merge, folding, mean "
+            "or none."
         ),
     ] = "least-squares",
     domain: DomainOption = None,
