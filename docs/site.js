@@ -4,7 +4,7 @@ function mend() {
   document.querySelectorAll(".md-code__nav").forEach((part, number) => {
     part.setAttribute("aria-label", `Code ${number + 1}`);
   });
-  document.querySelectorAll(".md-typeset__scrollwrap").forEach((part) => {
+  document.querySelectorAll(".md-typeset__scrollwrap, pre[style*=overflow]").forEach((part) => {
     part.tabIndex = 0;
   });
 }

@@ -11,7 +11,7 @@ const SITE = path.join(ROOT, 'build/site');
 const AXE = readFileSync(createRequire(__filename).resolve('axe-core/axe.min.js'), 'utf-8');
 const PAGES = [
   'index.html',
-  'lessons/2-which-unit.html',
+  'lessons/6-robustness.html',
   'how-to/own-model.html',
   'method.html',
   'quality.html',
