@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from paoding.criteria import products
 from paoding.domain import Box
 from paoding.graph import Graph, State
 from paoding.plan import Removal, Step
@@ -18,9 +17,6 @@ from paoding.pruning.choosing import Chooser
 from paoding.pruning.context import RunContext
 from paoding.pruning.history import History
 from paoding.pruning.settings import Settings
-
-_SMALL = 1e9  # multiply-adds of a group's distances up to which one BLAS thread is quicker
-
 
 class Standing:
     """What a run can be asked between its steps; :class:`Pruner` makes the steps.
@@ -80,13 +76,12 @@ class Standing:
         return self.settings.distil or 0 if self._progress(alive) >= 1 else 0
 
     def _threads(self) -> AbstractContextManager[Any]:
-        """One BLAS thread where products are so small that threads would mostly wait.
+        """One BLAS thread: a factorization shared by several waits for most of its time.
 
-        Everything that a plan's weights depend on runs under it: sums are rounded otherwise
-        with another number of threads, and a replay would differ in the last bit.
+        Beside other work OpenBLAS's threads wait for each other a hundred times longer than one
+        alone would take. And sums are rounded otherwise with another number of threads: a replay
+        on another machine would differ in the last bit.
         """
-        if max(products(self.graph.by_name[name]) for name in self.n_remove) > _SMALL:
-            return nullcontext()
         return _blas().limit(limits=1)
 
     @property
