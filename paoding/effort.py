@@ -49,7 +49,7 @@ class Effort:
     slope_work: float = 3e11
     probes: int = 4
     least_probes: int = 2
-    slope_rows: int = 1 << 17
+    slope_rows: int = 1 << 15
     looking_work: float = 3e11
     painting_work: float = 4e12
     painting_steps: int = 30

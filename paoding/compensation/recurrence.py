@@ -172,11 +172,3 @@ class Listener:
             columns.append(zero)
         made = self.layer(keras.ops.concatenate(columns, axis=-1), training=False)
         return list(keras.tree.flatten(made)), zeros
-
-    def states(self, x: Any) -> dict[int, np.ndarray]:
-        """What each recurrence reads, without the start: consumer's key -> (n, places, units)."""
-        found = {}
-        for consumer in self.consumers:
-            rows = consumer.rows(np.asarray(x), None)
-            found[consumer.key] = rows.reshape(len(x), -1, rows.shape[-1])
-        return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +13,9 @@ from paoding.compensation.consumers import constant_of
 from paoding.compensation.recurrence import Listener
 from paoding.compensation.study import ActivationStudy
 from paoding.graph import Group
-from paoding.graph.cost import bytes_of, chunks, flops_of
+from paoding.graph.cost import bytes_of, chunks
 from paoding.graph.heads import head_of, logits
 from paoding.graph.keras_internals import call
-
-ALL = slice(None)
-Places = slice | np.ndarray
 
 
 def sensitivity_of(study: ActivationStudy, group: Group) -> list[SensitivityStats]:
@@ -46,41 +42,35 @@ def _gradients(study: ActivationStudy) -> dict[str, list[SensitivityStats]]:
         if group.name in study.groups
         for member in group.with_role("consume")
         if (member.variable, member.axis) == (consumer.variable, consumer.axis)
+        and member.indices is not None
+        and len(member.indices) == group.units
     ]
-    keys = sorted({study.consumers[number].key for _, number, _ in views})
+    numbers = sorted({number for _, number, _ in views})
     # The way back needs all that was made on the way forth.
     made = sum(map(bytes_of, graph.sample_nodes[study.start :]))
-    samples, probes = _spent(study)
-    backward = _OutputGradients(study, keys, probes, np.random.default_rng([study.seed, 0xF15]))
+    samples, probes = study.sloped, study.probes
+    backward = _OutputGradients(study, numbers, probes, np.random.default_rng([study.seed, 0xF15]))
     for chunk in chunks(samples, made // 8):
         study.on_progress("measuring what the outputs feel", chunk.start / samples)
-        values, slopes = backward(chunk)
+        found = backward(chunk)
         for group, number, held in views:
-            if held is None or len(held) != group.units:
-                continue
-            consumer = study.consumers[number]
-            read = values[consumer.key]
-            places = math.prod(read.shape[1:]) // read.shape[consumer.tensor_axis]
-            some = _some(places, samples, study, number)
-            y, *gs = (
-                _by_unit(x, consumer.tensor_axis, held, some) for x in (read, *slopes[consumer.key])
-            )
-            share = 1.0 if isinstance(some, slice) else len(some) / places
-            draws = samples * probes * share
-            sums.setdefault((group.name, number), RunningSums(group.units, draws)).add(y, gs)
-    found: dict[str, list[SensitivityStats]] = {}
+            read, slopes = found[number]
+            draws = samples * probes * backward.shares[number]
+            total = sums.setdefault((group.name, number), RunningSums(group.units, draws))
+            total.add(_by_unit(read, held), [_by_unit(g, held) for g in slopes])
+    parts: dict[str, list[SensitivityStats]] = {}
     for (name, number), total in sums.items():
         moments = total.moments(study, number)
         if np.isfinite(moments.second).all() and np.isfinite(moments.weight).all():
-            found.setdefault(name, []).append(moments)
-    return found
+            parts.setdefault(name, []).append(moments)
+    return parts
 
 
-def _some(places: int, samples: int, study: ActivationStudy, number: int) -> Places:
-    """Some places at random, where all of them would be more rows than a sum needs."""
-    each = max(study.effort.slope_rows // samples, 1)
+def _some(places: int, study: ActivationStudy, number: int) -> np.ndarray | None:
+    """Some places at random, where all of them would be more rows than a sum needs; None: all."""
+    each = max(study.effort.slope_rows // study.sloped, 1)
     if each >= places:
-        return ALL
+        return None
     rng = np.random.default_rng([study.seed, 0xF16, number])
     return np.sort(rng.choice(places, each, replace=False))
 
@@ -132,11 +122,9 @@ class RunningSums:
         return SensitivityStats(mean, second, weight + floor * np.eye(self.units), number, centred)
 
 
-def _by_unit(x: np.ndarray, axis: int, held: np.ndarray, some: Places) -> np.ndarray:
-    """A tensor at some places as rows (r, units); a unit of several indices gives several rows."""
-    front = np.moveaxis(x, axis, -1)
-    rows = front.reshape(len(x), -1, front.shape[-1])[:, some]
-    if held.shape[1] == 1 and len(held) == front.shape[-1]:
+def _by_unit(rows: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Rows of channels (n, places, channels) as rows (r, units); several for several indices."""
+    if held.shape[1] == 1 and len(held) == rows.shape[-1]:
         same = (held[:, 0] == np.arange(len(held))).all()
         return (rows if same else rows[..., held[:, 0]]).reshape(-1, len(held))
     return np.moveaxis(rows[..., held], -1, -2).reshape(-1, len(held))
@@ -151,16 +139,24 @@ class _OutputGradients:
 
     Args:
         study: gives graph and the tensors to start from.
-        keys: names of what consumers read.
+        numbers: of the consumers that are looked at.
         probes: random directions of the outputs for each input.
         rng: draws the directions of the outputs along which gradients are taken.
+
+    Attributes:
+        shares: for each consumer, the share of the places that are looked at.
     """
 
     def __init__(
-        self, study: ActivationStudy, keys: Sequence[int], probes: int, rng: np.random.Generator
+        self,
+        study: ActivationStudy,
+        numbers: Sequence[int],
+        probes: int,
+        rng: np.random.Generator,
     ) -> None:
         self._study = study
-        self._keys = keys
+        self._consumers = {number: study.consumers[number] for number in numbers}
+        self._keys = sorted({consumer.key for consumer in self._consumers.values()})
         self._probes, self._rng = probes, rng
         nodes = study.graph.nodes[study.start :]
         ends = set(study.graph.flat.outputs)
@@ -171,27 +167,57 @@ class _OutputGradients:
         }
         self._listeners = Listener.of(study.consumers)
         self._heard = [listener.node.inputs[0] for listener in self._listeners.values()]
+        self._some: dict[int, np.ndarray | None] = {}
+        self.shares: dict[int, float] = {}
         self._traced: Any = None
         self._size = 0  # of a chunk
 
-    def __call__(self, chunk: slice) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
-        """Values of each key, and gradients of the outputs' random directions by it, in order."""
+    def __call__(self, chunk: slice) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """What each consumer reads, and gradients of the outputs' random directions by it.
+
+        Returns:
+            Consumer's number -> (n, places, channels) and (probes, n, places, channels).
+        """
         n = chunk.stop - chunk.start
         self._size = self._size or n
         rows = np.arange(chunk.start, chunk.start + self._size)
         rows[n:] = chunk.start  # the last chunk is filled up, so that nothing is traced again
-        start = [tf.convert_to_tensor(v[rows]) for v in self._study.frontier.values()]
+        start = [tf.convert_to_tensor(v[rows]) for v in self._study.first.values()]
         drawn = zip(*(self._directions(n) for _ in range(self._probes)), strict=True)
         directions = [tf.constant(np.stack(each)) for each in drawn]
         if self._traced is None:
             # Made ready apart from its calls: TensorFlow takes a few runs for a mistake.
             look = tf.function(self._look, autograph=False)
             self._traced = look.get_concrete_function(start, directions)
-        values, heard, slopes = self._traced(start, directions)
-        found = {t: x.numpy()[:n] for t, x in zip(self._keys, values, strict=True) if x is not None}
-        for listener, x in zip(self._listeners.values(), heard, strict=True):
-            found.update(listener.states(x[:n]))
-        return found, {t: g.numpy()[:, :n] for t, g in zip(self._keys, slopes, strict=True)}
+        read, heard, slopes = self._traced(start, directions)
+        found = {number: x.numpy()[:n] for number, x in zip(self._read, read, strict=True)}
+        for index, x in zip(self._listeners, heard, strict=True):
+            for number, consumer in self._consumers.items():
+                if consumer.key < 0 and consumer.nodes[0].index == index:
+                    states = consumer.rows(x.numpy()[:n], self._some[number])
+                    found[number] = states.reshape(n, -1, states.shape[-1])
+        return {
+            number: (found[number], g.numpy()[:, :n])
+            for number, g in zip(self._consumers, slopes, strict=True)
+        }
+
+    @property
+    def _read(self) -> list[int]:
+        """Consumers that read a tensor of the graph; states are read afterwards."""
+        return [number for number, consumer in self._consumers.items() if consumer.key >= 0]
+
+    def _picked(self, number: int, x: Any) -> Any:
+        """A tensor that a consumer reads at some places only: (n, places, channels)."""
+        axis = self._consumers[number].tensor_axis % x.shape.rank
+        order = [a for a in range(x.shape.rank) if a != axis]
+        front = x if axis == x.shape.rank - 1 else tf.transpose(x, [*order, axis])
+        rows = tf.reshape(front, (self._size, -1, front.shape[-1]))
+        if number not in self.shares:
+            places = rows.shape[1] - (self._consumers[number].key < 0)  # a start is no state
+            some = self._some[number] = _some(places, self._study, number)
+            self.shares[number] = 1.0 if some is None else len(some) / places
+        some = self._some[number]
+        return rows if some is None else tf.gather(rows, some, axis=1)
 
     def _directions(self, n: int) -> list[np.ndarray]:
         found = []
@@ -206,7 +232,7 @@ class _OutputGradients:
 
     def _look(self, start: list[Any], directions: list[Any]) -> Any:
         graph, keys = self._study.graph, self._keys
-        known: dict[int, Any] = dict(zip(self._study.frontier, start, strict=True))
+        known: dict[int, Any] = dict(zip(self._study.first, start, strict=True))
         outputs: dict[int, Any] = {}
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch([known[t] for t in keys if t in known])
@@ -220,38 +246,28 @@ class _OutputGradients:
                 known.update(zip(node.outputs, made, strict=True))
                 tape.watch([known[t] for t in node.outputs if t in keys])
                 outputs.update((t, logits(node, known)) for t in node.outputs if t in self._ends)
+        read = [self._picked(n, known[self._consumers[n].key]) for n in self._read]
         # One direction after another in a loop, so that the way back is traced once.
         slopes = tf.map_fn(
             lambda probes: self._slopes(tape, known, outputs, probes),
             directions,
-            fn_output_signature=[known[t].dtype for t in keys],
+            fn_output_signature=[known[c.key].dtype for c in self._consumers.values()],
             parallel_iterations=1,
         )
-        values = [known[t] if t >= 0 else None for t in keys]  # states are read afterwards
-        return values, [known[t] for t in self._heard], slopes
+        return read, [known[t] for t in self._heard], slopes
 
     def _slopes(
         self, tape: Any, known: dict[int, Any], outputs: dict[int, Any], probes: Any
     ) -> Any:
         ends = [outputs[t] for t in self._ends]
-        return tape.gradient(
+        found = tape.gradient(
             ends,
             [known[t] for t in self._keys],
             output_gradients=[tf.cast(p, z.dtype) for p, z in zip(probes, ends, strict=True)],
             unconnected_gradients="zero",
         )
-
-
-def _spent(study: ActivationStudy) -> tuple[int, int]:
-    """On how many samples, and along how many directions each, sensitivity is measured.
-
-    Each sample costs a pass forward, and two of one back a direction.
-    """
-    effort = study.effort
-    cost = sum(map(flops_of, study.graph.sample_nodes[study.start :]))
-    affordable = int(effort.slope_work / max((1 + 2 * effort.probes) * cost, 1))
-    probes = effort.probes if affordable >= effort.least_samples else effort.least_probes
-    return min(study.fitted, effort.slopes, max(affordable, effort.least_slopes)), probes
+        by_key = dict(zip(self._keys, found, strict=True))
+        return [self._picked(number, by_key[c.key]) for number, c in self._consumers.items()]
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,6 @@ class ActivationStudy:
         inputs: what was drawn, one array for each input of the model.
         groups: names of the groups whose units may go.
         start: the first node that reads units of these; what comes before never changes.
-        frontier: tensors that the nodes from ``start`` on read, of the original.
         consumers: the weights that read units, from there on.
         effort: how much work there may be.
         kinds: for each input, the kind that it is of: 0 for those that are fitted on, which come
@@ -72,7 +71,6 @@ class ActivationStudy:
     seed: int
     groups: frozenset[str]
     start: int
-    frontier: dict[int, np.ndarray]
     consumers: tuple[Consumer, ...]
     on_progress: OnProgress = unheard
     effort: Effort = NORMAL
@@ -96,6 +94,35 @@ class ActivationStudy:
     def fitted(self) -> int:
         """How many of them are fitted on."""
         return int((self.kinds == 0).sum())
+
+    @cached_property
+    def _sloped(self) -> int:
+        """On how many inputs sensitivity could be measured, at a pass forth and some back each."""
+        cost = sum(map(flops_of, self.graph.sample_nodes[self.start :]))
+        return int(self.effort.slope_work / max((1 + 2 * self.effort.probes) * cost, 1))
+
+    @property
+    def sloped(self) -> int:
+        """On how many inputs, the first ones, sensitivity is measured."""
+        effort = self.effort
+        return min(self.fitted, effort.slopes, max(self._sloped, effort.least_slopes))
+
+    @property
+    def probes(self) -> int:
+        """Along how many directions of the outputs each."""
+        effort = self.effort
+        return effort.probes if self._sloped >= effort.least_samples else effort.least_probes
+
+    @cached_property
+    def first(self) -> dict[int, np.ndarray]:
+        """The frontier on those inputs: the first step needs no more of it."""
+        return _frontier(self, slice(0, self.sloped))
+
+    @cached_property
+    def frontier(self) -> dict[int, np.ndarray]:
+        """Tensors that the nodes from ``start`` on read, of the original."""
+        rest = _frontier(self, slice(self.sloped, self.samples))
+        return {t: np.concatenate([self.first[t], x]) for t, x in rest.items()}
 
     @cached_property
     def records(self) -> tuple[Record, ...]:
@@ -151,7 +178,6 @@ def _make(run: RunContext, groups: frozenset[str]) -> ActivationStudy:
     run.on_progress("drawing synthetic inputs", 0.0)
     inputs = drawn(run, chosen, samples)
     inputs, kinds, names = _with_judges(run, chosen, inputs)
-    frontier = _frontier(graph, inputs, start, run.on_progress)
     return ActivationStudy(
         graph,
         chosen,
@@ -159,7 +185,6 @@ def _make(run: RunContext, groups: frozenset[str]) -> ActivationStudy:
         run.settings.seed,
         groups,
         start,
-        frontier,
         consumers,
         run.on_progress,
         effort,
@@ -199,18 +224,17 @@ def _readers(graph: Graph) -> dict[int, int]:
     return {t: node.index for node in graph.nodes for t in node.inputs}
 
 
-def _frontier(
-    graph: Graph, inputs: Sequence[np.ndarray], start: int, on_progress: OnProgress
-) -> dict[int, np.ndarray]:
+def _frontier(study: ActivationStudy, which: slice) -> dict[int, np.ndarray]:
     """Tensors alive before the node ``start``, computed in chunks that are forgotten."""
+    graph, start = study.graph, study.start
     last = _readers(graph)
     made = {t for node in graph.nodes[:start] for t in node.outputs} | set(graph.flat.inputs)
     wanted = sorted(t for t in made if last.get(t, -1) >= start)
     parts: dict[int, list[np.ndarray]] = {t: [] for t in wanted}
-    for chunk in chunks(
-        len(inputs[0]), max(map(bytes_of, graph.sample_nodes[: start + 1]), default=1)
-    ):
-        on_progress("running the original on synthetic inputs", chunk.start / len(inputs[0]))
+    inputs = [x[which] for x in study.inputs]
+    heaviest = max(map(bytes_of, graph.sample_nodes[: start + 1]), default=1)
+    for chunk in chunks(len(inputs[0]), heaviest) if len(inputs[0]) else [slice(0, 0)]:
+        study.on_progress("running the original on synthetic inputs", chunk.start / study.samples)
         found = graph.run(graph.original, [x[chunk] for x in inputs], wanted)
         for t, value in zip(wanted, found, strict=True):
             parts[t].append(value)
@@ -223,10 +247,17 @@ class Walk:
     Args:
         study: gives graph, samples and the tensors to start from.
         values: weights; those that are not the original's own arrays replace the model's.
+        why: told as progress.
     """
 
-    def __init__(self, study: ActivationStudy, values: Sequence[np.ndarray]) -> None:
+    def __init__(
+        self,
+        study: ActivationStudy,
+        values: Sequence[np.ndarray],
+        why: str = "walking through the layers",
+    ) -> None:
         self.study = study
+        self.why = why
         self.graph = study.graph
         self.values = list(values)
         self.known: dict[int, np.ndarray] = dict(study.frontier)
@@ -237,7 +268,7 @@ class Walk:
         done = self.study.start
         numbers = sorted(set(at))
         for place, number in enumerate(numbers):
-            self.study.on_progress("walking through the layers", place / len(numbers))
+            self.study.on_progress(self.why, place / len(numbers))
             self._run(self.graph.nodes[done:number])
             done = number
             yield self.graph.nodes[number]
@@ -283,35 +314,21 @@ class Walk:
 
 
 def _recorded(study: ActivationStudy) -> tuple[Record, ...]:
-    """Run the original once, a few samples at a time, and keep what the fits need."""
-    graph = study.graph
-    nodes = graph.nodes[study.start :]
-    last = _readers(graph)
-    at: dict[int, list[int]] = {c.nodes[0].index: [] for c in study.consumers}
-    for number, consumer in enumerate(study.consumers):
-        at[consumer.nodes[0].index].append(number)
-    matrices = [c.matrix(graph.original.values[c.variable]) for c in study.consumers]
+    """Walk through the original once, and keep what the fits need."""
+    original = study.graph.original.values
+    matrices = [c.matrix(original[c.variable]) for c in study.consumers]
     affordable = study.effort.target_bytes // (4 * max(sum(m.shape[1] for m in matrices), 1))
     most = min(study.effort.rows, affordable)
-    where: dict[int, np.ndarray | None] = {}
-    parts: list[list[np.ndarray]] = [[] for _ in study.consumers]
-    heaviest = max((bytes_of(node) for node in graph.sample_nodes[study.start :]), default=1)
-    for chunk in chunks(study.samples, heaviest):
-        study.on_progress("running the original on synthetic inputs", chunk.start / study.samples)
-        known: dict[int, Any] = {t: value[chunk] for t, value in study.frontier.items()}
-        for node in nodes:
-            for number in at.get(node.index, []):
-                consumer = study.consumers[number]
-                x = np.asarray(known[consumer.source[0]])
-                if number not in where:
-                    where[number] = _places(study, consumer, x.shape, most)
-                rows = consumer.rows(x, where[number])
-                parts[number].append(rows @ matrices[number] if consumer.full else rows)
-            known.update(zip(node.outputs, call(node, known), strict=True))
-            for t in node.inputs:
-                if last[t] == node.index:
-                    known.pop(t, None)
-    return tuple(Record(where[n], np.concatenate(part)) for n, part in enumerate(parts))
+    found: dict[int, Record] = {}
+    walk = Walk(study, original, "running the original on synthetic inputs")
+    for node in walk.stops(c.nodes[0].index for c in study.consumers):
+        for number, consumer in enumerate(study.consumers):
+            if consumer.nodes[0].index == node.index:
+                x = walk.known[consumer.source[0]]
+                where = _places(study, consumer, x.shape, most)
+                rows = consumer.rows(x, where)
+                found[number] = Record(where, rows @ matrices[number] if consumer.full else rows)
+    return tuple(found[number] for number in range(len(study.consumers)))
 
 
 def _places(

@@ -18,7 +18,7 @@ class Ranking:
 
     Args:
         importance: (units,) least importance of each unit's removal.
-        into: (units,) the survivor of that removal, or ``PLAIN``.
+        into: (units,) the survivor of that removal, or ``PLAIN``; read it by ``survivors``.
         may_go: (units,) mask.
         pairs: (units, units) ``S(i, j)``, i survives and j goes; None without merging.
         may_survive: (units,) mask of survivors for pairs.
@@ -93,6 +93,10 @@ class Ranking:
         return (
             self.importance[units] if self.logged is None else self.logged[self.into[units], units]
         )
+
+    def survivors(self, units: np.ndarray) -> np.ndarray:
+        """The present survivor of each unit, ``PLAIN`` for none."""
+        return self.into[units]
 
     def spread(self, units: np.ndarray) -> np.ndarray | None:
         """Standard deviation of what each unit leaves missing, (C,), where it is estimated."""

@@ -18,6 +18,7 @@ from paoding.pruning.context import RunContext
 from paoding.pruning.history import History
 from paoding.pruning.settings import Settings
 
+
 class Standing:
     """What a run can be asked between its steps; :class:`Pruner` makes the steps.
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from paoding.strategies.base import ByEnergy, SelectionContext, log_runners_up, survivors
+from paoding.strategies.base import ByEnergy, SelectionContext, log_runners_up
 
 HOT = 1.0001  # temperature before anything is removed (paper, section IV-D)
 _WINDOW = 256  # least salient candidates that one walk looks at, scored in one batch
@@ -42,7 +42,7 @@ class Annealing(ByEnergy):
             units = context.ranking.order()[: max(_WINDOW, 2 * context.n_remove)]
             if not len(units):
                 return
-            into = survivors(context, units)
+            into = context.ranking.survivors(units)
             scores = self._scores(context, units, self._deltas(context, units))
             for k, unit in enumerate(units):
                 if len(context.chosen) == context.n_remove:
@@ -50,7 +50,7 @@ class Annealing(ByEnergy):
                     return
                 if not context.ranking.may_go[unit]:
                     continue
-                if not estimated and context.ranking.into[unit] != into[k]:
+                if not estimated and context.ranking.survivors(units[k : k + 1]) != into[k]:
                     continue  # its own survivor went: the next walk
                 energy = scores["energy"][k]
                 worse = energy - last

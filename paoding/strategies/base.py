@@ -60,7 +60,7 @@ class SelectionContext:
         row = {
             "group": self.group.name,
             "unit": units,
-            "into": self.ranking.into[units],
+            "into": self.ranking.survivors(units),
             "importance": self.ranking.shown(units),
             "verdict": verdict,
             "reason": reason,
@@ -175,7 +175,7 @@ class ByEnergy(Strategy):
         if context.blind:
             return None
         try:
-            return context.deltas(units, survivors(context, units))
+            return context.deltas(units, context.ranking.survivors(units))
         except BoundsError as error:
             self._give_up(context, units, error)
             return None
@@ -239,11 +239,6 @@ def screened(context: SelectionContext) -> Ranking:
     if bounds is None:
         return below
     return Ranking.of_pairs(bounds.T, below.may_go, below.may_survive, logged=below.pairs)
-
-
-def survivors(context: SelectionContext, units: np.ndarray) -> np.ndarray:
-    """The present survivor of each unit, ``PLAIN`` for none."""
-    return np.where(context.ranking.into[units] < 0, PLAIN, context.ranking.into[units])
 
 
 __all__ = [

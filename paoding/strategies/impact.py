@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from paoding.bounds.scoring import Deltas
-from paoding.strategies.base import POOL, ByEnergy, SelectionContext, fill_by_importance, survivors
+from paoding.strategies.base import POOL, ByEnergy, SelectionContext, fill_by_importance
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Impact(ByEnergy):
 
     def _choose(self, context: SelectionContext) -> None:
         pool = context.ranking.order()[: POOL * context.n_remove]
-        into, deltas = survivors(context, pool), self._deltas(context, pool)
+        into, deltas = context.ranking.survivors(pool), self._deltas(context, pool)
         base: Deltas | None = None
         scores: dict[str, np.ndarray] = {}
         while len(context.chosen) < context.n_remove:
@@ -51,7 +51,9 @@ class Impact(ByEnergy):
             pool, into = pool[keep], into[keep]
             deltas = None if deltas is None else deltas[keep]
             scores = {name: value[keep] for name, value in scores.items()}
-            if (survivors(context, pool) != into).any():  # somebody's survivor is another now
-                into, deltas = survivors(context, pool), self._deltas(context, pool)
+            if (
+                context.ranking.survivors(pool) != into
+            ).any():  # somebody's survivor is another now
+                into, deltas = context.ranking.survivors(pool), self._deltas(context, pool)
         if len(pool):
             context.note(pool, "rejected", "higher energy", **scores)
