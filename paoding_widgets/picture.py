@@ -102,14 +102,23 @@ def _number(value: float, kind: str) -> str:
     return f"{value:.4g}" if kind == "number" else f"{int(value):,}"
 
 
+# Without a kernel JupyterLab has no studio to show, and says "Error displaying widget" right above
+# the picture that stands for it.
+_HIDES = (
+    "<style>.jp-OutputArea-child"
+    ':has([data-mime-type="application/vnd.jupyter.widget-view+json"]):not(:has(.paoding-studio))'
+    ":has(+ .jp-OutputArea-child .paoding-still) { display: none; }</style>"
+)
+
+
 def as_html(text: str, png: str) -> str:
-    """Text and picture as HTML.
+    """Text and picture as HTML; where the notebook is trusted, in the place of a lost studio.
 
     Args:
         text: from :func:`as_text`.
         png: the picture, in base64.
     """
     return (
-        f'<div class="paoding-still"><pre>{escape(text)}</pre><img alt="Units left of each layer, '
+        f'{_HIDES}<div class="paoding-still"><pre>{escape(text)}</pre><img alt="Units left of each layer, '
         f'and accuracy against the share removed" src="data:image/png;base64,{png}"></div>'
     )

@@ -99,6 +99,8 @@ def _weights(graph: Graph, node: str, group: Group, unit: int) -> np.ndarray | N
 
 def _as_picture(values: np.ndarray) -> np.ndarray:
     """Weights as rows and columns: kernels by their window, vectors as near to a square as goes."""
+    if values.ndim >= 3 and values.shape[:2] == (1, 1):  # a window of one point: its channels
+        values = values.ravel()
     if values.ndim >= 3:  # rows, columns and channels of a kernel: channels are averaged
         return values.reshape(*values.shape[:2], -1).mean(axis=-1)
     if values.ndim == 2:

@@ -15,6 +15,7 @@ from paoding_widgets.filters import first_filters
 from paoding_widgets.insight import Insight
 from paoding_widgets.present import layer_rows
 from paoding_widgets.scene import make_scene
+from paoding_widgets.why import pictures
 
 
 def test_nodes_follow_the_data_and_know_what_feeds_them(branched: keras.Model) -> None:
@@ -116,3 +117,14 @@ def test_a_layer_tells_its_kernel_stride_and_activation(branched: keras.Model) -
     assert left["attributes"]["kernel_size"] == [3, 3]
     assert left["attributes"]["activation"] == "relu" and left["attributes"]["padding"] == "same"
     json.dumps(nodes)
+
+
+def test_weights_of_a_window_of_one_point_are_shown_by_channel() -> None:
+    model = keras.Sequential(
+        [keras.Input((4, 4, 9)), keras.layers.Conv2D(5, 1, name="point"), keras.layers.Flatten()]
+    )
+    graph = inspect(model)
+    (picture,) = pictures(graph, "point", graph.by_name["point"], 2, None)
+    assert (picture["rows"], picture["columns"]) == (3, 3)
+    mine = model.get_layer("point").kernel.numpy()[0, 0, :, 2]
+    assert np.allclose(picture["values"], mine / np.abs(mine).max(), atol=1e-3)

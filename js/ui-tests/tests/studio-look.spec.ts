@@ -130,3 +130,25 @@ test('a unit tells why, is removed and taken back by hand; a lost kernel leaves 
   const again = page.locator('.paoding-studio').last();
   await expect(again.locator('.paoding-moment')).toContainText('Step 1', SLOW);
 });
+
+test('a saved notebook without its kernel shows the run as it stood, and no error', async ({
+  page,
+}) => {
+  const name = await page.notebook.createNew();
+  await page.notebook.setCell(0, 'code', CODE.replace('mnist-mlp', 'breast-cancer'));
+  await page.notebook.runCell(0, { inplace: true, wait: false });
+  const studio = page.locator('.paoding-studio').first();
+  await expect(studio.locator('.paoding-figures')).toContainText('Accuracy', SLOW);
+  await studio.locator('.paoding-row button').filter({ hasText: 'Step' }).click();
+  const still = page.locator('.paoding-still');
+  await expect(still).toContainText('paused', SLOW);
+  await expect(still).toBeHidden();
+  await page.notebook.save();
+  await page.notebook.close(true);
+  await page.kernel.shutdownAll();
+  await page.notebook.open(String(name));
+  await expect(still).toBeVisible(SLOW);
+  await expect(still).toContainText('paused');
+  await expect(page.getByText('Error displaying widget')).toBeHidden();
+  await page.screenshot({ path: 'screenshots/look-no-kernel.png' });
+});

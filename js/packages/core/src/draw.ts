@@ -269,7 +269,11 @@ function drawCardText(
   context.fillStyle = theme.muted;
   context.font = `10px ${theme.font}`;
   context.fillText(
-    clip(context, subtitle(frame, node, group), room),
+    clip(
+      context,
+      subtitle(frame, node, group, (text) => context.measureText(text).width <= room),
+      room,
+    ),
     card.x + PADDING,
     card.y + 27,
   );
@@ -300,8 +304,19 @@ export function subtitle(
   frame: Pick<Frame, 'scene' | 'state' | 'moment' | 'say'>,
   node: SceneNode,
   group: SceneGroup | undefined,
+  fits: (text: string) => boolean = () => true,
 ): string {
-  const type = `${node.op}${shortAttributes(node.attributes)}`;
+  const full = subtitleOf(frame, node, group, `${node.op}${shortAttributes(node.attributes)}`);
+  // Where room is short, how many units are left counts more than the kernel.
+  return fits(full) ? full : subtitleOf(frame, node, group, node.op);
+}
+
+function subtitleOf(
+  frame: Pick<Frame, 'scene' | 'state' | 'moment' | 'say'>,
+  node: SceneNode,
+  group: SceneGroup | undefined,
+  type: string,
+): string {
   if (node.units === 0) return node.detail ? `${type} · ${node.detail}` : type;
   if (!group?.prunable) return `${type} · ${formatCount(node.units)} · ${frame.say('kept')}`;
   const living = livingCells(frame.scene, frame.state, frame.moment, node);

@@ -60,7 +60,7 @@ function cardSvg(frame: Frame, card: Card): SVGElement[] {
     );
   const about = card.block
     ? frame.say('%1 layers', card.members.length)
-    : subtitle(frame, node, scene.groups[node.group]);
+    : subtitle(frame, node, scene.groups[node.group], (text) => text.length <= room);
   const stripe = card.block ? undefined : theme.kinds[node.kind ?? ''];
   const lines = memberLines(card);
   const members = card.members.slice(1, 1 + lines).map((member, index) => {
