@@ -119,6 +119,7 @@ def as_html(text: str, png: str) -> str:
         png: the picture, in base64.
     """
     return (
-        f'{_HIDES}<div class="paoding-still"><pre>{escape(text)}</pre><img alt="Units left of each layer, '
+        f'{_HIDES}<div class="paoding-still"><pre>{escape(text)}</pre>'
+        f'<img alt="Units left of each layer, '
         f'and accuracy against the share removed" src="data:image/png;base64,{png}"></div>'
     )
