@@ -157,15 +157,17 @@ def consumers_of(graph: Graph) -> tuple[Consumer, ...]:
                 nodes=nodes,
                 source=tuple(node.inputs[calls[node.index].input] for node in nodes),
                 units=graph.axes[variable, axis],
-                full=_is_full(graph, variable, nodes[0]),
+                full=_is_full(graph, variable, nodes),
                 tensor_axis=calls[nodes[0].index].tensor_axis,
             )
         )
     return tuple(sorted(consumers, key=lambda c: c.nodes[0].index))
 
 
-def _is_full(graph: Graph, variable: int, node: Node) -> bool:
-    form = linear_of(node.op)
+def _is_full(graph: Graph, variable: int, nodes: tuple[Node, ...]) -> bool:
+    if any(node.op is not nodes[0].op for node in nodes):
+        return False  # a weight that several layers hold, each with a bias of its own
+    form = linear_of(nodes[0].op)
     return form is not None and graph.number(form.kernel) == variable
 
 

@@ -84,6 +84,8 @@ def directions(op: Any) -> tuple[Any, ...]:
 def as_sequence(layer: Any, width: int) -> Any:
     """A copy of a recurrent layer that puts out the state after each step, in its own order."""
     config = {**config_of(layer), "return_sequences": True, "return_state": False}
+    if "cell" in config:
+        config["cell"].pop("build_config", None)  # it holds the width of before
     made = revive(layer, config)
     made.build((None, None, width))
     _copy(layer, made, layer.cell.kernel)
@@ -104,7 +106,7 @@ def listening(op: Any, width: int) -> Any:
     own = directions(op)
     units = [layer.cell.units for layer in own]
     config = config_of(op)
-    for inner in ("layer", "backward_layer"):
+    for inner in ("layer", "backward_layer", "cell"):
         if inner in config:
             config[inner].pop("build_config", None)  # it holds the width of before
     made = revive(op, config)

@@ -15,7 +15,7 @@ from paoding.compensation.study import ActivationStudy
 from paoding.graph import Group
 from paoding.graph.cost import bytes_of, chunks
 from paoding.graph.heads import head_of, logits
-from paoding.graph.keras_internals import call
+from paoding.graph.keras_internals import call, on_tensorflow
 
 
 def sensitivity_of(study: ActivationStudy, group: Group) -> list[SensitivityStats]:
@@ -24,6 +24,8 @@ def sensitivity_of(study: ActivationStudy, group: Group) -> list[SensitivityStat
     Source: the second-order view of optimal brain surgeon (Hassibi & Stork 1993) with the
     Gauss-Newton matrix in place of the Hessian.
     """
+    if not on_tensorflow():
+        return []  # as where gradients are not finite: then importance alone decides
     if not study.sensitivity:
         gradients = _gradients(study)
         for name, parts in gradients.items():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from paoding.domain import Box
-from paoding.errors import DataError
+from paoding.errors import ArgumentError, DataError
 from paoding.evaluation.data import NUMBERS, as_array
 from paoding.evaluation.network import Network
 
@@ -91,6 +91,8 @@ def clip_box(clip: Box | tuple[Any, Any] | None, x: np.ndarray) -> Box:
     if clip is None:
         least, most = float(x.min()), float(x.max())
         return Box(0.0, 1.0) if least >= 0 and most <= 1 else Box(least, most)
+    if not isinstance(clip, Box) and (not isinstance(clip, tuple | list) or len(clip) != 2):
+        raise ArgumentError(f"clip must be a box or (lo, hi), not {clip!r}.")
     box = clip if isinstance(clip, Box) else Box(*clip)
     # Compared in the type of the inputs: the float32 next to 0.1 is beyond the float64 0.1.
     lo, hi = (np.asarray(bound, dtype=x.dtype) for bound in (box.lo, box.hi))

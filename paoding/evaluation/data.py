@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from paoding.errors import DataError
+from paoding.errors import ArgumentError, DataError
 from paoding.graph.keras_internals import names_of
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
@@ -191,10 +191,31 @@ def as_array(values: Any, name: str, kinds: str = VALUES) -> np.ndarray:
     try:
         array = np.asarray(values)
     except Exception as error:
+        if "inhomogeneous" in str(error):
+            raise DataError(
+                f"{name} has samples of different lengths: pad them to one length, or pass a "
+                "stream whose batches are each of one length."
+            ) from error
         raise DataError(f"{name} is no array: {error}.") from error
     if array.dtype.kind not in kinds:
         raise DataError(f"{name} holds {array.dtype} values; numbers are needed.")
     return array
+
+
+def each_output(given: Any, names: list[str], what: str) -> list[Any]:
+    """Return what was given for each output: one for all, a list, or a dictionary."""
+    if isinstance(given, Mapping):
+        wrong = [name for name in given if name not in names]
+        if wrong:
+            raise ArgumentError(
+                f"{what} names '{wrong[0]}', which is no output; there are {', '.join(names)}."
+            )
+        return [given.get(name) for name in names]
+    if isinstance(given, list | tuple) and len(names) > 1:
+        if len(given) != len(names):
+            raise ArgumentError(f"{what} has {len(given)} entries for {len(names)} outputs.")
+        return list(given)
+    return [given] * len(names)
 
 
 def _check_input(name: str, x: np.ndarray, symbol: Any, model: str, inputs: int) -> None:

@@ -23,9 +23,9 @@ from paoding.evaluation.infer import infer
 from paoding.evaluation.network import network_of
 from paoding.evaluation.outputs import losses_of, measure
 from paoding.evaluation.report import Report
-from paoding.evaluation.robustness import robustness
+from paoding.evaluation.robustness import clip_of, robustness
 from paoding.graph.heads import activation_of
-from paoding.graph.keras_internals import require_tensorflow
+from paoding.graph.keras_internals import on_tensorflow, require_tensorflow
 
 Certify = Callable[[keras.Model, keras.Model, np.ndarray], np.ndarray]
 
@@ -71,7 +71,8 @@ def evaluate(
         clip: The legal range of inputs, a box or ``(lo, hi)``. By default [0, 1] where all of
             ``x`` lies in it, and else the range of ``x``.
         batch_size: How many samples are computed at once.
-        latency: Whether to time single samples (about a tenth of a second a model).
+        latency: Whether to time single samples (about a tenth of a second a model); never where
+            Keras runs on another backend than TensorFlow.
         certify: ``(reference, model, x) -> n booleans``: whether the class provably stays.
 
     Returns:
@@ -92,16 +93,18 @@ def evaluate(
         >>> report.accuracy > 0.95 and report.robust_accuracy <= report.accuracy
         True
     """
-    require_tensorflow("Evaluation")
-    if batch_size < 1:
-        raise ArgumentError(f"batch_size must be at least 1, not {batch_size}.")
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ArgumentError(f"batch_size must be a whole number from 1 on, not {batch_size!r}.")
     attacks = tuple(attacks) if isinstance(attacks, Iterable) else (attacks,)
     for attack in attacks:
         if not isinstance(attack, Attack):
             raise ArgumentError(f"{attack!r} is no attack; pass FGSM(eps), PGD(eps), ...")
+    if attacks or isinstance(model, str | os.PathLike):
+        require_tensorflow("An attack" if attacks else "An exported file")
     if isinstance(model, str | os.PathLike):
         model = _opened(model, x, reference, attacks)
-    why = plain_classes(model, x, y, task)
+    why = plain_classes(model, x, y, task) if on_tensorflow() else None
+    latency = latency and on_tensorflow()
     if why is None or weight is not None or metrics is not None:
         data = Data(model, x, y, weight, batch_size)
         if certify is not None:
@@ -199,8 +202,7 @@ def _of_outputs(
     if attacks and isinstance(model, Exported):
         raise ArgumentError("Attacks on a file need a classifier of one input, with labels.")
     if attacks:
-        first = next(iter(data)).x[0]
-        box = clip_box(clip, first.astype("float32"))
+        box = clip_of(clip, next(iter(data)).x)
         results = [robustness(a, model, reference, data, found.outputs, box) for a in attacks]
     return Report(
         model=model.name,

@@ -51,7 +51,6 @@ class Network:
         head: The final activation that was left out, "softmax", "sigmoid", "tanh" or "none".
         classes: The number of classes, at least 2.
         binary: Whether the model has a single output.
-        shape: The shape of one input; ``None`` where any length goes.
     """
 
     label_shape: tuple[None, ...] | None = (None,)
@@ -62,7 +61,6 @@ class Network:
         self.model = model
         self._flat = flatten(model)
         self._check()
-        self.shape: tuple[int | None, ...] = tuple(model.inputs[0].shape[1:])
         self._dtype = model.inputs[0].dtype
         outputs = int(model.outputs[0].shape[-1])
         self.binary = outputs == 1
@@ -86,6 +84,15 @@ class Network:
                 f"Model '{name}' has an output of shape {tuple(outputs[0].shape)}; evaluation "
                 "needs one row of scores for each sample."
             )
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """The shape of one input; None where any length goes."""
+        return tuple(self.model.inputs[0].shape[1:])
+
+    def inputs_of(self, x: Any) -> list[Any]:
+        """The model's inputs, out of what is attacked."""
+        return [x]
 
     @property
     def differentiable(self) -> bool:
@@ -113,7 +120,7 @@ class Network:
 
     def logits(self, x: tf.Tensor) -> tf.Tensor:
         """Return float32 logits, (n, classes), of a batch of inputs."""
-        known: dict[int, Any] = {self._flat.inputs[0]: x}
+        known = dict(zip(self._flat.inputs, self.inputs_of(x), strict=True))
 
         def resolve(value: Any) -> Any:
             return known[value.tensor] if isinstance(value, TensorRef) else value

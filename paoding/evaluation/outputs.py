@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -11,9 +11,10 @@ import numpy as np
 
 from paoding.errors import ArgumentError, DataError, ModelError
 from paoding.evaluation import tasks
-from paoding.evaluation.data import Batch, Data
+from paoding.evaluation.data import Batch, Data, each_output
 from paoding.evaluation.infer import infer
-from paoding.evaluation.measures import Measure, Metric
+from paoding.evaluation.measures import Measure
+from paoding.evaluation.own_metrics import OwnMetrics, own_metrics
 from paoding.graph.heads import activation_of
 from paoding.graph.keras_internals import answers, names_of
 
@@ -43,7 +44,7 @@ def outputs_of(model: keras.Model, data: Data, task: Any = None) -> tuple[Output
         DataError: The first batch does not fit.
     """
     first = next(iter(data))
-    wanted = _each(task, data.outputs, "task")
+    wanted = each_output(task, data.outputs, "task")
     return _outputs(model, data.outputs, first.x, first.y, wanted)
 
 
@@ -52,7 +53,7 @@ def outputs_without_labels(
 ) -> tuple[Output, ...]:
     """Return the outputs with their tasks, where there are only inputs: one array each."""
     names = names_of(model)[1]
-    return _outputs(model, names, x, [None] * len(names), _each(task, names, "task"))
+    return _outputs(model, names, x, [None] * len(names), each_output(task, names, "task"))
 
 
 def _outputs(
@@ -82,7 +83,8 @@ def check(
 ) -> tuple[Output, ...]:
     """Say that data does not fit a model before any work: names, shapes, lengths, ranges, labels.
 
-    Arrays are checked whole, a stream by its first batch. The model answers two samples.
+    Arrays are checked whole, a stream by its first batch. The model answers two samples, or all
+    where it masks some of their places.
 
     Returns:
         The outputs with their tasks.
@@ -102,8 +104,10 @@ def check(
     for batch in data:
         few = ask(model, Batch([v[:2] for v in batch.x], [], None))
         for k, output in enumerate(found):
-            shape = (len(batch.x[0]), *few[k][0].shape[1:])
-            labels_of(output, batch, k, shape)
+            shape = (len(batch.x[0]), *(few[k][0].shape[1:] or (1,)))
+            # A mask is the model's answer: what it says of all labels takes all samples.
+            mask = None if few[k][1] is None else ask(model, batch)[k][1]
+            labels_of(output, batch, k, shape, places_of(batch.weight, mask, shape))
         if data.streamed:
             break
     return found
@@ -131,11 +135,10 @@ class _Tally:
     """The sums of one output, while batches come in."""
 
     output: Output
-    own: list[Any]
+    own: OwnMetrics
     mine: tasks.Sums | None = None
     theirs: tasks.Sums | None = None
     alike: tasks.Sums | None = None
-    kept: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
     def add(self, y: Any, keep: np.ndarray, p: np.ndarray, q: np.ndarray | None) -> None:
         """Add a batch: label rows or None, the rows that count, predictions of both models."""
@@ -193,7 +196,8 @@ def measure(
         ArgumentError: There are neither labels nor a reference.
     """
     found = outputs_of(model, data, task)
-    tallies = [_Tally(o, own) for o, own in zip(found, _own_metrics(metrics, data), strict=True)]
+    own = own_metrics(metrics, data)
+    tallies = [_Tally(o, each) for o, each in zip(found, own, strict=True)]
     samples = 0
     for batch in data:
         mine = ask(model, batch)
@@ -209,9 +213,11 @@ def measure(
             keep = places_of(batch.weight, mask, p.shape)
             labels = labels_of(tally.output, batch, k, p.shape, keep)
             tally.add(labels, keep, p, q)
-            _feed(tally, batch.y[k], p, q)
+            tally.own.add(batch.y[k], p, q)
         samples += len(batch.x[0])
-    measures = [m for tally in tallies for m in (*_own_measures(tally), *tally.measures())]
+    measures = [
+        m for tally in tallies for m in (*tally.own.measures(tally.output.name), *tally.measures())
+    ]
     if not measures:
         raise ArgumentError(
             "There are neither labels nor a reference to measure against: pass y or reference=."
@@ -244,7 +250,7 @@ def places_of(
 
 
 def labels_of(
-    output: Output, batch: Batch, k: int, shape: tuple[int, ...], keep: np.ndarray | None = None
+    output: Output, batch: Batch, k: int, shape: tuple[int, ...], keep: np.ndarray
 ) -> Any:
     """Return the labels of one output as rows; what does not count may hold anything."""
     y = batch.y[k]
@@ -252,39 +258,13 @@ def labels_of(
         return None
     if y.dtype.kind not in "biuf":
         raise DataError(f"y holds {y.dtype} values; numbers are needed.")
-    if len(shape) == 1:
-        shape = (*shape, 1)
     where = f"y['{output.name}']" if output.name else "y"
-    if keep is None:
-        keep = places_of(batch.weight, None, shape)
     if y.shape[: len(shape) - 1] == shape[:-1] and not keep.all():
-        y = np.where(keep.reshape(shape[:-1] + (1,) * (y.ndim - len(shape) + 1)), y, _filler(y))
+        places = keep.reshape(shape[:-1])
+        y = np.array(y)
+        # What counts stands where nothing counts: that is surely legal.
+        y[~places] = y[places][0] if keep.any() else np.eye(1, *y[~places].shape[1:])[0]
     return output.task.labels(y, shape, where)
-
-
-def _filler(y: np.ndarray) -> np.ndarray:
-    """A label that is surely legal, for places that do not count."""
-    flat = y.reshape(-1, y.shape[-1])
-    return flat[np.argmax(flat.sum(axis=1) > 0)] if y.ndim > 1 and y.shape[-1] > 1 else y.max()
-
-
-# -- one for each output -------------------------------------------------------------------------
-
-
-def _each(given: Any, names: list[str], what: str) -> list[Any]:
-    """Return what was given for each output: one for all, a list, or a dictionary."""
-    if isinstance(given, Mapping):
-        wrong = [name for name in given if name not in names]
-        if wrong:
-            raise ArgumentError(
-                f"{what} names '{wrong[0]}', which is no output; there are {', '.join(names)}."
-            )
-        return [given.get(name) for name in names]
-    if isinstance(given, list | tuple) and len(names) > 1:
-        if len(given) != len(names):
-            raise ArgumentError(f"{what} has {len(given)} entries for {len(names)} outputs.")
-        return list(given)
-    return [given] * len(names)
 
 
 def losses_of(model: keras.Model, names: list[str]) -> list[str]:
@@ -302,63 +282,3 @@ def losses_of(model: keras.Model, names: list[str]) -> list[str]:
         x if isinstance(x, str) else getattr(x, "name", getattr(x, "__name__", "")) for x in found
     ]
     return [str(name or "").lower() for name in named]
-
-
-def _own_metrics(metrics: Any, data: Data) -> list[list[Any]]:
-    if metrics is None:
-        return [[] for _ in data.outputs]
-    if isinstance(metrics, Mapping):
-        per = _each(metrics, data.outputs, "metrics")
-    else:
-        per = [metrics] + [None] * (len(data.outputs) - 1)
-    lists = [[] if m is None else list(m) if isinstance(m, list | tuple) else [m] for m in per]
-    return [[_as_metric(m) for m in each] for each in lists]
-
-
-def _as_metric(metric: Any) -> tuple[Metric, Any, Any]:
-    """Return a metric as (what it is, of the model, of the reference)."""
-    if isinstance(metric, str):
-        try:
-            metric = keras.metrics.get(metric)
-        except ValueError:
-            raise ArgumentError(f"{metric!r} is no metric of Keras.") from None
-    if isinstance(metric, keras.metrics.Metric):
-        twins = [type(metric).from_config(metric.get_config()) for _ in range(2)]
-        return Metric.guess(metric.name), twins[0], twins[1]
-    if not callable(metric):
-        raise ArgumentError(
-            f"{metric!r} is no metric; pass one of Keras, or callable(y, prediction)."
-        )
-    name = getattr(metric, "__name__", type(metric).__name__)
-    return Metric.guess(name), metric, metric
-
-
-def _feed(tally: _Tally, y: Any, p: np.ndarray, q: np.ndarray | None) -> None:
-    """Give a batch to the user's own metrics; plain functions need the whole at the end."""
-    if not tally.own:
-        return
-    if y is None:
-        raise ArgumentError("metrics= compares with labels: pass y.")
-    for _, mine, theirs in tally.own:
-        if isinstance(mine, keras.metrics.Metric):
-            mine.update_state(y, p)
-            if q is not None:
-                theirs.update_state(y, q)
-    if any(not isinstance(m, keras.metrics.Metric) for _, m, _ in tally.own):
-        tally.kept.append((y, p) if q is None else (y, np.stack([p, q])))
-
-
-def _own_measures(tally: _Tally) -> Iterator[Measure]:
-    def value(f: Callable[..., Any], which: int, stacked: bool) -> float:
-        y = np.concatenate([y for y, _ in tally.kept])
-        p = np.concatenate([p[which] if stacked else p for _, p in tally.kept])
-        return float(f(y, p))
-
-    compared = tally.alike is not None
-    for metric, mine, theirs in tally.own:
-        if isinstance(mine, keras.metrics.Metric):
-            other = float(theirs.result()) if compared else None
-            yield Measure(metric, float(mine.result()), other, tally.output.name)
-        else:
-            other = value(theirs, 1, True) if compared else None
-            yield Measure(metric, value(mine, 0, compared), other, tally.output.name)

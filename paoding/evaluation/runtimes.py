@@ -115,8 +115,9 @@ class KerasRuntime:
     def __init__(self, model: Any) -> None:
         import tensorflow as tf
 
-        from paoding.graph.keras_internals import functional_of, pack
+        from paoding.graph.keras_internals import functional_of, pack, require_tensorflow
 
+        require_tensorflow("Latency in Keras")
         # Its graph alone: the name of a model need not be one that TensorFlow takes for a scope.
         inner = functional_of(model) or model
         self.versions = {"keras": version("keras"), "tensorflow": tf.__version__}

@@ -29,7 +29,7 @@ def get(task: str | Task) -> Task:
     """
     if isinstance(task, Task):
         return task
-    if task not in _TASKS:
+    if not isinstance(task, str) or task not in _TASKS:
         raise ArgumentError(f"{task!r} is no task; there are {', '.join(names())}.")
     return _TASKS[task]
 

@@ -6,25 +6,13 @@ from typing import Any
 
 from paoding.graph.keras_internals import inner_layers
 
-# Keras's own layers that have no rule: what would let their units go.
-_WANTED = {
-    "SpectralNormalization": "put the layer in it into the model by itself, with the kernel that "
-    "training left, once training is over",
-    "RNN": "a single cell would have to be a layer of its own: LSTM, GRU or SimpleRNN",
-    "StackedRNNCells": "each cell would have to be a layer of its own",
-    "ConvLSTM1D": "no rule knows its recurrent filters",
-    "ConvLSTM2D": "no rule knows its recurrent filters",
-    "ConvLSTM3D": "no rule knows its recurrent filters",
-}
-
 
 def why_unknown(op: Any) -> str:
     """What to say of an operation whose meaning for channels is not known."""
     kind = type(op).__name__
     text = f"its meaning for channels is not known ({kind})"
     if type(op).__module__.startswith("keras."):
-        wanted = _WANTED.get(kind)
-        return f"{text}: {wanted}" if wanted else text
+        return text
     inside = [layer for layer in inner_layers(op) if layer.weights]
     if not inside:
         return text

@@ -42,7 +42,7 @@ def trace(model: Any, *, inexact: bool = False) -> Graph:
         raise ModelError(f"Model '{model.name}' has no layers between its inputs and outputs.")
     for node in flat.nodes:
         keras_internals.require_plain(node)
-    keras_internals.require_untied(flat)
+    keras_internals.require_kept_ties(model, flat)
     keras_internals.require_free_batch(model, flat)
     ties = Ties()
     layouts: dict[int, Layout] = {t: (None,) * len(flat.shapes[t]) for t in flat.inputs}
@@ -71,11 +71,27 @@ def trace(model: Any, *, inexact: bool = False) -> Graph:
         for labels in layouts[t]:
             if labels is not None:
                 ties.protected.insert(0, (labels, "it is an output of the model"))
+    _protect_held(flat, ties)
     variables = tuple(keras_internals.all_weights(model))
     coupling = solve(ties, [node.name for node in flat.nodes])
     in_order = tuple(layouts[t] for t in range(len(flat.shapes)))
     groups = _groups(flat, ties, coupling, variables, in_order)
     return Graph(model, flat, variables, groups, in_order, coupling, unknown, inexact)
+
+
+def _protect_held(flat: Flat, ties: Ties) -> None:
+    """Units of a weight that is held too by a layer that is not understood stay."""
+    held = {
+        id(variable): node
+        for node in flat.nodes
+        if rule_for(node.op) is None or node.index in ties.silent
+        for variable in getattr(node.op, "variables", ())
+    }
+    for binding in ties.bindings:
+        other = held.get(id(binding.variable))
+        if other is not None:
+            why = f"'{other.name}' holds the same weight, and how it reads it is not known"
+            ties.protected.append((binding.labels, why))
 
 
 def any_units(layout: Layout) -> bool:

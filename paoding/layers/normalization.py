@@ -64,11 +64,11 @@ class MixingNormalization(Rule):
         axes = getattr(call.op, "axis", -1)
         axes = [axes] if isinstance(axes, int) else list(axes)
         axes = [axis % len(call.layout) for axis in axes]
-        for axis in axes:
-            self._axis(call, axis)
+        for place, axis in enumerate(axes):
+            self._axis(call, axis, place)
         return call.layout
 
-    def _axis(self, call: Call, axis: int) -> None:
+    def _axis(self, call: Call, axis: int, place: int = 0) -> None:
         labels = call.layout[axis]
         layer = call.op
         if not call.inexact:
@@ -76,10 +76,8 @@ class MixingNormalization(Rule):
         call.keep_distinct(labels, f"{call.kind} treats each channel differently")
         for name in ("gamma", "beta", "scale"):
             variable = getattr(layer, name, None)
-            if variable is not None and hasattr(variable, "shape") and len(variable.shape) == 1:
-                size = call.in_shapes[0][axis]
-                if variable.shape[0] == size:
-                    call.through(variable, 0, labels)
+            if labels is not None and hasattr(variable, "shape"):
+                call.through(variable, place, labels)
 
     def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
         return 7 * values(out_shapes[0])  # mean, variance, subtract, divide, scale, shift

@@ -1,4 +1,4 @@
-"""TimeDistributed: the wrapped layer's rule, seen without the time axis."""
+"""Layers around a layer: TimeDistributed and SpectralNormalization ask the inner one's rule."""
 
 from __future__ import annotations
 
@@ -9,7 +9,19 @@ from typing import Any
 import keras
 
 from paoding.layers.algebra import Algebra, Value
-from paoding.layers.base import Call, Cut, Layout, Rule, Shapes, register, rule_for
+from paoding.layers.base import (
+    Call,
+    Cut,
+    InputStatistics,
+    Layout,
+    Linear,
+    Rule,
+    Shapes,
+    linear_of,
+    register,
+    rule_for,
+    statistics_of,
+)
 
 
 @register
@@ -36,17 +48,12 @@ class TimeDistributed(Rule):
         return (layout[0], None, *layout[1:])
 
     def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
-        rule = rule_for(op.layer)
-        inner = dict(config["layer"])
-        inner.pop("build_config", None)
-        if rule is not None:
-            seen = replace(
-                cut,
-                in_shapes=tuple(without_time(shape) for shape in cut.in_shapes),
-                out_shapes=tuple(without_time(shape) for shape in cut.out_shapes),
-            )
-            inner["config"] = rule.resize(op.layer, inner["config"], seen)
-        return {**config, "layer": inner}
+        seen = replace(
+            cut,
+            in_shapes=tuple(without_time(shape) for shape in cut.in_shapes),
+            out_shapes=tuple(without_time(shape) for shape in cut.out_shapes),
+        )
+        return {**config, "layer": resized(op.layer, config["layer"], seen)}
 
     def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
         rule = rule_for(op.layer)
@@ -62,6 +69,50 @@ class TimeDistributed(Rule):
         steps = in_shapes[0][1] or 1
         inner = ((*shapes[0][:1], *shapes[0][2:]) for shapes in (in_shapes, out_shapes))
         return steps * rule.flops(op.layer, *((shape,) for shape in inner))
+
+
+@register
+class SpectralNormalization(Rule):
+    """At inference the wrapped layer itself; a vector of the norm's search goes with its kernel."""
+
+    types = (keras.layers.SpectralNormalization,)
+
+    def trace(self, call: Call) -> Layout | Sequence[Layout]:
+        inner = call.op.layer
+        rule = rule_for(inner)
+        if rule is None:
+            return call.protect_all(f"SpectralNormalization({type(inner).__name__}) is not known")
+        out = rule.trace(replace(call, op=inner))
+        labels = call.bound(call.op.kernel, -1)
+        if labels is not None:
+            call.through(call.op.vector_u, 1, labels)
+        return out
+
+    def resize(self, op: Any, config: dict[str, Any], cut: Cut) -> dict[str, Any]:
+        return {**config, "layer": resized(op.layer, config["layer"], cut)}
+
+    def linear(self, op: Any) -> Linear | None:
+        return linear_of(op.layer)
+
+    def statistics(self, op: Any) -> InputStatistics | None:
+        return statistics_of(op.layer)
+
+    def lower(self, op: Any, low: Algebra, inputs: Sequence[Value]) -> Any:
+        rule = rule_for(op.layer)
+        return NotImplemented if rule is None else rule.lower(op.layer, low, inputs)
+
+    def flops(self, op: Any, in_shapes: Shapes, out_shapes: Shapes) -> int:
+        rule = rule_for(op.layer)
+        return 0 if rule is None else rule.flops(op.layer, in_shapes, out_shapes)
+
+
+def resized(layer: Any, kept: dict[str, Any], cut: Cut) -> dict[str, Any]:
+    """An inner layer as a wrapper's configuration holds it, after a cut."""
+    rule = rule_for(layer)
+    inner = {key: value for key, value in kept.items() if key != "build_config"}  # shapes of before
+    if rule is not None:
+        inner["config"] = rule.resize(layer, inner["config"], cut)
+    return inner
 
 
 def without_time(entries: tuple) -> tuple:

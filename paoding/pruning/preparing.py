@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+
+import keras
 
 from paoding.compensation import Compensation
 from paoding.compensation.constraints import constrained
@@ -14,13 +15,11 @@ from paoding.effort import LEVELS
 from paoding.errors import ArgumentError
 from paoding.files.models import check_weights
 from paoding.graph import Graph, trace
+from paoding.graph.keras_internals import on_tensorflow, require_tensorflow
 from paoding.pruning.locks import holding
 from paoding.pruning.settings import Settings, check_memory, removal_counts
 from paoding.synthetic.calibration import calibration_of
 from paoding.synthetic.legal import legal_inputs
-
-if TYPE_CHECKING:
-    import keras
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +54,7 @@ def prepare(
         NothingToPruneError: no unit may go.
         ArgumentError, DataError, DomainError: something does not fit the model.
     """
+    settings = _within_backend(settings)
     graph = holding(as_graph(model, settings.inexact), settings.locked)
     check_weights(graph.model)
     check_memory(graph, settings.samples)
@@ -70,6 +70,30 @@ def prepare(
     if compensation.merges and not settings.recursive:
         _check_single_merges(graph, found)
     return Prepared(graph, settings, boxes, assumed, found)
+
+
+def _within_backend(settings: Settings) -> Settings:
+    """Settings without what takes gradients, where Keras runs on another backend than TensorFlow.
+
+    Raises:
+        ModelError: that is asked for by name.
+    """
+    if on_tensorflow():
+        return settings
+    for what, asked in (
+        ("Distillation (distil=)", settings.distil),
+        (f"allocation={settings.allocation!r}", settings.allocation != "uniform"),
+        ("budget='latency'", settings.budget == "latency"),
+        ("keep=", settings.keep is not None),
+    ):
+        if asked:
+            require_tensorflow(what)
+    warnings.warn(
+        f"Keras runs on {keras.backend.backend()}: survivors are not distilled and importance is "
+        "not weighed by what outputs feel, since Paoding takes gradients with TensorFlow alone.",
+        stacklevel=5,
+    )
+    return replace(settings, distil=0)
 
 
 def as_graph(model: keras.Model | Graph, inexact: bool) -> Graph:

@@ -21,7 +21,6 @@ from paoding.domain import Domain
 from paoding.domain.box import compact
 from paoding.errors import PlanError
 from paoding.graph import Graph, State, surgery
-from paoding.graph.keras_internals import require_tensorflow
 from paoding.plan import Decisions, Plan, Removal, Step
 from paoding.pruning.allocation import allocate
 from paoding.pruning.choosing import Chooser
@@ -92,7 +91,6 @@ class Pruner(Standing):
         runtime: Any = Settings.runtime,
         effort: str = Settings.effort,
     ) -> None:
-        require_tensorflow("Pruning")
         settings = as_settings(
             targets,
             locked,

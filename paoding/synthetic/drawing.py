@@ -14,6 +14,7 @@ from paoding.errors import ArgumentError
 from paoding.graph import Graph
 from paoding.graph.cost import bytes_of, chunks, pass_cost
 from paoding.graph.heads import head_of
+from paoding.graph.keras_internals import on_tensorflow
 from paoding.synthetic.bn_matching import batch_norms, matched, moment_gaps, most_inputs, shaded
 from paoding.synthetic.choice import Sampler, choose
 from paoding.synthetic.reweighting import SPARE, ReweightedSampler
@@ -52,7 +53,8 @@ def _evened(run: RunContext, chosen: Sampler) -> Sampler:
     most = min(affordable, effort.samples)
     if not most or SPARE * most * cost > effort.looking_work or not (classes or norms):
         return chosen
-    if norms and len(chosen.priors) == 1:
+    gradients = on_tensorflow()
+    if norms and gradients and len(chosen.priors) == 1:
         chosen = chosen.of(shaded(run, chosen.priors[0], cost))
     outputs = graph.flat.outputs[:1] if classes else []
     wanted = [*outputs, *(node.inputs[0] for node in norms)]
@@ -75,7 +77,7 @@ def _evened(run: RunContext, chosen: Sampler) -> Sampler:
     why = ["that the model answers evenly over its classes"] if classes else []
     if norms:
         why.append("whose mean and variance come near to batch normalization's moving statistics")
-    if not norms:
+    if not norms or not gradients:
         return ReweightedSampler(chosen, look, " and ".join(why))
 
     def blend(rng: np.random.Generator, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 import paoding
+from paoding.domain import Box
 from paoding.errors import ArgumentError, DataError
 from paoding.evaluation import FGSM, PGD, Metric, Report, check, evaluate, tasks
 from paoding.evaluation.page import render
@@ -296,8 +297,38 @@ def test_robustness_is_refused_by_name_where_it_is_not_defined():
     model, x, _ = EACH["embedding"]
     with pytest.raises(ArgumentError, match="not defined for embedding"):
         evaluate(model, x, reference=model, attacks=FGSM(0.1), latency=False)
-    with pytest.raises(ArgumentError, match="2 inputs and 2 outputs"):
-        evaluate(two_by_two(), TWO_X, TWO_Y, attacks=FGSM(0.1), latency=False)
+    tokens = keras.Sequential([keras.Input((4,), dtype="int32"), layers.Embedding(9, 3)])
+    with pytest.raises(ArgumentError, match="takes int32 values; attacks need inputs of real num"):
+        evaluate(tokens, np.ones((3, 4)), reference=tokens, attacks=FGSM(0.1), latency=False)
+
+
+def test_several_inputs_are_attacked_together_and_each_output_by_itself():
+    model = two_by_two()
+    report = evaluate(model, TWO_X, TWO_Y, reference=model, attacks=FGSM(0.1), latency=False)
+    (attack,) = report.attacks
+    measured = {(m.output, m.metric.name): m for m in attack.measures}
+    assert {output for output, _ in measured} == {"kind", "size"}
+    assert all(m.value == m.reference for m in attack.measures)
+    # The second output is linear: its greatest change is that of both inputs' weights together.
+    a, b = keras.Input((4,), name="a"), keras.Input((2,), name="b")
+    sizes = layers.Dense(1, use_bias=False, name="linear")(layers.Concatenate()([a, b]))
+    linear = keras.Model({"a": a, "b": b}, {"kind": layers.Dense(3)(a), "size": sizes})
+    box = Box(-1.0, 2.0)
+    report = evaluate(linear, TWO_X, TWO_Y, attacks=FGSM(0.1), clip=box, latency=False)
+    weights = np.abs(linear.get_layer("linear").get_weights()[0])
+    found = {m.metric.name: m.value for m in report.attacks[0].measures if m.output == "size"}
+    assert np.isclose(found["greatest change of the output"], 0.1 * weights.sum(), rtol=1e-3)
+
+
+def test_a_place_that_the_model_masks_counts_under_attack_neither():
+    x = np.random.default_rng(0).random((6, 5, 2)).astype("float32")
+    x[:, 3:] = 0
+    inputs = keras.Input((5, 2))
+    model = keras.Model(inputs, layers.Dense(3, "softmax")(layers.Masking()(inputs)))
+    y = model.predict(x, verbose=0).argmax(-1)
+    y[:, 3:] = 99  # no class at all
+    report = evaluate(model, x, y, attacks=FGSM(0.0), latency=False)
+    assert report.attacks[0].measures[0].value == 1
 
 
 # -- what does not fit ---------------------------------------------------------------------------
@@ -322,6 +353,48 @@ def test_what_does_not_fit_is_said_in_a_sentence_before_any_work(change, message
     with pytest.raises(DataError, match=message) as caught:
         check(two_by_two(), **arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "says"),
+    [
+        ("classification", [0, 1, 2], "sparse_categorical_accuracy"),
+        ("classification", np.eye(3), "categorical_accuracy"),
+        ("multi-label", np.eye(3), "categorical_accuracy"),
+    ],
+)
+def test_accuracy_by_name_is_the_one_for_the_labels_as_in_keras(task, labels, says):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, "softmax")])
+    x = X4[:3]
+    report = evaluate(model, x, labels, task=task, metrics=["accuracy"], latency=False)
+    assert report.quality[0].metric.name == says
+    assert report.quality[0].value == (model.predict(x, verbose=0).argmax(1) == [0, 1, 2]).mean()
+
+
+def test_a_metric_that_fails_is_told_with_what_it_was_given():
+    model, x, y = EACH["regression"]
+
+    def fails(y, p):
+        raise RuntimeError("not today.")
+
+    with pytest.raises(ArgumentError, match=r"'fails' fails on labels of shape .* \(not today\)"):
+        evaluate(model, x, y, metrics=fails, latency=False)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"task": [["regression"]]}, {"batch_size": "x"}, {"clip": 5, "attacks": FGSM(0.1)}],
+    ids=str,
+)
+def test_settings_of_a_wrong_type_are_refused_in_a_sentence(setting):
+    model, x, y = EACH["regression"]
+    with pytest.raises(ArgumentError):
+        evaluate(model, x, y, latency=False, **setting)
+
+
+def test_samples_of_different_lengths_say_what_to_do():
+    with pytest.raises(DataError, match="different lengths: pad them"):
+        check(EACH["regression"][0], [[1, 2, 3], [4, 5]], [0, 1])
 
 
 def test_tasks_and_metrics_that_do_not_exist_are_refused():

@@ -181,6 +181,39 @@ def many_ops() -> Any:
     return keras.Model(inputs, L.Dense(2, name="out")(x))
 
 
+def shared_heads(queries: int, shared: int, gate: bool = False) -> Any:
+    x = inputs = keras.Input((6, 8))
+    x = x + L.GroupQueryAttention(3, queries, shared, use_gate=gate, name="heads")(x, x)
+    x = x + L.Dense(8, name="down")(L.Dense(6, "relu", name="up")(x))
+    return keras.Model(inputs, L.Dense(2, name="out")(x))
+
+
+def two_branches() -> Any:
+    inputs = keras.Input((6, 4))
+    query, value = L.Dense(6, name="a")(inputs), L.Dense(6, name="b")(inputs)
+    x = L.GroupQueryAttention(3, 6, 2, name="heads")(query, value)
+    return keras.Model(inputs, L.Dense(2, name="out")(x))
+
+
+def frames() -> Any:
+    x = inputs = keras.Input((4, 6, 6, 2))
+    x = L.ConvLSTM2D(5, 3, padding="same", return_sequences=True, name="a")(x)
+    first = L.ConvLSTM2D(4, 2, strides=2, dropout=0.1, recurrent_activation="sigmoid", name="b")
+    last, h, c = L.ConvLSTM2D(4, 2, strides=2, return_state=True, name="c")(x)
+    x = L.Concatenate()([first(x), last, h, L.BatchNormalization()(c)])
+    return keras.Model(inputs, L.Dense(2, name="out")(L.GlobalAveragePooling2D()(x)))
+
+
+def cells_with_states() -> Any:
+    a = keras.Input((5, 3))
+    cells = [L.LSTMCell(4), L.GRUCell(4)]
+    _, (h, c), s = L.RNN(cells, return_state=True, name="encoder")(a)
+    start = L.Dense(4, "tanh", name="start")(a[:, 0])
+    y = L.RNN(L.GRUCell(4), return_sequences=True, name="decoder")(a, initial_state=start)
+    x = L.Concatenate()([L.GlobalMaxPooling1D()(y), h, c, s])
+    return keras.Model(a, L.Dense(2, name="out")(x))
+
+
 def instance_norm() -> Any:
     x = inputs = keras.Input((6, 6, 3))
     x = L.GroupNormalization(groups=-1)(L.Conv2D(6, 3, name="a")(x))
@@ -265,6 +298,12 @@ MODELS: dict[str, tuple[Callable[[], Any], set[str]]] = {
     "models in models": (deeply_nested, {"body/backbone/conv", "hidden"}),
     "constants": (constants, {"a"}),
     "raw operations": (many_ops, {"a", "b"}),
+    "heads shared by several queries": (lambda: shared_heads(6, 2), {"heads:heads", "up"}),
+    "few queries a shared head": (lambda: shared_heads(6, 3, gate=True), {"heads:heads", "up"}),
+    "one head for all queries": (lambda: shared_heads(4, 1), {"heads:heads", "up"}),
+    "shared heads between branches": (two_branches, {"a", "heads:heads"}),
+    "ConvLSTM": (frames, {"a", "b", "c"}),
+    "cells with states": (cells_with_states, {"encoder:0", "encoder:1", "start"}),
     "instance and group normalization": (instance_norm, {"a", "b"}),
     "merging layers": (mean_over_merge, {"b"}),
     "broadcasting": (broadcasting, {"channel"}),

@@ -467,8 +467,10 @@ def test_a_batch_size_that_is_fixed_at_the_input_alone_does_no_harm() -> None:
 
 
 def test_a_layer_without_a_rule_is_told_of_even_where_it_reads_no_units() -> None:
-    with pytest.raises(NothingToPruneError, match=r"'cells': its meaning .* not known"):
-        plain(chain(L.RNN([L.LSTMCell(6), L.GRUCell(5)], name="cells")))
+    with pytest.raises(
+        NothingToPruneError, match="'cells': a Bidirectional of this kind is not known"
+    ):
+        plain(chain(L.GaussianNoise(0.1), L.Bidirectional(L.RNN(L.LSTMCell(6)), name="cells")))
 
 
 def test_a_layer_of_a_kind_without_a_rule_is_told_of_too() -> None:

@@ -58,6 +58,27 @@ PASSING: dict[str, tuple[int, Callable[[str], Any]]] = {
         lambda f: L.Bidirectional(L.GRU(4, return_sequences=True), merge_mode="sum"),
     ),
     "TimeDistributed Dense": (1, lambda f: L.TimeDistributed(L.Dense(5))),
+    "RNN of an LSTM cell": (1, lambda f: L.RNN(L.LSTMCell(5), return_sequences=True)),
+    "RNN of a GRU cell": (1, lambda f: L.RNN(L.GRUCell(5, reset_after=False))),
+    "RNN of three cells": (
+        1,
+        lambda f: L.RNN([L.SimpleRNNCell(4), L.LSTMCell(3), L.GRUCell(5)], return_sequences=True),
+    ),
+    "SpectralNormalization Dense": (0, lambda f: L.SpectralNormalization(L.Dense(5))),
+    "SpectralNormalization Conv2D": (
+        2,
+        lambda f: L.SpectralNormalization(L.Conv2D(5, 2, activation="relu", data_format=f)),
+    ),
+    "SpectralNormalization Conv2DTranspose": (
+        2,
+        lambda f: L.SpectralNormalization(L.Conv2DTranspose(5, 3, data_format=f)),
+    ),
+    "SpectralNormalization DepthwiseConv2D": (
+        2,
+        lambda f: L.SpectralNormalization(L.DepthwiseConv2D(2, data_format=f)),
+    ),
+    "GroupNormalization of single channels": (2, lambda f: L.GroupNormalization(-1)),
+    "LayerNormalization of places": (2, lambda f: L.LayerNormalization(axis=(1, 2))),
     # layers with something of their own for each channel
     "BatchNormalization": (2, lambda f: L.BatchNormalization(axis=1 if f == FIRST else -1)),
     "BatchNormalization without scale": (0, lambda f: L.BatchNormalization(scale=False)),

@@ -28,11 +28,12 @@ from paoding.graph.keras_internals.opening import (
     require_graph,
 )
 from paoding.graph.keras_internals.refusals import (
+    on_tensorflow,
     require_free_batch,
+    require_kept_ties,
     require_loadable,
     require_plain,
     require_tensorflow,
-    require_untied,
 )
 
 __all__ = [
@@ -52,13 +53,14 @@ __all__ = [
     "inner_layers",
     "is_container",
     "names_of",
+    "on_tensorflow",
     "pack",
     "require_free_batch",
     "require_graph",
+    "require_kept_ties",
     "require_loadable",
     "require_plain",
     "require_tensorflow",
-    "require_untied",
     "revive",
     "run",
     "signature_of_one",

@@ -39,6 +39,7 @@ def clone(model: Any, flat: Flat, rebuild: Callable[[Any, Any], Any], shape_of: 
     def new(op: Any) -> Any:
         if id(op) not in made:
             fresh = assemble(op) if is_container(op) else rebuild(op, config_of(op))
+            _hold_copies(op, fresh, made)
             made[id(op)] = op, fresh
         return made[id(op)][1]
 
@@ -68,6 +69,20 @@ def _new_input(symbol: Any, shape: Shape) -> Any:
     layer = symbol._keras_history.operation
     config = {**layer.get_config(), "batch_shape": shape}
     return type(layer).from_config(config).output
+
+
+def _hold_copies(old: Any, fresh: Any, made: dict[int, tuple[Any, Any]]) -> None:
+    """Give an own layer that keeps another of the model the copy of that one, before it is built.
+
+    What it takes of the other's weights then stays tied.
+    """
+    if type(old).__module__.startswith("keras.") or is_container(old):
+        return
+    for name, kept in vars(old).items():
+        if isinstance(kept, keras.layers.Layer) and id(kept) in made:
+            if getattr(fresh, name, None) is not None:
+                delattr(fresh, name)
+            setattr(fresh, name, made[id(kept)][1])
 
 
 def _class_of(container: Any) -> Any:

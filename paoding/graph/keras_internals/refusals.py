@@ -10,34 +10,50 @@ import numpy as np
 from paoding.errors import ModelError
 from paoding.graph.flat import Flat, Node
 from paoding.graph.keras_internals.calling import run
-from paoding.graph.keras_internals.cloning import custom_classes
+from paoding.graph.keras_internals.cloning import clone, custom_classes, revive
+from paoding.graph.keras_internals.opening import all_weights
 
 
-def require_untied(flat: Flat) -> None:
-    """Raise ``ModelError`` where two layers hold the same weight.
+def require_kept_ties(model: Any, flat: Flat) -> None:
+    """Raise ``ModelError`` where two layers hold the same weight and copies of them would not.
 
-    Keras makes a layer anew from its configuration, which does not say so: the smaller model
-    would have two weights where there was one.
+    Keras makes a layer anew from its configuration, which does not say so; a layer that keeps
+    the other as an attribute is given that one's copy, and takes its weight again.
     """
     owners: dict[int, Node] = {}
+    tied: list[tuple[Node, Node, Any]] = []
     for node in flat.nodes:
         for variable in node.op.variables if isinstance(node.op, keras.layers.Layer) else ():
             first = owners.setdefault(id(variable), node)
             if first.op is not node.op:
-                raise ModelError(
-                    f"Layers '{first.name}' and '{node.name}' hold the same weight "
-                    f"('{variable.name}'), a tie that a smaller copy would lose: give each its "
-                    "own, or call one layer twice, to prune the model."
-                )
+                tied.append((first, node, variable))
+    if not tied:
+        return
+    try:
+        copy = clone(model, flat, revive, lambda tensor: flat.shapes[tensor])
+        shapes = [[v.shape for v in all_weights(each)] for each in (model, copy)]
+    except Exception:  # whatever a layer of the user's own raises while it is made anew
+        shapes = [[], [()]]
+    if shapes[0] != shapes[1]:
+        first, second, variable = tied[0]
+        raise ModelError(
+            f"Layers '{first.name}' and '{second.name}' hold the same weight "
+            f"('{variable.name}'), a tie that a smaller copy would lose: keep the one as an "
+            "attribute of the other, whose build takes the weight, or call one layer twice."
+        )
+
+
+def on_tensorflow() -> bool:
+    """Whether Keras runs on TensorFlow, with which gradients are taken and models exported."""
+    return bool(keras.backend.backend() == "tensorflow")
 
 
 def require_tensorflow(what: str) -> None:
     """Raise ``ModelError`` where Keras runs on another backend than TensorFlow."""
-    backend = keras.backend.backend()
-    if backend != "tensorflow":
+    if not on_tensorflow():
         raise ModelError(
-            f"{what} needs TensorFlow, and Keras runs on {backend}: set KERAS_BACKEND=tensorflow "
-            "before Python starts."
+            f"{what} needs TensorFlow, and Keras runs on {keras.backend.backend()}: set "
+            "KERAS_BACKEND=tensorflow before Python starts."
         )
 
 
