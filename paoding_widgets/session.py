@@ -136,11 +136,12 @@ class Event:
     value: Any = None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Command:
     kind: str
     value: Any
     halts: int
+    replaced: bool = False
 
 
 @dataclass
@@ -160,24 +161,33 @@ class Session:
     _thread: threading.Thread | None = None
     _run: Run | None = None
     _applied: int = 0
-    _waiting: int = 0
+    _waiting: list[_Command] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def busy(self) -> bool:
         """Whether a command is being carried out or waits to be."""
-        return self._waiting > 0
+        return bool(self._waiting)
 
     def send(self, kind: str, value: Any = None) -> None:
         """Ask the worker for something; it is done after what was asked before.
+
+        A fresh run (``make``) replaces what waits and would only change the run of before; what
+        is to be done with that run, such as saving it, stays.
 
         ``make`` (function that makes a run), ``run``, ``step``, ``undo``, ``redo``, ``goto``
         (number of steps), ``hand`` (function of the run that takes a step),
         ``do`` (function of the run, function of its value), ``close``.
         """
+        command = _Command(kind, value, self._halts)
         with self._lock:
-            self._waiting += 1
-        self._commands.put(_Command(kind, value, self._halts))
+            if kind == "make":
+                for waiting in reversed(self._waiting):
+                    if waiting.kind in ("do", "close"):
+                        break
+                    waiting.replaced = True
+            self._waiting.append(command)
+        self._commands.put(command)
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="paoding", daemon=True)
             self._thread.start()
@@ -207,12 +217,13 @@ class Session:
             try:
                 if command.kind == "close":
                     return
-                self._carry_out(command)
+                if not command.replaced:
+                    self._carry_out(command)
             except Exception as error:  # whatever went wrong is shown, the studio stays alive
                 self._tell("error" if command.kind == "do" else "failed", error)
             finally:
                 with self._lock:
-                    self._waiting -= 1
+                    self._waiting.remove(command)
                 self.on_event()
 
     def _carry_out(self, command: _Command) -> None:

@@ -119,9 +119,15 @@ class Binned:
     edges: Floats
     whole: bool = False
 
-    def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
+    @property
+    def ends(self) -> Floats:
+        """Where each bin ends, the least value first."""
         wide = np.diff(self.edges) if len(self.edges) > 1 else np.ones(1)
-        ends = np.concatenate([[self.edges[0] - wide[0]], self.edges, [self.edges[-1] + wide[-1]]])
+        least, most = self.edges[0] - wide[0], self.edges[-1] + wide[-1]
+        return np.concatenate([[least], self.edges, [most]])
+
+    def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        ends = self.ends
         found = np.interp(
             rng.random((n, *self.shape)) * (len(ends) - 1), np.arange(len(ends)), ends
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from paoding.domain.box import Box, Domain, outside, resolve
 from paoding.domain.hints import InputHints, hints_of
+from paoding.domain.values import Binned
 from paoding.effort import NORMAL
 from paoding.graph.cost import pass_cost
 from paoding.layers import statistics_of
@@ -117,6 +118,9 @@ def misfit(graph: Graph, boxes: Sequence[Box], inputs: Any) -> str:
 
 
 def _suggested_box(hints: InputHints, dtype: str) -> tuple[Box, str]:
+    if isinstance(hints.values, Binned):
+        least, most = (float(end) for end in hints.values.ends[[0, -1]])
+        return Box(least, most), f"{least:g} to {most:g}, since {hints.reader}"
     if dtype == "uint8":
         return Box(0.0, 255.0), "0 to 255, since they are bytes"
     if 0 < hints.scale < _FROM_BYTES:

@@ -96,6 +96,10 @@ def test_words_categories_and_bins_are_drawn_from_what_their_layers_know():
     chosen = choose(graph, legal_inputs(graph, None)[0])
     names = [x.name for x in model.inputs]
     drawn = dict(zip(names, chosen.draw(np.random.default_rng(0), 200), strict=True))
+    boxes, told = legal_inputs(graph, None)
+    age = boxes[names.index("age")]
+    assert age.lo.min() <= drawn["age"].min() and drawn["age"].max() <= age.hi.max()
+    assert "of 'age' are taken to be -29 to 112, since a Discretization reads them" in told
     assert set(drawn["colour"].ravel()) == {"red", "blue"}
     assert set(drawn["year"].ravel()) == {1999, 2004}
     assert set(drawn["kind"].ravel()) == {0, 1, 2}

@@ -22,6 +22,7 @@ from paoding_widgets import ModelStructure, PruningStudio
 from paoding_widgets.charts.candidates import EnergyChart
 from paoding_widgets.charts.change import ChangeChart
 from paoding_widgets.explain import explain
+from paoding_widgets.session import Session
 from paoding_widgets.view import StudioView
 
 Table = tuple[keras.Model, Any]
@@ -191,6 +192,29 @@ def test_reset_goes_back_to_the_original(studio: PruningStudio) -> None:
     assert studio.steps == ()
     assert removed_units(studio) == 0
     assert len(accuracy_chart(studio).earlier.x) == 5
+
+
+def test_a_reset_replaces_those_that_wait_before_it() -> None:
+    made, begun = [], threading.Event()
+    session = Session(lambda: None)
+
+    def run(number: int) -> Any:
+        begun.wait(60)
+        made.append(number)
+        return None, [None]
+
+    session.send("make", lambda: run(0))  # is being made, while the others come in
+    while session._commands.qsize():
+        time.sleep(0.01)
+    for number in range(1, 20):
+        session.send("make", lambda number=number: run(number))
+        session.send("step")
+    session.send("do", (lambda _: made.append("saved"), lambda _: None))
+    session.send("make", lambda: run(20))
+    begun.set()
+    while session.busy:
+        time.sleep(0.01)
+    assert made == [0, 19, "saved", 20]
 
 
 def test_buttons_do_what_methods_do(studio: PruningStudio) -> None:
