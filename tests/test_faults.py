@@ -203,7 +203,7 @@ keras.utils.set_random_seed(0)
 x = keras.Input((8, 8, 2))
 h = layers.BatchNormalization()(layers.Conv2D(8, 3, activation="relu", name="conv")(x))
 h = layers.Dense(8, "relu", name="dense")(layers.Flatten()(h))
-model = keras.Model(x, layers.Dense(3, "softmax")(h))
+model = keras.Model(x, layers.Dense(3, "softmax", name="scores")(h))
 assert [g.name for g in paoding.inspect(model).prunable] == ["conv", "dense"]
 given = np.random.default_rng(0).random((5, 8, 8, 2), "float32")
 for compensation in ("least-squares", "merge", "scaled-merge"):

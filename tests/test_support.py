@@ -66,6 +66,9 @@ def case(task, kind):
         inputs, x = keras.Input((5,), dtype="int32"), rng.integers(0, 9, (N, 5))
         h = layers.Embedding(9, 6)(inputs)
         h = h if task == "tagging" else layers.GlobalAveragePooling1D()(h)
+    elif kind == "series":
+        inputs, x = keras.Input((9, 2)), rng.random((N, 9, 2), "float32")
+        h = layers.Flatten()(layers.Conv1D(4, 3, activation="relu")(inputs))
     elif kind == "image":
         inputs, x = keras.Input((6, 6, 1)), rng.random((N, 6, 6, 1), "float32")
         h = inputs if task == "segmentation" else layers.Flatten()(layers.Conv2D(4, 3)(inputs))

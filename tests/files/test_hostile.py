@@ -132,8 +132,8 @@ _CONFIGS: dict[str, tuple[bytes, bytes]] = {
 _PLANS: dict[str, tuple[bytes, bytes]] = {
     "a huge unit": (b'"unit": ', b'"unit": 9999999999999999999'),
     "a negative unit": (b'"unit": ', b'"unit": -'),
-    "no version": (b'"version"', b'"vers"'),
-    "another version": (b'"version": ', b'"version": 9'),
+    "no format": (b'"format"', b'"form"'),
+    "another format": (b'"format": 1', b'"format": 99'),
 }
 
 

@@ -80,8 +80,9 @@ def _hold_copies(old: Any, fresh: Any, made: dict[int, tuple[Any, Any]]) -> None
         return
     for name, kept in vars(old).items():
         if isinstance(kept, keras.layers.Layer) and id(kept) in made:
-            if getattr(fresh, name, None) is not None:
-                delattr(fresh, name)
+            own = getattr(fresh, name, None)
+            if own is not None:  # a copy of its own, made from its configuration
+                fresh._tracker.untrack(own)
             setattr(fresh, name, made[id(kept)][1])
 
 
