@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -12,10 +13,10 @@ import numpy as np
 from paoding.compensation.consumers import Consumer, Rows
 from paoding.graph import Graph
 from paoding.graph.flat import Node
-from paoding.graph.keras_internals import config_of, revive
+from paoding.graph.keras_internals import call_in_one, config_of, revive
 from paoding.layers import rule_for
 
-_BATCH = 256  # sequences whose states are held at once
+_BATCH = 1024  # sequences whose states are held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +47,16 @@ class Recurrence(Consumer):
         """The states that are read: (n * places, units); the start, which is zero, is left out."""
         if x.shape[1] == 1:
             return np.zeros((len(x), len(self.units)), x.dtype)
-        run = as_sequence(self.layer, x.shape[-1])
         parts = []
         for start in range(0, len(x), _BATCH):
-            states = np.asarray(run(x[start : start + _BATCH], training=False))[:, : x.shape[1] - 1]
+            made = call_in_one(self._sequence, (x[start : start + _BATCH],), {"training": False})
+            states = np.asarray(made)[:, : x.shape[1] - 1]
             parts.append(states if where is None else states[:, where])
         return np.concatenate(parts).reshape(-1, len(self.units))
+
+    @cached_property
+    def _sequence(self) -> Any:
+        return as_sequence(self.layer, int(self.nodes[0].in_shapes[0][-1] or 0))
 
 
 def recurrences_of(graph: Graph) -> tuple[Recurrence, ...]:

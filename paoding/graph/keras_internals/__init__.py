@@ -17,6 +17,7 @@ from paoding.graph.keras_internals.cloning import (
     custom_classes,
     revive,
 )
+from paoding.graph.keras_internals.compiling import call_in_one
 from paoding.graph.keras_internals.opening import (
     all_weights,
     flatten,
@@ -42,6 +43,7 @@ __all__ = [
     "answers",
     "ask",
     "call",
+    "call_in_one",
     "call_to_learn",
     "clone",
     "config_of",

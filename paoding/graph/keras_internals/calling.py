@@ -10,6 +10,7 @@ import numpy as np
 from keras import tree
 
 from paoding.graph.flat import Flat, Node, TensorRef
+from paoding.graph.keras_internals.compiling import call_in_one, takes_steps
 from paoding.graph.keras_internals.opening import pack, require_graph
 
 _FEW_GROUPS = 64
@@ -94,6 +95,8 @@ def call(node: Node, known: Mapping[int, Any]) -> list[Any]:
     kwargs = tree.map_structure(resolve, node.kwargs)
     if isinstance(node.op, keras.layers.Layer) and node.op._call_has_training_arg:
         kwargs["training"] = False
+    if takes_steps(node.op):
+        return list(tree.flatten(call_in_one(node.op, args, kwargs)))
     with keras.name_scope("paoding"):  # inside of one, a name may begin with an underscore
         return list(tree.flatten(node.op(*args, **kwargs)))
 
