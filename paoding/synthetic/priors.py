@@ -22,7 +22,7 @@ Prior = Callable[[np.random.Generator, int], np.ndarray]
 _STRONGER = 0.5  # added to the part of blobs in the directions that a first layer learned
 _CAST = 0.1  # deviation of an image's colours from grey
 _COMMON = 0.2  # share of a column's variance that all columns of a table have in common
-_JUDGED, _FEWEST_JUDGED = 2048, 64  # inputs that tell the moments of a prior ...
+_JUDGED, _FEWEST_JUDGED = 2048, 16  # inputs that tell the moments of a prior ...
 _JUDGED_NUMBERS = 1 << 21  # ... and how many numbers these may hold
 _DEAD = 0.1  # share of the greatest deviation below which an input is taken to be dead
 
