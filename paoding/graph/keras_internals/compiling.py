@@ -41,9 +41,11 @@ def _function(op: Any) -> Callable[..., Any]:
 
     @tf.function(autograph=False, reduce_retracing=True)
     def run(values: Any, args: Any, kwargs: Any, masks: Any) -> Any:
+        layer = own()
+        assert layer is not None  # it is being called
         _put_on((args, kwargs), masks)
         with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
-            made = own()(*args, **kwargs)
+            made = layer(*args, **kwargs)
         return made, [_mask_of(x) for x in tree.flatten(made)]
 
     return run
