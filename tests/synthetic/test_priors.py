@@ -354,7 +354,7 @@ def test_few_of_large_inputs_tell_the_moments_of_a_prior():
 
     box = Box(-3, 3).fit((512, 512, 3))
     Moved(prior, box, np.zeros((1, 1, 3)), np.ones((1, 1, 3)))(np.random.default_rng(0), 1)
-    assert asked == [64, 1]
+    assert asked == [16, 1]
 
 
 def test_data_beyond_the_legal_inputs_is_told_but_not_of_tokens():
