@@ -127,6 +127,7 @@ test('a unit tells why, is removed and taken back by hand; a lost kernel leaves 
   const line = (await lost.locator('code').textContent()) ?? '';
   await page.notebook.setCell(1, 'code', line.replace('; ', '\n'));
   await page.notebook.runCell(1, { inplace: true, wait: false });
+  await expect(page.locator('.paoding-studio')).toHaveCount(2, SLOW);
   const again = page.locator('.paoding-studio').last();
   await expect(again.locator('.paoding-moment')).toContainText('Step 1', SLOW);
 });

@@ -306,9 +306,11 @@ export function subtitle(
   group: SceneGroup | undefined,
   fits: (text: string) => boolean = () => true,
 ): string {
-  const full = subtitleOf(frame, node, group, `${node.op}${shortAttributes(node.attributes)}`);
-  // Where room is short, how many units are left counts more than the kernel.
-  return fits(full) ? full : subtitleOf(frame, node, group, node.op);
+  const type = `${node.op}${shortAttributes(node.attributes)}`;
+  const plain = subtitleOf(frame, node, group, node.op);
+  // Where room is short, units that are left count more than the kernel; shapes stand on arrows.
+  const all = [subtitleOf(frame, node, group, type), plain, ...(node.units === 0 ? [type] : [])];
+  return all.find(fits) ?? plain;
 }
 
 function subtitleOf(
