@@ -1,7 +1,9 @@
-"""What least squares costs on networks of several sizes: seconds, and memory beyond the weights.
+"""What a run with default settings costs on networks of several sizes and kinds.
 
 Run ``python benchmarks/cost.py`` in a clone; each network is pruned in a process of its own, and
-``docs/cost.md`` is written anew. Weights are random, which changes nothing of the cost.
+``docs/cost.md`` is written anew. ``--only NAME ...`` measures some, and prints the table alone.
+Weights are random, which changes nothing of the cost. CPU seconds (of all threads) hardly change
+with other work beside; seconds do.
 """
 
 from __future__ import annotations
@@ -14,85 +16,159 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import slow_kinds
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 PAGE = Path(__file__).parent.parent / "docs" / "cost.md"
-STRATEGIES = ("saliency", "annealing")
-STEP = 1 / 32
+HEAD = (
+    "network",
+    "parameters",
+    "first step, s",
+    "run, s",
+    "run, CPU s",
+    "of it distilling",
+    "floor, CPU s",
+    "memory, GB",
+    "goal",
+)
+_AT_ONCE = 16  # inputs of a batch in the pass that the floor is taken from
 
 
-def _zoo() -> tuple[Any, dict[str, Any]]:
+@dataclass(frozen=True)
+class Network:
+    """A row of the table.
+
+    Args:
+        make: builds the model.
+        words: what it is.
+        goal: seconds and gigabytes that are wanted of it, as text.
+        options: of the run, beside the target.
+    """
+
+    make: Callable[[], Any]
+    words: str
+    goal: str = "–"
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+def _zoo() -> Any:
     import paoding
 
-    return paoding.zoo.load("mnist-mlp")[0], {}
+    return paoding.zoo.load("mnist-mlp")[0]
 
 
-def _vgg16() -> tuple[Any, dict[str, Any]]:
-    import keras
+def _application(name: str, size: int | None = None) -> Callable[[], Any]:
+    def make() -> Any:
+        import keras
 
-    return keras.applications.VGG16(weights=None), {"locked": "Conv2D"}
+        shape = {} if size is None else {"input_shape": (size, size, 3), "classes": 10}
+        return getattr(keras.applications, name)(weights=None, **shape)
 
-
-def _mobilenet() -> tuple[Any, dict[str, Any]]:
-    import keras
-
-    return keras.applications.MobileNetV2((96, 96, 3), weights=None), {}
+    return make
 
 
-NETWORKS: dict[str, tuple[Callable[[], tuple[Any, dict[str, Any]]], str]] = {
-    "mnist-mlp": (_zoo, "784-128-128-64-10, the zoo's"),
-    "vgg16": (
-        _vgg16,
+NETWORKS = {
+    "mnist-mlp": Network(_zoo, "784-128-128-64-10, the zoo's", "3 s"),
+    "vgg16": Network(
+        _application("VGG16"),
         "VGG16's three Dense layers, 25,088-4,096-4,096-1,000",
+        options=(("locked", "Conv2D"),),
     ),
-    "mobilenet-v2": (_mobilenet, "MobileNetV2 at 96 x 96, every layer"),
+    "mobilenet-v2": Network(_application("MobileNetV2"), "MobileNetV2 at 224", "30 s, 2 GB"),
+    "efficientnet-b0": Network(_application("EfficientNetB0"), "EfficientNetB0 at 224", "45 s"),
+    "resnet50": Network(_application("ResNet50"), "ResNet50 at 224", "90 s, 3 GB"),
+    "resnet50-96": Network(_application("ResNet50", 96), "ResNet50 at 96"),
+    **{name: Network(make, words) for name, (make, words) in slow_kinds.KINDS.items()},
 }
 
 
-def measure(network: str, strategy: str) -> dict[str, Any]:
-    """Prune half of a network in this process, first without distillation, then as by default."""
+def measure(name: str) -> dict[str, Any]:
+    """Prune half of a network in this process as by default."""
     import paoding
 
-    model, settings = NETWORKS[network][0]()
-    weights = sum(w.numpy().nbytes for w in model.weights)
-    _run_once(model)
-    settings = {"target": 0.5, "step": STEP, "strategy": strategy, **settings}
-    before = _peak()
-    started = time.perf_counter()
-    pruner = paoding.Pruner(model, distil=0, **settings)
+    network = NETWORKS[name]
+    model = network.make()
+    _remember(model)
+    model(_zeros(model), training=False)  # what TensorFlow needs to run it is not the pruner's
+    before, started, work = _peak(), time.perf_counter(), time.process_time()
+    stages = _Stages()
+    pruner = paoding.Pruner(model, target=0.5, **dict(network.options))
+    pruner.watch = stages.hear
     next(pruner)
     first = time.perf_counter() - started
     for _ in pruner:
         pass
-    state = pruner.state
-    seconds = time.perf_counter() - started
+    _ = pruner.result().model
+    stages.hear("", 1.0)
+    seconds, cpu = time.perf_counter() - started, time.process_time() - work
     peak = _peak() - before
-    whole = paoding.Pruner(model, **settings)
-    distilled = None
-    if whole.settings.distil:
-        started = time.perf_counter()
-        whole.fast_forward(pruner.plan)
-        assert (whole.state.alive == state.alive).all()
-        distilled = time.perf_counter() - started
     return {
-        "network": network,
-        "strategy": strategy,
-        "weights": weights,
+        "network": name,
+        "parameters": model.count_params(),
         "first": first,
         "seconds": seconds,
+        "cpu": cpu,
+        "distilling": stages.cpu.get("distilling", 0.0),
+        "floor": _floor(model, _drawn(pruner)),
         "peak": peak,
-        "distilled": distilled,
     }
 
 
-def _run_once(model: Any) -> None:
-    """One sample through the network: what TensorFlow needs to run it is not the pruner's."""
+class _Stages:
+    """CPU seconds of each kind of work that a run tells."""
+
+    def __init__(self) -> None:
+        self.cpu: dict[str, float] = {}
+        self._what, self._since = "", time.process_time()
+
+    def hear(self, what: str, share: float) -> None:
+        now = time.process_time()
+        self.cpu[self._what] = self.cpu.get(self._what, 0.0) + now - self._since
+        self._what, self._since = what, now
+
+
+def _remember(model: Any) -> None:
+    """Give batch normalization statistics as of training."""
+    import keras
     import numpy as np
 
-    model(np.zeros((1, *model.input_shape[1:]), "float32"), training=False)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.moving_mean.shape
+            layer.moving_mean.assign(rng.normal(0.0, 0.3, shape))
+            layer.moving_variance.assign(np.exp(rng.normal(0.0, 0.3, shape)))
+
+
+def _zeros(model: Any, n: int = 1) -> Any:
+    import numpy as np
+
+    return np.zeros((n, *model.inputs[0].shape[1:]), str(model.inputs[0].dtype))
+
+
+def _drawn(pruner: Any) -> int:
+    """How many synthetic inputs a run has walked through."""
+    study = pruner._run.study
+    return 0 if study is None else int(study.samples)
+
+
+def _floor(model: Any, n: int) -> float:
+    """CPU seconds of one pass of so many inputs through the model, as one graph."""
+    import tensorflow as tf
+
+    ask = tf.function(lambda x: model(x, training=False), autograph=False)
+    batch = tf.constant(_zeros(model, min(n, _AT_ONCE)))
+    ask(batch)
+    started, done = time.process_time(), 0
+    while done < n:
+        ask(batch)
+        done += len(batch)
+    return time.process_time() - started
 
 
 def _peak() -> int:
@@ -100,44 +176,48 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def page(rows: list[dict[str, Any]]) -> str:
+def page(rows: list[dict[str, Any]], beside: bool) -> str:
+    """The page of documentation."""
+    how = "with other work beside it: compare CPU seconds" if beside else "with nothing beside it"
     lines = [
         "# Cost, measured",
         "",
-        "Made by `python benchmarks/cost.py` on 2 cores: half of every layer's units removed in",
-        "steps of 1/32 with least squares, each network in a process of its own. *Seconds* are",
-        "those of the whole run without distillation, *memory* is the peak beyond what was held",
-        "before. The first step includes drawing and studying synthetic inputs. *Distilled*:",
-        "seconds to refit and distil the outcome, where that is the default (smaller models).",
+        f"Made by `python benchmarks/cost.py` on {os.cpu_count()} cores, {how}. Half of every",
+        "layer's units are removed with default settings, distillation included where it is the",
+        "default; each network in a process of its own. The *first step* includes drawing and",
+        "studying synthetic inputs. *Memory* is the peak beyond what was held before. The *floor*",
+        "is one pass of as many inputs through the unpruned network: a run passes forth twice,",
+        "and back on a part of them.",
         "",
-        "| network | weights, MB | strategy | first step | seconds | memory, GB | distilled |",
-        "|---|---|---|---|---|---|---|",
+        "| " + " | ".join(HEAD) + " |",
+        "|---" * len(HEAD) + "|",
     ]
     for row in rows:
-        told = "–" if row["distilled"] is None else f"{row['distilled']:.1f}"
-        lines.append(
-            f"| {NETWORKS[row['network']][1]} | {row['weights'] / 1e6:.0f} | {row['strategy']} | "
-            f"{row['first']:.1f} | {row['seconds']:.1f} | {row['peak'] / 1e9:.2f} | {told} |"
-        )
+        network = NETWORKS[row["network"]]
+        numbers = ("first", "seconds", "cpu", "distilling", "floor")
+        cells = [network.words, f"{row['parameters']:,}"]
+        cells += [f"{row[key]:.1f}" for key in numbers]
+        cells += [f"{row['peak'] / 1e9:.2f}", network.goal]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", choices=list(NETWORKS), help="some, and no page")
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # measure in this process
+    parser.add_argument("--beside", action="store_true", help="say that other work ran beside it")
+    parser.add_argument("--one", help=argparse.SUPPRESS)  # measure in this process
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(measure(*given.one)))
+        print(json.dumps(measure(given.one)))
         return
     rows = []
     for network in given.only or NETWORKS:
-        for strategy in STRATEGIES:
-            command = [sys.executable, __file__, "--one", network, strategy]
-            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-            rows.append(json.loads(said.splitlines()[-1]))
-            print(rows[-1], flush=True)
-    text = page(rows)
+        command = [sys.executable, __file__, "--one", network]
+        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        rows.append(json.loads(said.splitlines()[-1]))
+        print(rows[-1], flush=True)
+    text = page(rows, given.beside)
     print(text)
     if not given.only:
         PAGE.write_text(text + "\n", encoding="utf-8")

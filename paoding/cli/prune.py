@@ -233,7 +233,14 @@ def prune(
 
 def replay(
     model: ModelArgument,
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan.json.", show_default=False)],
+    plan: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PLAN",
+            help="A plan.json; or the folder of a run, whose weights are taken over at once.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="A new folder for the results.", show_default=False)
     ],
@@ -247,7 +254,7 @@ def replay(
     import paoding
 
     with working():
-        steps = paoding.Plan.load(plan)
+        steps = paoding.PruningResult.load(plan) if plan.is_dir() else paoding.Plan.load(plan)
         case = Case.of(model, data, attack)
         outcome = case.finish(paoding.replay(case.original, steps), out, check)
     show_result(outcome, json_only)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from paoding import strategies
 from paoding.bounds.certificate import Method
 from paoding.bounds.redundant import redundant_units
 from paoding.compensation import Compensation
+from paoding.compensation.evidence import Fitted
 from paoding.compensation.redundant import removals_of
 from paoding.domain import Box, Domain
 from paoding.errors import ArgumentError, PlanError
@@ -16,12 +18,16 @@ from paoding.graph import Graph
 from paoding.plan import Plan, Step
 from paoding.pruning.pruner import Pruner
 from paoding.pruning.result import PruningResult
+from paoding.pruning.run_folder import Run
 from paoding.pruning.settings import OWN, Settings
 from paoding.pruning.validity import check_plan
 from paoding.strategies import Saliency, Strategy
 
 if TYPE_CHECKING:
     import keras
+
+# What need not be worked out again where a saved run says who went, and with which weights.
+_SETTLED = {"distil": 0, "allocation": "uniform", "budget": "units"}
 
 
 def prune(
@@ -159,20 +165,36 @@ def prune(
     return pruner.result()
 
 
-def replay(model: keras.Model, plan: Plan, **options: Any) -> PruningResult:
+def replay(model: keras.Model, plan: Plan | Run, **options: Any) -> PruningResult:
     """Do a plan again on the model that it was made for; bit for bit the same weights.
 
     Args:
         model: the original model.
-        plan: what to remove.
+        plan: what to remove: weights are worked out anew, which takes about as long as the run
+            did. Or a saved run (``PruningResult.load``), whose weights are taken over at once.
         options: what a plan cannot hold, such as a prior of one's own.
 
     Raises:
         PlanError: the plan belongs to another model, or names a removal that is not possible.
     """
+    if isinstance(plan, Run):
+        pruner = pruner_for(model, plan.plan, **{**_SETTLED, **options})
+        pruner.fast_forward(plan.plan)
+        pruner.adopt(plan.model)
+        return replace(pruner.result(), plan=plan.plan, **_told(plan.report))
     pruner = pruner_for(model, plan, **options)
     pruner.fast_forward(plan)
     return pruner.result()
+
+
+def _told(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What a saved report tells of how its weights were found."""
+    try:
+        fits = tuple(Fitted(f["layer"], f["fit"], f["why"]) for f in report.get("fits", ()))
+    except (KeyError, TypeError):
+        raise PlanError("The run's report is damaged: replay its plan alone.") from None
+    known = {"fitted_on": "data-free", **report}
+    return {"fits": fits, **{name: known.get(name) for name in ("prior", "fitted_on", "assumed")}}
 
 
 def masked(model: keras.Model, plan: Plan, **options: Any) -> keras.Model:

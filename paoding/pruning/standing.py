@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from paoding.compensation.least_squares import plain_removal
 from paoding.domain import Box
-from paoding.graph import Graph, State
+from paoding.errors import PlanError
+from paoding.graph import Graph, State, surgery
 from paoding.plan import Removal, Step
 from paoding.pruning.choosing import Chooser
 from paoding.pruning.context import RunContext
 from paoding.pruning.history import History
 from paoding.pruning.settings import Settings
+
+if TYPE_CHECKING:
+    import keras
 
 
 class Standing:
@@ -89,6 +94,26 @@ class Standing:
     def boxes(self) -> tuple[Box, ...]:
         """The domain of each input of the model."""
         return self._run.boxes
+
+    def adopt(self, smaller: keras.Model) -> None:
+        """Take over the weights that these steps once led to, instead of working them out.
+
+        Args:
+            smaller: the model that was saved after the same steps.
+
+        Raises:
+            PlanError: it is not what is left after these steps.
+        """
+        alive = self._history.alive
+        plain = State(tuple(plain_removal(self.graph, alive)), alive)
+        try:
+            state = surgery.read_back(self.graph, plain, smaller)
+        except ValueError:
+            raise PlanError(
+                f"Model '{smaller.name}' is not what this plan leaves of "
+                f"'{self.graph.model.name}': replay the plan alone."
+            ) from None
+        self._history.know(state)
 
     def after(self, removals: Iterable[Removal]) -> State:
         """The state that some more removals would lead to; the run stays where it is."""
