@@ -39,7 +39,10 @@ class Quantization(StrEnum):
 def export(
     model: ModelArgument,
     out: Annotated[Path, typer.Option(metavar="FILE", help="A new file.", show_default=False)],
-    format: Annotated[Format, typer.Option(help="What to write.")] = Format.tflite,
+    format: Annotated[
+        Format | None,
+        typer.Option(help="What to write; by default as FILE ends.", show_default=False),
+    ] = None,
     quantize: Annotated[
         Quantization | None,
         typer.Option(
@@ -59,13 +62,13 @@ def export(
     with working():
         box = None if domain is None else Box(*domain)
         judged, xy = load_with_data(model, data)
-        from paoding.deploy.export import UNCERTIFIED  # late: it loads TensorFlow
+        from paoding.deploy.export import UNCERTIFIED, format_of  # late: it loads TensorFlow
         from paoding.deploy.export import export as write
 
         write(
             judged,
             out,
-            format=format.value,
+            format=format and format.value,
             quantize=quantize and quantize.value,
             # A zoo model's own data is for evaluation; only data that is given calibrates int8.
             calibration=None if data is None or xy is None else xy[0],
@@ -74,7 +77,8 @@ def export(
         )
     size = out.stat().st_size
     if json_only:
-        print_json({"out": str(out), "format": format.value, "bytes": size})
+        written = format.value if format else format_of(out)
+        print_json({"out": str(out), "format": written, "bytes": size})
     else:
         print(f"{out}: {size:,} bytes")
         if quantize:

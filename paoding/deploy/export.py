@@ -34,6 +34,11 @@ UNCERTIFIED = (
 )
 
 
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Return the format that a file's name asks for."""
+    return "onnx" if Path(path).suffix.lower() == ".onnx" else "tflite"
+
+
 def check_quantize(quantize: Any, format: str) -> None:
     """Raise ``ArgumentError`` unless a format knows the quantization; None is none."""
     if quantize is not None:
@@ -44,7 +49,7 @@ def check_quantize(quantize: Any, format: str) -> None:
 def export(
     model: keras.Model,
     path: str | os.PathLike[str],
-    format: str = "tflite",
+    format: str | None = None,
     quantize: str | None = None,
     calibration: Any = None,
     *,
@@ -58,7 +63,8 @@ def export(
     Args:
         model: A built model.
         path: The file to write.
-        format: "tflite" or "onnx". A TFLite file of a recurrent model takes one sample at a time.
+        format: "tflite" or "onnx"; by default ONNX where the path ends so, else TFLite. A TFLite
+            file of a recurrent model takes one sample at a time.
         quantize: "float16" halves the weights (TFLite only); "dynamic" stores weights in 8 bits
             and computes with real numbers where it must; "int8" computes in whole numbers, while
             inputs and outputs of the file stay float32. What a certificate says is not extended
@@ -88,6 +94,7 @@ def export(
         True
     """
     require_tensorflow("Export")
+    format = format or format_of(path)
     check_choice("format", format, FORMATS)
     check_quantize(quantize, format)
     with output_file(path, overwrite=overwrite) as temporary, _explained(model, format):
@@ -137,7 +144,13 @@ def _reason(model: keras.Model, error: Exception, heard: list[str]) -> str:
     # Keras says where before it says why, in colours.
     lines = (re.sub(r"\x1b\[\d*m", "", line).strip() for line in text.splitlines())
     said = (line for line in lines if line and not line.startswith("Exception encountered when"))
-    return next(said, "")
+    kind = re.search(r"when calling (\w+)\.call", text)
+    called = [x.name for x in inner_layers(model) if kind and type(x).__name__ == kind[1]]
+    where = _layers(model, called)
+    if "symbolic" in text and any(None in symbol.shape[1:] for symbol in model.inputs):
+        sizes = "what the model leaves open needs fixed sizes here, such as input_size=(224, 224)"
+        return f"{sizes}{where}"
+    return f"{next(said, '')}{where}"
 
 
 def _layers(model: keras.Model, paths: list[str]) -> str:

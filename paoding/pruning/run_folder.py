@@ -15,6 +15,7 @@ from paoding.errors import ModelError
 from paoding.evaluation.page import write_html
 from paoding.files.atomic import output_folder
 from paoding.files.models import load_model
+from paoding.files.reasons import first_line
 from paoding.graph.keras_internals import require_loadable
 from paoding.plan import Plan
 
@@ -110,7 +111,7 @@ def load(path: str | os.PathLike[str]) -> Run:
     except (KeyError, TypeError, AttributeError):
         raise ModelError(f"The run in '{folder}' cannot be read: {REPORT} is damaged.") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"The run in '{folder}' cannot be read: {error}.") from None
+        raise ModelError(f"The run in '{folder}' cannot be read: {first_line(error)}.") from None
     before = folder / ORIGINAL
     return Run(
         model=load_model(folder / MODEL),

@@ -170,6 +170,25 @@ def test_open_sizes_are_fixed_where_they_are_given(tmp_path):
         export(model, tmp_path / "c.tflite", input_size=(8,))
 
 
+def test_a_layer_that_needs_fixed_sizes_is_named_with_what_to_do(tmp_path):
+    larger = L.UpSampling2D(interpolation="bilinear", name="larger")
+    model = keras.Sequential([keras.Input((None, None, 1)), L.Conv2D(2, 3), larger])
+    with pytest.raises(
+        ExportError, match=r"fixed sizes .* \(layer 'larger'"
+    ):
+        export(model, tmp_path / "a.tflite")
+    path = export(model, tmp_path / "b.tflite", input_size=(8, 9))
+    assert open_file(path).inputs[0].shape == (8, 9, 1)
+
+
+def test_the_format_is_the_one_that_the_path_ends_in(tmp_path):
+    pytest.importorskip("tf2onnx")
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3)])
+    path = export(model, tmp_path / "a.onnx")
+    assert type(open_file(path)) is type(open_file(export(model, tmp_path / "b.onnx", "onnx")))
+    assert type(open_file(export(model, tmp_path / "c.tflite"))) is not type(open_file(path))
+
+
 @pytest.mark.parametrize("quantize", ["dynamic", "int8"])
 def test_onnx_in_whole_numbers_needs_no_data_and_keeps_the_accuracy(quantize, tmp_path):
     pytest.importorskip("tf2onnx")
