@@ -73,11 +73,11 @@ class Meter:
         return self._report(model, reference=self._original)
 
     def _report(self, model: keras.Model, **options: Any) -> Report:
-        """Evaluate with the attack, and without from then on where the task knows none."""
+        """Evaluate with the attack, and without from then on where task or backend know none."""
         given = {"latency": False, **options}
         try:
             return evaluate(model, self._x, self._y, attacks=self._attacks, **given)
-        except ArgumentError:
+        except (ArgumentError, ModelError):
             if not self._attacks:
                 raise
             report = evaluate(model, self._x, self._y, **given)  # it was not the attack's fault?

@@ -220,6 +220,12 @@ np.testing.assert_array_equal(again.model(given), result.model(given))
 assert 0 <= result.selfcheck(20).expected <= 1
 report = paoding.evaluate(result.model, given, [0, 1, 2, 0, 1], reference=model)
 assert report.quality and report.cost.latency is None
+from paoding_widgets import PruningStudio
+studio = PruningStudio(model, data=(given, np.array([0, 1, 2, 0, 1])), step=0.5,
+                       compensation="merge", autosave=False)
+studio.start()
+assert studio.wait() == "finished"
+assert studio.steps and studio.result.model.count_params() < model.count_params()
 """
 
 

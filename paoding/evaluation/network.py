@@ -15,7 +15,7 @@ from keras import tree
 from paoding.errors import ModelError
 from paoding.graph.flat import Node, TensorRef
 from paoding.graph.heads import activation_at
-from paoding.graph.keras_internals import config_of, flatten, revive
+from paoding.graph.keras_internals import config_of, flatten, require_tensorflow, revive
 
 # Compiled networks kept alive: a studio compares a few models again and again.
 _KEPT = 8
@@ -58,6 +58,7 @@ class Network:
     most_harm = 1.0
 
     def __init__(self, model: keras.Model) -> None:
+        require_tensorflow("A gradient")
         self.model = model
         self._flat = flatten(model)
         self._check()

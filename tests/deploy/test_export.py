@@ -173,9 +173,7 @@ def test_open_sizes_are_fixed_where_they_are_given(tmp_path):
 def test_a_layer_that_needs_fixed_sizes_is_named_with_what_to_do(tmp_path):
     larger = L.UpSampling2D(interpolation="bilinear", name="larger")
     model = keras.Sequential([keras.Input((None, None, 1)), L.Conv2D(2, 3), larger])
-    with pytest.raises(
-        ExportError, match=r"fixed sizes .* \(layer 'larger'"
-    ):
+    with pytest.raises(ExportError, match=r"fixed sizes .* \(layer 'larger'"):
         export(model, tmp_path / "a.tflite")
     path = export(model, tmp_path / "b.tflite", input_size=(8, 9))
     assert open_file(path).inputs[0].shape == (8, 9, 1)
