@@ -7,12 +7,13 @@ a Discretization. Every branch that reads the input is asked.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from paoding.domain.box import Floats, Shape
+from paoding.domain.frequencies import remembered_shares
 
 if TYPE_CHECKING:
     from paoding.graph import Graph
@@ -28,12 +29,13 @@ _PASSES = (
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """Token numbers, uniform or with Zipf's law (the k-th most frequent has weight 1/k).
+    """Token numbers, uniform, with Zipf's law (the k-th most frequent has weight 1/k), or known.
 
     Args:
         shape: of one input.
         size: of the vocabulary.
         zipf: whether frequent tokens are drawn more often.
+        often: the share of each token, where the model tells it.
 
     >>> Tokens((4,), 9)(np.random.default_rng(0), 2).shape
     (2, 4)
@@ -42,13 +44,18 @@ class Tokens:
     shape: Shape
     size: int
     zipf: bool = False
+    often: Floats | None = None
 
     def __call__(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        if self.often is not None:
+            return rng.choice(self.size, (n, *self.shape), p=self.often)
         if not self.zipf:
             return rng.integers(0, self.size, (n, *self.shape))
         return _by_zipf(rng, self.size, (n, *self.shape))
 
     def __str__(self) -> str:
+        if self.often is not None:
+            return f"token numbers below {self.size}, as often as batch normalization remembers"
         return f"{'Zipf' if self.zipf else 'uniform'} token numbers below {self.size}"
 
 
@@ -163,7 +170,10 @@ def values_of(graph: Graph, tensor: int, shape: Shape) -> tuple[Drawn, str] | No
             kinds = [kind.__name__ for kind in type(node.op).__mro__]
             reader = next((_READERS[kind] for kind in kinds if kind in _READERS), None)
             if reader is not None:
-                found.append((reader(node.op, shape, dtype), _article(node.kind)))
+                drawn = reader(node.op, shape, dtype)
+                if isinstance(drawn, Tokens):
+                    drawn = replace(drawn, often=remembered_shares(graph, node, drawn.size))
+                found.append((drawn, _article(node.kind)))
     if not found and dtype == "bool":
         return Entries(shape, np.array([False, True])), "it is true or false"
     if not found:

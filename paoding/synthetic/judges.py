@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from paoding.pruning.context import RunContext
 
 _IMAGES = ("blobs", "dead-leaves", "spectra")
-_OTHERS = ("signals", "table", "uniform")
+_OTHERS = ("signals", "table", "uniform", "tokens", "zipf")
 OWN = "held back"  # name of the kind that is fitted on
 
 

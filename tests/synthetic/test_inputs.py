@@ -138,3 +138,33 @@ def test_a_prior_may_name_its_inputs():
         paoding.prune(model, prior=lambda rng, n: {"long": rng.random((n, 20, 3))}, **OPEN)
     with pytest.raises(ArgumentError, match="does not run on the synthetic inputs"):
         paoding.prune(model, prior=lambda rng, n: 2 * [rng.random((n, 20, 3))], **OPEN)
+
+
+def test_tokens_are_drawn_as_often_as_the_normalization_after_their_embedding_remembers():
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.full(12, 0.5))
+    x = keras.Input((6,))
+    embedding = layers.Embedding(12, 16)
+    norm = layers.BatchNormalization()
+    y = norm(layers.SpatialDropout1D(0.1)(embedding(x)))
+    model = keras.Model(x, layers.Dense(2)(layers.Flatten()(y)))
+    table = rng.standard_normal((12, 16))
+    embedding.embeddings.assign(table)
+    mean = shares @ table
+    norm.moving_mean.assign(mean)
+    norm.moving_variance.assign(shares @ (table - mean) ** 2)
+    graph = trace(model)
+    (prior,) = choose(graph, (paoding.Box(0, 1).fit((6,)),)).priors
+    drawn = np.bincount(prior(rng, 4000).ravel(), minlength=12) / 24000
+    np.testing.assert_allclose(drawn, shares, atol=0.02)
+    assert "batch normalization remembers" in str(prior)
+    (plain,) = choose(graph, (paoding.Box(0, 1).fit((6,)),), "tokens").priors
+    assert str(plain) == "uniform token numbers below 12"
+
+
+def test_tokens_are_judged_on_tokens_of_other_shares():
+    x = keras.Input((6,))
+    y = layers.Dense(8, "relu")(layers.Flatten()(layers.Embedding(12, 4)(x)))
+    model = keras.Model(x, layers.Dense(2)(y))
+    result = paoding.prune(model, target=0.5, step=0.5, distil=0, samples=200)
+    assert all("zipf" in fitted.why for fitted in result.fits) and result.fits
