@@ -208,9 +208,10 @@ def _named(name: str, hints: InputHints, box: Box) -> Prior | None:
         raise ArgumentError(
             f"prior={name!r} is not known; choose one of {known}, or pass a callable."
         )
-    if isinstance(hints.values, Tokens | Entries) and name in ("tokens", "zipf"):
-        plain = {"often": None} if isinstance(hints.values, Tokens) else {}
-        return replace(hints.values, zipf=name == "zipf", **plain)
+    if isinstance(hints.values, Tokens) and name in ("tokens", "zipf"):
+        return replace(hints.values, zipf=name == "zipf", often=None)
+    if isinstance(hints.values, Entries) and name in ("tokens", "zipf"):
+        return replace(hints.values, zipf=name == "zipf")
     if hints.values is not None or name in ("tokens", "zipf"):
         return None
     if name == "uniform":
