@@ -36,7 +36,7 @@ HEAD = (
     "memory, GB",
     "goal",
 )
-_AT_ONCE = 16  # inputs of a batch in the pass that the floor is taken from
+_AT_ONCE = 1 << 24  # bytes of inputs of a batch in the pass that the floor is taken from
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _floor(model: Any, n: int) -> float:
     import tensorflow as tf
 
     ask = tf.function(lambda x: model(x, training=False), autograph=False)
-    batch = tf.constant(_zeros(model, min(n, _AT_ONCE)))
+    batch = tf.constant(_zeros(model, max(1, min(n, _AT_ONCE // _zeros(model).nbytes))))
     ask(batch)
     started, done = time.process_time(), 0
     while done < n:
