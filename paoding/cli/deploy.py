@@ -132,6 +132,13 @@ def sweep(
         typer.Option(help="Steps in which all survivors are tuned at the end.", show_default=False),
     ] = None,
     round_to: Annotated[int, typer.Option(help="Leave a multiple of this many units.")] = 1,
+    budget: Annotated[
+        str,
+        typer.Option(help="What targets are shares of: units, parameters, flops or latency."),
+    ] = "units",
+    effort: Annotated[
+        str, typer.Option(help="How much work each run may do: fast, normal or best.")
+    ] = "normal",
     json_only: JsonOption = False,
 ) -> None:
     """Prune in many ways at once; show what each costs and is worth, and the best of them."""
@@ -159,6 +166,8 @@ def sweep(
                 compensation=compensation,
                 distil=distil,
                 round_to=round_to,
+                budget=budget,
+                effort=effort,
             )
     if json_only:
         rows = [front.point(k).values for k in front.table.index]

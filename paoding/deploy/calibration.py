@@ -7,13 +7,21 @@ from typing import Any
 import keras
 import numpy as np
 
+from paoding.compensation.study import how_many
 from paoding.domain import Box, Domain
 from paoding.errors import DataError, ModelError
+from paoding.graph import trace
+from paoding.pruning.context import RunContext
+from paoding.pruning.settings import Settings
+from paoding.synthetic.drawing import sampler_of
+from paoding.synthetic.legal import legal_inputs
 
 # As many inputs as settle the ranges of int8; more change nothing that could be measured.
 _CALIBRATION = 200
 # How far inputs are moved over to other classes, as a share of the domain's width.
 _FAR = 0.5
+# A class is seen from this share of its even share on; with half of all seen, none is moved to.
+_SEEN = 0.25
 
 
 def calibration_inputs(
@@ -21,7 +29,7 @@ def calibration_inputs(
 ) -> list[np.ndarray]:
     """Return inputs to measure ranges on, one array for each input of the model."""
     if given is None:
-        drawn = _drawn(model, domain, np.random.default_rng(seed))
+        drawn = _drawn(model, domain, seed)
     else:
         alone = len(model.inputs) == 1 and not isinstance(given, list | tuple)
         drawn = [np.asarray(array) for array in ([given] if alone else given)]
@@ -32,25 +40,27 @@ def calibration_inputs(
     ]
 
 
-def _drawn(model: keras.Model, domain: Domain | None, rng: np.random.Generator) -> list[np.ndarray]:
-    """Draw inputs from the domain, as many that the model is made to change its mind about."""
-    from paoding.graph import trace
-    from paoding.synthetic.choice import choose
-    from paoding.synthetic.legal import legal_inputs
-
+def _drawn(model: keras.Model, domain: Domain | None, seed: int) -> list[np.ndarray]:
+    """Draw inputs as a run would that fits survivors on them, and other classes where they lack."""
     graph = trace(model)
     boxes, _ = legal_inputs(graph, domain)
-    drawn = choose(graph, boxes).draw(rng, _CALIBRATION // 2)
+    run = RunContext(graph, boxes, Settings(seed=seed, effort="fast"))
+    chosen = sampler_of(run)
+    most = min(chosen.most or _CALIBRATION, how_many(graph, 0, run.effort))
+    drawn = chosen.draw(np.random.default_rng(seed), min(_CALIBRATION, most))
     if len(drawn) == 1:
-        drawn = [np.concatenate([drawn[0], _across(model, drawn[0], boxes[0])])]
+        half = len(drawn[0]) // 2
+        far = _across(model, drawn[0][:half], boxes[0])
+        drawn = [np.concatenate([drawn[0][: len(drawn[0]) - len(far)], far])]
     return drawn
 
 
 def _across(model: keras.Model, x: np.ndarray, box: Box) -> np.ndarray:
-    """Return ``x`` moved over to other classes, or nothing where the model has no classes.
+    """Return ``x`` moved over to other classes, or nothing where no class lacks, or there are none.
 
-    What is drawn may fall into one class alone; its scores would then never be seen on the other
-    side, and int8 would cut them off there.
+    Where all that is drawn falls into few classes, scores would never be seen on the other side,
+    and int8 would cut them off there. Where it does not, moving only widens ranges: mean squared
+    errors of files grow four times.
     """
     from paoding.evaluation import PGD
     from paoding.evaluation.network import network_of
@@ -58,7 +68,11 @@ def _across(model: keras.Model, x: np.ndarray, box: Box) -> np.ndarray:
     try:
         network = network_of(model)
         x = np.asarray(x, "float32")
-        own = network.predict(x, len(x)).argmax(1)
+        scores = network.predict(x, len(x))
+        own = scores.argmax(1)
+        seen = np.bincount(own, minlength=scores.shape[1]) / len(own)
+        if (seen >= _SEEN / scores.shape[1]).mean() > 0.5:
+            return x[:0]
         far = PGD(_FAR * float(np.mean(box.hi - box.lo)), steps=10, loss="log-odds")
         return far.adversarial(network, x, own, box, len(x))
     except ModelError:

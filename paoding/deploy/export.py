@@ -16,6 +16,7 @@ import keras
 from paoding.checks import check_choice
 from paoding.deploy.calibration import calibration_inputs
 from paoding.deploy.portable import portable
+from paoding.deploy.rounding import corrected
 from paoding.deploy.to_onnx import write_onnx
 from paoding.deploy.to_tflite import to_tflite
 from paoding.domain import Domain
@@ -102,6 +103,7 @@ def export(
         inputs = None
         if quantize == "int8":
             inputs = calibration_inputs(ready, calibration, domain, seed)
+            ready = corrected(ready, inputs)
         if format == "onnx":
             write_onnx(ready, temporary, quantize, inputs)
         else:

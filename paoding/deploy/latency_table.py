@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,24 @@ import keras
 import numpy as np
 
 from paoding.deploy.latency import in_turns
-from paoding.deploy.surroundings import Row, group_rows, idle_seconds, narrowed, open_axes
+from paoding.deploy.surroundings import ALIGNED, Row, group_rows, idle_seconds, narrowed, open_axes
 from paoding.errors import DataError
 from paoding.evaluation.runtimes import require_runtime
 from paoding.evaluation.timing import machine
 from paoding.files.atomic import output_file
 from paoding.graph import Graph, trace
 from paoding.graph.cost import bytes_of, flops_of
+from paoding.graph.flat import Node
 
-_PER_BYTE = 16  # operations in the time that a byte takes to be moved, about
+_PER_BYTE = 6  # operations in the time that a byte takes to be moved, about
+_STRETCHES = 30  # after which shares of calls and measured groups agree, or never do
 _COLUMNS = ("group", "units", "width", "seconds")
 # Rows of a CSV that are of no group: the whole model, the model with every group at its least
 # width, and a call that computes nothing.
 _WHOLE, _LEAST, _IDLE = "*", "*least", "*idle"
+
+
+Shares = tuple[tuple[float, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class LatencyTable:
 
     total: float
     rows: tuple[Row, ...]
-    shares: tuple[tuple[float, tuple[str, ...]], ...]
+    shares: Shares
     runtime: str
     machine: str
     idle: float = 0.0
@@ -59,26 +66,41 @@ class LatencyTable:
     expected: float | None = None
     reached: float | None = None
 
+    @cached_property
+    def _curves(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Group -> widths from 0 on, and what its layers compute there as a share of all."""
+        points: dict[str, list[tuple[int, float]]] = {}
+        for name, _, width, seconds in self.rows:
+            points.setdefault(name, []).append((width, seconds))
+        found = {}
+        for name, known in points.items():
+            table = np.array(sorted(known))
+            busy = table[:, 1] - min(self.idle, 0.9 * table[:, 1].min())
+            found[name] = (np.append(0.0, table[:, 0]), np.append(0.0, busy) / busy[-1])
+        return found
+
     def ratio(self, name: str, width: int) -> float:
         """Return what a group's layers compute at a width, as a share of their time in full."""
-        points = sorted((w, s) for g, _, w, s in self.rows if g == name)
-        if not points:
+        if name not in self._curves:
             return 1.0
-        idle = min(self.idle, 0.9 * min(seconds for _, seconds in points))
-        widths, seconds = zip(*points, strict=True)
-        busy = np.array((idle, *seconds)) - idle
-        return float(np.interp(width, (0, *widths), busy) / busy[-1])
+        return float(np.interp(width, *self._curves[name]))
 
     def widths(self, name: str) -> tuple[int, ...]:
-        """Return measured widths below which no wider one is as fast, from the widest on."""
+        """Return widths below which no wider one is as fast, from the widest on.
+
+        Measured ones, and between them those that are as round.
+        """
+        if name not in self._curves:
+            return ()
+        measured = self._curves[name][0][1:]
+        between = range(-(-int(measured[0]) // ALIGNED) * ALIGNED, int(measured[-1]), ALIGNED)
         found: list[int] = []
         least = np.inf
-        for _, _, width, seconds in sorted(
-            (row for row in self.rows if row[0] == name), key=lambda row: -row[2]
-        ):
-            if seconds < least:
+        for width in sorted({*map(int, measured), *between}, reverse=True):
+            ratio = self.ratio(name, width)
+            if ratio < least:
                 found.append(width)
-                least = seconds
+                least = ratio
         return tuple(found)
 
     def work(self, widths: Mapping[str, int]) -> float:
@@ -88,7 +110,7 @@ class LatencyTable:
         """
         ratios = {name: self.ratio(name, width) for name, width in widths.items()}
         return sum(
-            share * float(np.prod([ratios.get(name, 1.0) for name in names]))
+            share * math.prod(ratios.get(name, 1.0) for name in names)
             for share, names in self.shares
         )
 
@@ -200,8 +222,9 @@ def latency_table(
             rows += group_rows(graph, group, runtime)
     least = {name: units - _least(rows)[name] for name, units, _, _ in rows}
     total, share = _share(graph, least, runtime)
-    idle = min(idle_seconds(runtime), share * total)
-    table = LatencyTable(total, tuple(rows), _shares(graph), runtime, machine(), idle)
+    idle = min(idle_seconds(runtime), 0.9 * share * total)
+    shares = _shares(graph, rows, total - idle, idle)
+    table = LatencyTable(total, tuple(rows), shares, runtime, machine(), idle)
     return _anchored(table, share)
 
 
@@ -248,20 +271,36 @@ def _read(graph: Graph, path: Path, runtime: str) -> LatencyTable:
     if total <= 0:
         raise DataError(f"'{path}' has no row for the whole model (group *).")
     where = f"as {path.name} says"
-    idle = min(max(marks.get(_IDLE, 0.0), 0.0), total)
-    table = LatencyTable(total, rows, _shares(graph), runtime, where, idle, here=False)
+    idle = min(max(marks.get(_IDLE, 0.0), 0.0), 0.9 * total)
+    shares = _shares(graph, rows, total - idle, idle)
+    table = LatencyTable(total, rows, shares, runtime, where, idle, here=False)
     return _anchored(table, marks[_LEAST] / total) if _LEAST in marks else table
 
 
-def _shares(graph: Graph) -> tuple[tuple[float, tuple[str, ...]], ...]:
-    """Return each call's share of the model's work, with the groups that it touches."""
+def _shares(graph: Graph, rows: Collection[Row], busy: float, idle: float) -> Shares:
+    """Return each call's share of the model's work, with the groups that it touches.
+
+    What operations and bytes tell of a call is stretched until the calls of each group together
+    take what was measured of them, and all calls what the whole model takes.
+    """
     touching: dict[str, list[str]] = {}
     for group in graph.prunable:
         for name in group.layers:
             touching.setdefault(name, []).append(group.name)
-    work = [max(flops_of(n), _PER_BYTE * bytes_of(n), 1) for n in graph.nodes]
-    whole = sum(work)
-    return tuple(
-        (each / whole, tuple(touching.get(node.name, ())))
-        for node, each in zip(graph.nodes, work, strict=True)
-    )
+    groups = [tuple(touching.get(node.name, ())) for node in graph.nodes]
+    work = np.array([_guess(node) for node in graph.nodes], float)
+    full = {name: max(s - idle, 0.0) for name, units, width, s in rows if width == units}
+    for _ in range(_STRETCHES):
+        work *= busy / work.sum()
+        for name, seconds in full.items():
+            mine = [k for k, names in enumerate(groups) if name in names]
+            if mine and seconds > 0:
+                work[mine] *= np.sqrt(seconds / work[mine].sum())
+    shares = work / work.sum()
+    return tuple((float(share), names) for share, names in zip(shares, groups, strict=True))
+
+
+def _guess(node: Node) -> float:
+    """Return a call's work by its operations, or by the bytes that it moves."""
+    weights = sum(math.prod(w.shape) for w in getattr(node.op, "weights", ()))
+    return max(flops_of(node), _PER_BYTE * (bytes_of(node) + 4 * weights), 1)

@@ -23,7 +23,7 @@ from paoding.graph.surgery import cut
 Row = tuple[str, int, int, float]  # group, its units, a width, seconds at that width
 
 # Runtimes compute so many channels at once; widths between cost as much as the next one.
-_ALIGNED = 8
+ALIGNED = 8
 # As many widths are measured for each group.
 _WIDTHS = 6
 # A median that lies further above the least time than this share of it is not kept on disk.
@@ -53,7 +53,7 @@ def widths_of(units: int, least: int) -> list[int]:
     >>> widths_of(64, 1), widths_of(6, 2)
     ([64, 56, 48, 40, 32, 24, 8], [6, 5, 4, 3, 2])
     """
-    aligned = [w for w in range(units - 1, least - 1, -1) if w % _ALIGNED == 0]
+    aligned = [w for w in range(units - 1, least - 1, -1) if w % ALIGNED == 0]
     if len(aligned) < 2:
         aligned = list(range(units - 1, least - 1, -1))
     places = np.unique(np.linspace(0, len(aligned) - 1, min(_WIDTHS, len(aligned))).astype(int))

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from paoding.deploy.export import check_quantize
 from paoding.deploy.front import FRONT, ORIGINAL, RUNS, Front, typed
 from paoding.deploy.job import ROW, Job, Shipment, run_job, shipped
 from paoding.deploy.latency import latency
+from paoding.deploy.latency_table import latency_table
 from paoding.errors import ArgumentError, PaodingError, SweepError
 from paoding.evaluation.runtimes import SUFFIXES, require_runtime, runtime_of
 from paoding.evaluation.timing import machine
@@ -27,7 +29,7 @@ from paoding.files.atomic import output_file, output_folder
 from paoding.graph import trace
 from paoding.pruning.validity import fingerprint
 
-SWEEP = "sweep.json"
+SWEEP, TABLE = "sweep.json", "latency-table.json"
 
 # Told after each run: how many are finished, of how many, and the run's rows (or why it failed).
 OnRun = Callable[[int, int, "list[dict[str, Any]] | str"], None]
@@ -70,7 +72,8 @@ def sweep(
         attacks: What robust accuracy is measured with.
         runtime: What latency is measured in, in this process, one point after another when all
             runs are done: "keras", "onnxruntime" or "litert"; None for no latency. Exported
-            files are run by their own.
+            files are run by their own. With ``budget="latency"``, where targets are shares of
+            the time to save, its table is measured once, before the runs.
         workers: Processes on this machine; 1, the default, computes in this one.
         on_run: Called after each run: ``on_run(finished, of_all, rows_or_reason)``.
         settings: All else for :func:`paoding.prune`, the same in every run.
@@ -98,11 +101,17 @@ def sweep(
     x, y = _data(data)
     engine = executor_for(workers, client)
     shared = Shipment(shipped(model), x, y, settings, tuple(attacks), kinds, format)
+    in_time = settings.get("budget") == "latency"
+    if in_time and runtime is None:
+        raise ArgumentError('budget="latency" needs a runtime to measure in, such as "litert".')
     keep = None
     if out is None:
         keep = tempfile.TemporaryDirectory(prefix="paoding-sweep-")
         out = keep.name
     place = _Place(Path(out), model, shared)
+    if in_time:
+        table = place.table(model, runtime)
+        shared = replace(shared, settings={**settings, "runtime": table})
     failed = _computed(place, engine, shared, jobs, on_run)
     rows = place.rows(jobs)
     if not rows:
@@ -165,6 +174,19 @@ class _Place:
             raise SweepError(
                 f"'{self.folder}' holds a sweep with another {', '.join(other)}; name a new folder."
             )
+
+    def table(self, model: keras.Model, runtime: str | None) -> dict[str, Any]:
+        """Return what groups take at several widths, measured once for all runs of the sweep.
+
+        Workers only predict by it: they run beside each other, and may be other machines.
+        """
+        path = self.folder / TABLE
+        with self.failing_in_words():
+            if not path.is_file():
+                found = replace(latency_table(model, runtime), here=False).to_dict()
+                with output_file(path) as temporary:
+                    temporary.write_text(json.dumps(found, indent=1), "utf-8")
+            return dict(json.loads(path.read_text("utf-8")))
 
     def has(self, job: Job) -> bool:
         """Whether a run is finished."""

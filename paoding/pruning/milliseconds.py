@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,6 +32,10 @@ class LatencyCosts(Protocol):
 
     def widths(self, name: str) -> tuple[int, ...]:
         """Widths of a group that are worth having: every wider one is slower."""
+        ...
+
+    def ratio(self, name: str, width: int) -> float:
+        """What a group's layers compute at a width, as a share of their time in full."""
         ...
 
     def work(self, widths: Mapping[str, int]) -> float:
@@ -64,9 +68,6 @@ def within(
 ) -> dict[str, int]:
     """Units that each group loses until the target's share of the time is gone.
 
-    Greedily, by estimated change for the work that is saved: each move takes one group to its next
-    width.
-
     Args:
         costs: the measured table.
         target: share of the original's seconds to save.
@@ -77,50 +78,77 @@ def within(
     Raises:
         ArgumentError: no widths reach the target; the sentence says the least there is.
     """
-    now = {name: units[name] for name in curves}
     goal, took = (1 - target) * costs.total, costs.total
-    sums = {name: np.concatenate([[0.0], np.cumsum(curve)]) for name, curve in curves.items()}
-
-    def fits(name: str, width: int) -> bool:
-        return width % round_to == 0 and units[name] - len(curves[name]) <= width
-
-    while took > goal:
-        best, least = None, np.inf
-        for name in curves:
-            lower = [w for w in costs.widths(name) if fits(name, w)]
-            for width in (w for w in lower if w < now[name]):
-                saved = costs.work(now) - costs.work({**now, name: width})
-                gone, then = units[name] - now[name], units[name] - width
-                price = (sums[name][then] - sums[name][gone]) / saved if saved > 0 else np.inf
-                if price < least:
-                    best, least = (name, width), price
-        if best is None:
-            raise ArgumentError(
-                f"{1 - target:.0%} of the time is asked for ({1000 * goal:.3g} ms), and no widths "
-                f"take less than {1000 * took:.3g} ms, {took / costs.total:.0%} of the original's; "
-                "ask for more."
-            )
-        now[best[0]] = best[1]
+    known = _changes(costs, curves, units, round_to)
+    now = {name: units[name] for name in curves}
+    for now in moves(costs, curves, units, round_to):
         took = costs.predicted(now)
-    _give_back(costs, goal, now, {n: {w: sums[n][units[n] - w] for w in costs.widths(n)
-                                      if fits(n, w)} for n in curves})  # fmt: skip
+        if took <= goal:
+            break
+    if took > goal:
+        raise ArgumentError(
+            f"{1 - target:.0%} of the time is asked for ({1000 * goal:.3g} ms), and no widths "
+            f"take less than {1000 * took:.3g} ms, {took / costs.total:.0%} of the original's; "
+            "ask for more."
+        )
+    now = _given_back(costs, goal, now, known)
     return {name: units[name] - width for name, width in now.items() if width < units[name]}
 
 
-def _give_back(
+def moves(
+    costs: LatencyCosts,
+    curves: Mapping[str, np.ndarray],
+    units: Mapping[str, int],
+    round_to: int = 1,
+    allowed: float = np.inf,
+) -> Iterator[dict[str, int]]:
+    """Widths after each move, greedily by estimated change for the work that is saved.
+
+    A move takes one group to a narrower width that is fast, and leaves the estimated change of all
+    at no more than is allowed. The other arguments are those of :func:`within`.
+    """
+    known = _changes(costs, curves, units, round_to)
+    now = {name: units[name] for name in curves}
+    while True:
+        work = costs.work(now)
+        left = allowed - sum(known[name].get(width, 0.0) for name, width in now.items())
+        best, least = None, np.inf
+        for name, changes in known.items():
+            # All that reads or makes the group shrinks with it in the same measure.
+            held = (work - costs.work({**now, name: 0})) / costs.ratio(name, now[name])
+            for width in (w for w in changes if w < now[name]):
+                saved = held * (costs.ratio(name, now[name]) - costs.ratio(name, width))
+                change = changes[width] - changes.get(now[name], 0.0)
+                if saved > 0 and change <= left and change / saved < least:
+                    best, least = (name, width), change / saved
+        if best is None:
+            return
+        now = {**now, best[0]: best[1]}
+        yield now
+
+
+def _changes(
+    costs: LatencyCosts,
+    curves: Mapping[str, np.ndarray],
+    units: Mapping[str, int],
+    round_to: int,
+) -> dict[str, dict[int, float]]:
+    """Estimated change of each group at each width that it may have."""
+    found = {}
+    for name, curve in curves.items():
+        sums = np.concatenate([[0.0], np.cumsum(curve)])
+        lost = {w: units[name] - w for w in costs.widths(name) if w % round_to == 0}
+        found[name] = {w: float(sums[n]) for w, n in lost.items() if n <= len(curve)}
+    return found
+
+
+def _given_back(
     costs: LatencyCosts,
     goal: float,
     now: dict[str, int],
     changes: Mapping[str, Mapping[int, float]],
-) -> None:
-    """Widen again what the last moves took too much of, where the outputs feel it most.
-
-    Args:
-        costs: the measured table.
-        goal: seconds there may be.
-        now: group -> its width; changed in place.
-        changes: group -> width -> estimated change at that width.
-    """
+) -> dict[str, int]:
+    """Widen again what the last moves took too much of, where the outputs feel it most."""
     while True:
         gains = {
             (name, width): changes[name].get(now[name], 0.0) - change
@@ -129,9 +157,9 @@ def _give_back(
             if width > now[name] and costs.predicted({**now, name: width}) <= goal
         }
         if not gains:
-            return
+            return now
         name, width = max(gains, key=gains.__getitem__)
-        now[name] = width
+        now = {**now, name: width}
 
 
 def bought(

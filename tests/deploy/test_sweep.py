@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,13 @@ import paoding
 from paoding.deploy import sweep as module
 from paoding.deploy.executors import Here, InProcesses, executor_for
 from paoding.deploy.front import Front
-from paoding.errors import ArgumentError, ClusterError, ModelError, SweepError
+from paoding.errors import (
+    ArgumentError,
+    ClusterError,
+    ModelError,
+    RuntimeMissingError,
+    SweepError,
+)
 
 # Workers cannot import this file; what they call travels whole.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -206,6 +213,36 @@ def test_exported_files_are_points_of_their_own_with_latency(model, data) -> Non
     assert (found.table.latency > 0).all() and found.machine and found.runtime == "litert"
     assert found.point(1).file.suffix == ".tflite" and found.point(1).file.is_file()
     assert found.table["bytes"][1] == found.point(1).file.stat().st_size
+
+
+def test_a_budget_in_milliseconds_is_measured_once_for_all_runs(model, tmp_path, monkeypatch):
+    real, asked = module.latency_table, []
+
+    def table(model, runtime):
+        asked.append(runtime)
+        found = real(model, runtime)  # with times that do not depend on this machine:
+        rows = tuple((g, n, w, w / n) for g, n, w, _ in found.rows)
+        return replace(found, total=1.0, rows=rows, idle=0.0, anchors=())
+
+    monkeypatch.setenv("PAODING_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "latency_table", table)
+    what = {**WHAT, "seeds": 1, "samples": 128, "effort": "fast"}
+    what |= {"runtime": "keras", "budget": "latency"}
+    first = paoding.sweep(model, out=tmp_path / "s", **what)
+    again = paoding.sweep(model, out=tmp_path / "s", **what)
+    assert asked == ["keras"] and len(first) == len(again) == 2
+    for index in first.table.index:
+        said = paoding.PruningResult.load(first.point(index).folder).report["latency"]
+        assert said.startswith("Predicted for keras")
+    with pytest.raises(ArgumentError, match="needs a runtime"):
+        paoding.sweep(model, **{**what, "runtime": None})
+
+
+def test_a_runtime_that_is_not_installed_is_named_before_any_run(model, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr(module, "run_job", None)
+    with pytest.raises(RuntimeMissingError, match=r"paoding-widgets\[onnxruntime\]"):
+        paoding.sweep(model, **{**WHAT, "runtime": "onnxruntime"})
 
 
 def test_a_front_is_saved_and_loaded_whole(here, tmp_path) -> None:
