@@ -1,8 +1,8 @@
 """What int8 loses: without data, and by TensorFlow's converter with real inputs for its ranges.
 
-Run ``python benchmarks/int8.py`` in a clone; ``docs/latency.md`` holds what it prints. Each
-zoo network and its half is written to TFLite and ONNX, and the file is run on the held-back data.
-TensorFlow's ranges come from real inputs of that very data, which favours it.
+Run ``python benchmarks/int8.py`` in a clone; it prints a table. Each zoo network and its half is
+written to TFLite and ONNX, and the file is run on the held-back data. TensorFlow's ranges come
+from real inputs of that very data, which favours it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How a sweep of many runs goes on many machines, simulated with durations that were measured here.
 
 Run ``python benchmarks/schedule.py --durations FRONT`` with the folder of a finished sweep
-(``paoding sweep … --out FRONT``); ``docs/sweep.md`` holds what it prints. The simulation is of
-Dask's way: each worker gets what runs share once, through one scheduler; whoever is free takes the
-next run; the run of a worker that dies begins anew elsewhere.
+(``paoding sweep … --out FRONT``); it prints a table. The simulation is of Dask's way: each worker
+gets what runs share once, through one scheduler; whoever is free takes the next run; the run of a
+worker that dies begins anew elsewhere.
 """
 
 from __future__ import annotations

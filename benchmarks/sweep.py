@@ -1,8 +1,8 @@
 """How much sooner a sweep ends on two processes, and on Dask, than one run after another.
 
-Run ``python benchmarks/sweep.py`` in a clone; ``docs/sweep.md`` holds what it prints. 32 runs of
-the zoo's breast-cancer network; the three fronts are compared bit by bit. Other work on the machine
-slows all three down, not equally: say so beside the numbers.
+Run ``python benchmarks/sweep.py`` in a clone; it prints a table. 32 runs of the zoo's
+breast-cancer network; the three fronts are compared bit by bit. Other work on the machine slows
+all three down, not equally: say so beside the numbers.
 """
 
 from __future__ import annotations
