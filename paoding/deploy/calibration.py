@@ -59,8 +59,7 @@ def _across(model: keras.Model, x: np.ndarray, box: Box) -> np.ndarray:
     """Return ``x`` moved over to other classes, or nothing where no class lacks, or there are none.
 
     Where all that is drawn falls into few classes, scores would never be seen on the other side,
-    and int8 would cut them off there. Where it does not, moving only widens ranges: mean squared
-    errors of files grow four times.
+    and int8 would cut them off there. Where it does not, moving only widens ranges.
     """
     from paoding.evaluation import PGD
     from paoding.evaluation.network import network_of
