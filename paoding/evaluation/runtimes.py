@@ -192,8 +192,7 @@ class LiteRT:
         litert = import_module("ai_edge_litert.interpreter")
         self.threads: int | None = threads
         self.versions = {"ai-edge-litert": version("ai-edge-litert")}
-        with silenced():  # it tells that it found its own fast kernels
-            self._interpreter = litert.Interpreter(os.fspath(path), num_threads=threads)
+        self._interpreter = litert.Interpreter(os.fspath(path), num_threads=threads)
         self._details = self._interpreter.get_input_details()
         self._outputs = sorted(self._interpreter.get_output_details(), key=_number)
         self.inputs = tuple(
@@ -216,7 +215,8 @@ class LiteRT:
     def prepare(self, arrays: Sequence[np.ndarray]) -> Callable[[], Any]:
         for detail, (_, array) in zip(self._details, _pairs(self.inputs, arrays), strict=True):
             self._interpreter.resize_tensor_input(detail["index"], array.shape)
-        self._interpreter.allocate_tensors()
+        with silenced():  # it tells that it found its own fast kernels
+            self._interpreter.allocate_tensors()
         for detail, (slot, array) in zip(self._details, _pairs(self.inputs, arrays), strict=True):
             self._interpreter.set_tensor(detail["index"], np.ascontiguousarray(array, slot.dtype))
         return self._interpreter.invoke

@@ -47,7 +47,7 @@ class WidthsInTime(Exercise):
             raise ArgumentError(f"widths={tuple(widths)} must be two or more numbers from 1 on.")
         models = [_between(width) for width in known]
         found = in_turns(models, runtime)
-        self.seconds = {w: one.median for w, one in zip(known, found, strict=True)}
+        self.seconds = {w: one.least for w, one in zip(known, found, strict=True)}
         costs = [cost(model, latency=False).flops for model in models]
         self.flops = dict(zip(known, costs, strict=True))
         self.runtime, self.machine = runtime, found[0].machine
