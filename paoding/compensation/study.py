@@ -121,6 +121,8 @@ class ActivationStudy:
     @cached_property
     def frontier(self) -> dict[int, np.ndarray]:
         """Tensors that the nodes from ``start`` on read, of the original."""
+        if self.sloped == self.samples:
+            return self.first
         rest = _frontier(self, slice(self.sloped, self.samples))
         return {t: np.concatenate([self.first[t], x]) for t, x in rest.items()}
 
@@ -233,7 +235,7 @@ def _frontier(study: ActivationStudy, which: slice) -> dict[int, np.ndarray]:
     parts: dict[int, list[np.ndarray]] = {t: [] for t in wanted}
     inputs = [x[which] for x in study.inputs]
     heaviest = max(map(bytes_of, graph.sample_nodes[: start + 1]), default=1)
-    for chunk in chunks(len(inputs[0]), heaviest) if len(inputs[0]) else [slice(0, 0)]:
+    for chunk in chunks(len(inputs[0]), heaviest):
         study.on_progress("running the original on synthetic inputs", chunk.start / study.samples)
         found = graph.run(graph.original, [x[chunk] for x in inputs], wanted)
         for t, value in zip(wanted, found, strict=True):
