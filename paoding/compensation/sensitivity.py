@@ -268,7 +268,9 @@ class _OutputGradients:
             output_gradients=[tf.cast(p, z.dtype) for p, z in zip(probes, ends, strict=True)],
             unconnected_gradients="zero",
         )
-        by_key = dict(zip(self._keys, found, strict=True))
+        # A way back through two states of one layer loses the shape that the way forth has.
+        shaped = [tf.ensure_shape(g, known[t].shape) for t, g in zip(self._keys, found, strict=True)]
+        by_key = dict(zip(self._keys, shaped, strict=True))
         return [self._picked(number, by_key[c.key]) for number, c in self._consumers.items()]
 
 
