@@ -269,8 +269,9 @@ class _OutputGradients:
             unconnected_gradients="zero",
         )
         # A way back through two states of one layer loses the shape that the way forth has.
-        shaped = [tf.ensure_shape(g, known[t].shape) for t, g in zip(self._keys, found, strict=True)]
-        by_key = dict(zip(self._keys, shaped, strict=True))
+        by_key = {
+            t: tf.ensure_shape(g, known[t].shape) for t, g in zip(self._keys, found, strict=True)
+        }
         return [self._picked(number, by_key[c.key]) for number, c in self._consumers.items()]
 
 

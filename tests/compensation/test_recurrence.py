@@ -110,3 +110,12 @@ def test_own_regularizers_of_recurrent_layers_are_no_obstacle():
     layer = layers.LSTM(8, kernel_regularizer=Own())
     model = keras.Sequential([keras.Input((5, 4)), layer, layers.Dense(3)])
     assert pruned(model, "least-squares").layers[0].units == 4
+
+
+def test_states_that_start_another_layer_are_pruned_with_what_outputs_feel():
+    source, target = keras.Input((6, 3)), keras.Input((5, 3))
+    _, h, c = layers.LSTM(6, return_state=True, name="encoder")(source)
+    y = layers.LSTM(6, return_sequences=True)(layers.Dense(4)(target), initial_state=[h, c])
+    model = keras.Model([source, target], layers.Dense(3, "softmax")(y))
+    result = paoding.prune(model, target=0.5, step=0.5, samples=32, distil=0)
+    assert result.model.get_layer("encoder").units == 3
