@@ -24,7 +24,7 @@ from paoding.graph import Graph, State, surgery
 from paoding.graph.cost import flops_of, pass_cost
 from paoding.graph.flat import Flat
 from paoding.graph.heads import head_of, logits
-from paoding.graph.keras_internals import call_to_learn, flatten
+from paoding.graph.keras_internals import call_to_learn, flatten, learnable
 from paoding.pruning.context import RunContext
 from paoding.synthetic.drawing import sampler_of
 from paoding.synthetic.judges import verdict
@@ -68,10 +68,10 @@ def distilled(run: RunContext, state: State, steps: int) -> State:
     """
     graph = run.graph
     small = surgery.cut(graph, state)
-    variables = small.trainable_variables
+    pair = Pair.of(graph, small, run.boxes)
+    variables = learnable(small, pair.smaller)
     if not variables:
         return state
-    pair = Pair.of(graph, small, run.boxes)
     rng = np.random.default_rng([run.settings.seed, 0xD157])
     drawn = _drawn(run, state, rng)
     pool = _typed(graph, drawn)

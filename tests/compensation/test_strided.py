@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from paoding.graph import trace
-from paoding.graph.keras_internals import call, call_to_learn
+from paoding.graph.keras_internals import call, call_to_learn, learnable
 
 PRUNED = """
 import keras, paoding
@@ -36,10 +36,32 @@ def test_strided_convolutions_of_one_place_are_pruned_and_distilled_without_a_cr
     assert (done.returncode, done.stdout.strip()) == (0, "left 8"), done.stderr[-2000:]
 
 
-@pytest.mark.parametrize("rank", [1, 2])
+class Shortcut(keras.layers.Conv2D):
+    """A class of one's own, of which nobody knows how it calls its kernel."""
+
+
+@pytest.mark.parametrize(
+    ("hide", "why"),
+    [
+        (lambda conv: keras.layers.SpectralNormalization(conv), "inside of another layer"),
+        (lambda conv: Shortcut(3, 1, strides=2, name="conv"), "of a class of one's own"),
+        (lambda conv: keras.layers.Conv2DTranspose(3, 1, strides=2, name="conv"), "transposed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_kernels_with_no_other_way_than_the_broken_one_are_not_learned(hide, why):
+    read = keras.Input((8, 8, 2))
+    hidden = hide(keras.layers.Conv2D(3, 1, strides=2, name="conv"))
+    x = keras.layers.Conv2D(4, 1, strides=2, name="plain")(hidden(read))
+    model = keras.Model(read, keras.layers.Dense(2, name="end")(keras.layers.Flatten()(x)))
+    names = {v.path.split("/")[-2] for v in learnable(model, trace(model).flat)}
+    assert names == {"plain", "end"}, why
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_a_strided_convolution_of_one_place_computes_the_same_where_it_learns(rank, padding):
-    kind = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D}[rank]
+    kind = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D, 3: keras.layers.Conv3D}[rank]
     keras.utils.set_random_seed(0)
     layer = kind(3, 1, strides=2, padding=padding, activation="tanh", bias_initializer="normal")
     model = keras.Sequential([keras.Input((7,) * rank + (5,)), layer])

@@ -5,6 +5,7 @@ from paoding.graph.keras_internals.calling import (
     ask,
     call,
     call_to_learn,
+    learnable,
     run,
     signature_of_one,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "functional_of",
     "inner_layers",
     "is_container",
+    "learnable",
     "names_of",
     "on_tensorflow",
     "pack",

@@ -133,8 +133,37 @@ def call_to_learn(node: Node, known: Mapping[int, Any]) -> list[Any]:
     beforehand, they give the same with no strides.
     """
     op = node.op
-    plain = type(op) in (keras.layers.Conv1D, keras.layers.Conv2D) and max(op.kernel_size) == 1
-    if not plain or max(op.strides) == 1 or op.data_format != "channels_last":
+    if not _picks(op):
         return call(node, known)
     picked = (slice(None), *(slice(None, None, step) for step in op.strides))
     return [_convolved(op, known[node.inputs[0]][picked], 1)]
+
+
+def learnable(model: Any, flat: Flat) -> list[Any]:
+    """The trainable variables by which gradients may be taken where it is called so.
+
+    Left out are the kernels for which ``call_to_learn`` has no other way than the broken one:
+    convolutions of one place with strides inside of another layer, or of a class of one's own.
+    """
+    safe = {id(node.op) for node in flat.nodes if _picks(node.op)}
+    broken = {
+        id(variable)
+        for layer in model._flatten_layers()
+        if _skips_places(layer) and id(layer) not in safe
+        for variable in layer.trainable_variables
+    }
+    return [v for v in model.trainable_variables if id(v) not in broken]
+
+
+def _skips_places(op: Any) -> bool:
+    """Whether a layer is a convolution of one place with strides, transposed or not."""
+    size, strides = getattr(op, "kernel_size", None), getattr(op, "strides", None)
+    if size is None or strides is None:
+        return False
+    return bool(np.max(size) == 1 and np.max(strides) > 1)
+
+
+def _picks(op: Any) -> bool:
+    """Whether such a layer can be computed from the places that it reads."""
+    plain = type(op) in (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+    return plain and _skips_places(op) and op.data_format == "channels_last"
