@@ -166,7 +166,7 @@ def test_one_hot_labels_mean_the_same_as_class_numbers():
         (np.full((3, 4), np.nan), np.zeros(3), "NaN or infinite values in 3 of 3"),
         (np.array([[0, 0, 0, np.inf]] * 2), np.zeros(2), "NaN or infinite"),
         (np.array([["a"] * 4]), np.zeros(1), "numbers are needed"),
-        ([[1, 2], [3]], np.zeros(2), "x is no array"),
+        ([[1, 2], [3]], np.zeros(2), "x has samples of different lengths"),
         (np.zeros((3, 4)), np.zeros(2), r"y has shape \(2,\) for 3 samples"),
         (np.zeros((3, 4)), np.zeros((3, 2)), "one-hot rows of 3"),
         (np.zeros((3, 4)), np.array([0, 1, 3]), "y holds 3 at index 2; .* classes 0 to 2"),
