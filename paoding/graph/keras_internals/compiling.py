@@ -39,7 +39,7 @@ def _function(op: Any) -> Callable[..., Any]:
 
     own, variables = weakref.ref(op), list(op.variables)
 
-    @tf.function(autograph=False, reduce_retracing=True)
+    @tf.function(autograph=False)  # one graph a shape: another would round otherwise
     def run(values: Any, args: Any, kwargs: Any, masks: Any) -> Any:
         layer = own()
         assert layer is not None  # it is being called
