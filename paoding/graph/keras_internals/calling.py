@@ -142,8 +142,9 @@ def call_to_learn(node: Node, known: Mapping[int, Any]) -> list[Any]:
 def learnable(model: Any, flat: Flat) -> list[Any]:
     """The trainable variables by which gradients may be taken where it is called so.
 
-    Left out are the kernels for which ``call_to_learn`` has no other way than the broken one:
-    convolutions of one place with strides inside of another layer, or of a class of one's own.
+    Left out are the weights of layers for which ``call_to_learn`` has no other way than the broken
+    one: convolutions of one place with strides inside of another layer, transposed, or of a class
+    of one's own.
     """
     safe = {id(node.op) for node in flat.nodes if _picks(node.op)}
     broken = {
